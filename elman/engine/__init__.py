@@ -1,1 +1,5 @@
+"""The scan engine: turns a step `(x_t, state) -> (y_t, state)` into a loop over time."""
 
+from elman.engine.scan import BACKENDS, scan
+
+__all__ = ["BACKENDS", "scan"]

@@ -123,7 +123,9 @@ class RowProgram:
     vectors: tuple[int, ...] = ()
     weights: tuple[tuple[int, int], ...] = ()
     carried: tuple[int, ...] = ()
-    labels: tuple[str, ...] = field(default=(), compare=False)  # per op, for `explain`; may be empty
+    labels: tuple[str, ...] = field(
+        default=(), compare=False
+    )  # per op, for `explain`; may be empty
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,25 @@
+"""Recurrent cells: one file each, holding the equation, the paper and the step.
+
+A cell is an `nn.Module` whose forward is a step `(x_t, state) -> (y_t, state)` and that has
+`initial_state(batch_size, dtype=None, device=None)`. A new cell is one file and one row here.
+"""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from elman.cells.concatenating import ConcatenatingCell
+from elman.cells.gru import GRUCell
+from elman.cells.lstm import LSTMCell
+from elman.cells.rnn import ReLURNNCell, RNNCell
+
+CELLS: dict[str, Callable[[int, int], nn.Module]] = {
+    "rnn": RNNCell,
+    "rnn-relu": ReLURNNCell,
+    "gru": GRUCell,
+    "lstm": LSTMCell,
+    "concat": ConcatenatingCell,
+}
+"""The cells that the command line knows by name, built as `CELLS[name](input_size, hidden_size)`."""
+
+__all__ = ["CELLS", "ConcatenatingCell", "GRUCell", "LSTMCell", "RNNCell", "ReLURNNCell"]

@@ -1,0 +1,161 @@
+"""What a scan was asked to do, checked once so that every backend can rely on it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from elman.engine.nest import Nest, Structure, flatten, paths, rebuild
+from elman.errors import ArgumentError, ShapeError
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Checked arguments of one call of `scan`, nests already taken apart.
+
+    inputs:      leaves `(T, B, ...)`; structure of the nest in `input_structure`.
+    state:       leaves `(B, ...)`; structure in `state_structure`, readable names in `state_paths`.
+    lengths:     one integer a row, each within 0..T, or None when every row is T steps long.
+    reset:       `(T, B)` bool or None; `reset_state`: leaves like `state` (zeros were filled in).
+    """
+
+    inputs: list[Tensor]
+    input_structure: Structure
+    state: list[Tensor]
+    state_structure: Structure
+    state_paths: list[str]
+    steps: int
+    rows: int
+    lengths: list[int] | None
+    reset: Tensor | None
+    reset_state: list[Tensor] | None
+    reverse: bool
+    checkpoint: int | None
+
+    def input_nest(self, leaves: list[Tensor]) -> Nest:
+        return rebuild(leaves, self.input_structure)
+
+    def state_nest(self, leaves: list[Tensor]) -> Nest:
+        return rebuild(leaves, self.state_structure)
+
+
+def check(
+    input: Nest,
+    state: Nest,
+    lengths: Tensor | Sequence[int] | None,
+    reset: Tensor | None,
+    reset_state: Nest | None,
+    reverse: bool,
+    checkpoint: int | None,
+) -> Arguments:
+    """Arguments for a backend, or an error that says which of them does not fit and why."""
+    inputs, input_structure = flatten(input, "input")
+    leaves, state_structure = flatten(state, "state")
+    steps, rows = _leading_sizes(inputs, paths(input, "input"))
+    state_paths = paths(state, "state")
+    for path, leaf in zip(state_paths, leaves, strict=True):
+        if leaf.dim() < 1 or leaf.shape[0] != rows:
+            raise ShapeError(
+                f"{path} must have the batch of {rows} rows first, as input (T, B, ...) has it, "
+                f"but its shape is {_shape(leaf)}; give one state for every row"
+            )
+    if checkpoint is not None and checkpoint < 1:
+        raise ArgumentError(f"checkpoint must be a number of steps >= 1, got {checkpoint}")
+    return Arguments(
+        inputs=inputs,
+        input_structure=input_structure,
+        state=leaves,
+        state_structure=state_structure,
+        state_paths=state_paths,
+        steps=steps,
+        rows=rows,
+        lengths=_lengths(lengths, steps, rows),
+        reset=_reset(reset, steps, rows),
+        reset_state=_reset_state(reset, reset_state, leaves, state_structure, state_paths),
+        reverse=bool(reverse),
+        checkpoint=checkpoint,
+    )
+
+
+def _leading_sizes(inputs: list[Tensor], names: list[str]) -> tuple[int, int]:
+    if not inputs:
+        raise ShapeError(
+            "input holds no tensor, so the number of steps is unknown; "
+            "pass at least one tensor of shape (T, B, ...)"
+        )
+    for name, leaf in zip(names, inputs, strict=True):
+        if leaf.dim() < 2:
+            raise ShapeError(
+                f"{name} must have shape (T, B, ...), time first and then the batch, "
+                f"but its shape is {_shape(leaf)}; add the missing dimension with unsqueeze"
+            )
+        if leaf.shape[:2] != inputs[0].shape[:2]:
+            raise ShapeError(
+                f"all inputs must share their first two sizes (T, B), but {names[0]} has "
+                f"{_shape(inputs[0])} and {name} has {_shape(leaf)}"
+            )
+    return inputs[0].shape[0], inputs[0].shape[1]
+
+
+def _lengths(lengths: Tensor | Sequence[int] | None, steps: int, rows: int) -> list[int] | None:
+    if lengths is None:
+        return None
+    tensor = torch.as_tensor(lengths)
+    integers = not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
+    if tensor.shape != (rows,) or not (integers or rows == 0):
+        raise ShapeError(
+            f"lengths must be {rows} integers, one for every row, "
+            f"but got shape {_shape(tensor)} of {tensor.dtype}"
+        )
+    values = [int(value) for value in tensor.tolist()]
+    for row, value in enumerate(values):
+        if not 0 <= value <= steps:
+            raise ArgumentError(
+                f"lengths must lie between 0 and the {steps} steps of input, "
+                f"but lengths[{row}] is {value}"
+            )
+    return values
+
+
+def _reset(reset: Tensor | None, steps: int, rows: int) -> Tensor | None:
+    if reset is None:
+        return None
+    if not isinstance(reset, Tensor) or reset.dtype != torch.bool or reset.shape != (steps, rows):
+        got = f"{_shape(reset)} of {reset.dtype}" if isinstance(reset, Tensor) else repr(reset)
+        raise ShapeError(
+            f"reset must be a bool tensor of shape (T, B) = ({steps}, {rows}), but got {got}"
+        )
+    return reset
+
+
+def _reset_state(
+    reset: Tensor | None,
+    reset_state: Nest | None,
+    state: list[Tensor],
+    structure: Structure,
+    names: list[str],
+) -> list[Tensor] | None:
+    if reset is None:
+        if reset_state is not None:
+            raise ArgumentError(
+                "reset_state says what the state becomes at a reset, but reset is None; "
+                "pass reset, a bool tensor of shape (T, B)"
+            )
+        return None
+    if reset_state is None:
+        return [torch.zeros_like(leaf) for leaf in state]
+    leaves, given = flatten(reset_state, "reset_state")
+    if given != structure:
+        raise ShapeError(f"reset_state must be built as state is, {structure}, but it is {given}")
+    for name, leaf, like in zip(names, leaves, state, strict=True):
+        if leaf.shape != like.shape or leaf.dtype != like.dtype:
+            raise ShapeError(
+                f"reset_{name} must be like {name}, shape {_shape(like)} of {like.dtype}, "
+                f"but it is {_shape(leaf)} of {leaf.dtype}"
+            )
+    return leaves
+
+
+def _shape(tensor: Tensor) -> str:
+    return str(tuple(tensor.shape))

@@ -1,0 +1,78 @@
+"""`scan`: the loop of a step over time."""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from elman.engine import reference
+from elman.engine.arguments import Arguments, check
+from elman.engine.nest import Nest
+from elman.errors import ArgumentError
+
+Backend = Callable[[reference.Step, Arguments], tuple[Nest, Nest]]
+
+BACKENDS: dict[str, Backend] = {
+    "auto": reference.run,
+    "reference": reference.run,
+}
+
+
+def scan(
+    step: reference.Step,
+    input: Nest,
+    state: Nest,
+    *,
+    lengths: Tensor | Sequence[int] | None = None,
+    reset: Tensor | None = None,
+    reset_state: Nest | None = None,
+    reverse: bool = False,
+    checkpoint: int | None = None,
+    backend: str = "auto",
+) -> tuple[Nest, Nest]:
+    r"""Run a step over time: `y_t, s_t = step(x_t, s_{t-1})` for t = 1..T.
+
+    Args:
+        step: an `nn.Module` or a plain function `(x_t, state) -> (y_t, state)`. It must treat the
+            rows of a batch independently. Tensors that it closes over get gradients as parameters
+            do.
+        input: tensor or nest (tuple, list, dict) of tensors, `(T, B, ...)`.
+        state: tensor or nest of tensors, `(B, ...)`: the state before the first step.
+        lengths: `(B,)` integers. A row stops after its own length: outputs beyond it are zero and
+            the returned state is the state at its end; a length of 0 leaves it as it came. What
+            stands in the padding is never read.
+        reset: `(T, B)` bool. Where true, the row's state becomes `reset_state` before that step (in
+            running order), and no gradient crosses.
+        reset_state: a nest like `state`; zeros when None. It gets its gradient.
+        reverse: run from the last step to the first; with `lengths`, each row from its own end.
+        checkpoint: keep the state of every `checkpoint`-th step only and recompute the steps
+            between in the backward pass.
+        backend: `"auto"`, or the name of one backend, which then runs or raises.
+
+    Returns:
+        `(output, state)`: what the step returned, stacked over time, leaves `(T, B, ...)`; and the
+        state after the last step, a nest like `state`.
+
+    Raises:
+        ArgumentError, ShapeError: the arguments do not fit together.
+        StepError: the step broke its contract, for example by changing the state's shape.
+
+    A step that returns (state, output) instead of (output, state) can't be noticed when both have
+    the same shape.
+
+    Example:
+        >>> import torch, elman
+        >>> def leaky_sum(x, total):
+        ...     total = 0.5 * total + x
+        ...     return total, total
+        >>> output, state = elman.scan(leaky_sum, torch.ones(3, 1, 1), torch.zeros(1, 1))
+        >>> output.flatten().tolist(), state.item()
+        ([1.0, 1.5, 1.75], 1.75)
+    """
+    try:
+        run = BACKENDS[backend]
+    except KeyError:
+        raise ArgumentError(
+            f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}"
+        ) from None
+    arguments = check(input, state, lengths, reset, reset_state, reverse, checkpoint)
+    return run(step, arguments)
