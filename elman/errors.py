@@ -40,3 +40,11 @@ class RunError(ElmanError):
 
 class TrainingError(ElmanError):
     """Training had to stop, for example because the loss is no longer a finite number."""
+
+
+class Interrupted(ElmanError):
+    """Training was asked to stop (Ctrl-C, SIGTERM) and has saved everything needed to go on."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

@@ -20,6 +20,6 @@ CELLS: dict[str, Callable[[int, int], nn.Module]] = {
     "lstm": LSTMCell,
     "concat": ConcatenatingCell,
 }
-"""The cells that the command line knows by name, built as `CELLS[name](input_size, hidden_size)`."""
+"""The cells that go by a name, built as `CELLS[name](input_size, hidden_size)`."""
 
 __all__ = ["CELLS", "ConcatenatingCell", "GRUCell", "LSTMCell", "RNNCell", "ReLURNNCell"]

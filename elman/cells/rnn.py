@@ -1,5 +1,7 @@
 """The Elman network, the simplest recurrent cell."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -7,7 +9,7 @@ from torch.nn import functional as F
 from elman.cells.gated import GateWeights
 from elman.errors import ArgumentError
 
-NONLINEARITIES = {"tanh": torch.tanh, "relu": F.relu}
+NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": F.relu}
 
 
 class RNNCell(GateWeights):

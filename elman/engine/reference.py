@@ -65,7 +65,8 @@ class _Loop:
         if arguments.reverse:
             times.reverse()
         times = [t for t in times if self.active[t] > 0]
-        state, outputs = arguments.state, {}
+        state = arguments.state
+        outputs: dict[int, list[Tensor]] = {}
         segment = arguments.checkpoint or max(len(times), 1)
         for start in range(0, len(times), segment):
             part = times[start : start + segment]

@@ -17,7 +17,7 @@ class Recurrent(nn.Module):
     r"""One or more recurrent layers of any cell, run with `elman.scan`.
 
     Layer 1 reads the input, layer k the output of layer k - 1, with dropout between (not after the
-    last), as in torch.nn.
+    last), as in torch.nn. `output_size` is the width of the last layer's output.
 
     Args:
         cell: a cell for a single layer, or a factory `(input_size) -> cell` for any number of them;
@@ -58,7 +58,8 @@ class Recurrent(nn.Module):
             raise ArgumentError(f"num_layers must be at least 1, got {num_layers}")
         if not 0.0 <= dropout < 1.0:
             raise ArgumentError(f"dropout must lie in 0 <= dropout < 1, got {dropout}")
-        self.cells = nn.ModuleList(_cells(cell, num_layers, input_size))
+        cells, self.output_size = _cells(cell, num_layers, input_size)
+        self.cells = nn.ModuleList(cells)
         self.num_layers = num_layers
         self.dropout = dropout
         self.batch_first = batch_first
@@ -117,29 +118,31 @@ class Recurrent(nn.Module):
         return f"dropout={self.dropout}, batch_first={self.batch_first}"
 
 
-def _cells(cell: nn.Module | CellFactory, num_layers: int, input_size: int | None) -> list[Any]:
+def _cells(
+    cell: nn.Module | CellFactory, num_layers: int, input_size: int | None
+) -> tuple[list[Any], int | None]:
+    """The cells from first to last, and the width of the last one's output if it can be known."""
     if isinstance(cell, nn.Module):
         if num_layers > 1:
             raise ArgumentError(
                 f"{num_layers} layers need a factory (input_size) -> cell, because each layer has "
                 f"weights of its own, but got one {type(cell).__name__}"
             )
-        return [cell]
+        return [cell], None if input_size is None else _output_size(cell, input_size)
     if input_size is None:
         raise ArgumentError(
             "a factory (input_size) -> cell needs input_size, the number of input features"
         )
-    cells = []
+    cells, width = [], input_size
     for _ in range(num_layers):
-        cells.append(cell(input_size))
-        input_size = output_size(cells[-1], input_size)
-    return cells
+        cells.append(cell(width))
+        width = _output_size(cells[-1], width)
+    return cells, width
 
 
-def output_size(cell: Any, input_size: int) -> int:
-    """Features of a cell's output, found by a step over a batch of no rows."""
-    with torch.no_grad():
-        like = next(cell.parameters(), torch.empty(0))
-        state = cell.initial_state(0)
-        output, _ = cell(like.new_empty(0, input_size), state)
+@torch.no_grad()
+def _output_size(cell: Any, input_size: int) -> int:
+    """Features of a cell's output, found by one step over two rows of zeros."""
+    like = next(cell.parameters(), torch.empty(0))
+    output, _ = cell(like.new_zeros(2, input_size), cell.initial_state(2))
     return output.shape[-1]

@@ -1,0 +1,81 @@
+"""`elman.load`: a trained model from its run folder."""
+
+import os
+from typing import Any
+
+import torch
+
+from elman.artifacts.run_folder import RunConfig, RunFolder, open_run
+from elman.artifacts.weights import fill_module, load_tensors
+from elman.errors import ArgumentError, RunError
+from elman.settings import build
+from elman.tasks import TASKS, TaskKind
+from elman.tasks.base import Restored
+from elman.tasks.cell import CellClass, find_cell, is_own
+
+
+def load(
+    run: str | os.PathLike,
+    cell: CellClass | None = None,
+    *,
+    device: str = "cpu",
+    backend: str = "auto",
+) -> Any:
+    """The trained model of a run folder, with the weights that were best on validation.
+
+    Args:
+        run: the folder.
+        cell: the class of the cell, if the run was trained with a class of your own. A run folder
+            records its name only, and nothing is imported because a run folder says so.
+        device: where the model runs, "cpu" or "cuda".
+        backend: what `elman.scan` runs on.
+
+    Returns:
+        For a language run a `TrainedLanguage`, with `generate`, `evaluate` and `score`.
+
+    Raises:
+        RunError: no run, damaged, of a newer format, or not trained yet.
+        ArgumentError: the run was trained with a class of your own and `cell` is missing.
+    """
+    folder = open_run(run)
+    config = folder.read_config()
+    kind = kind_of(config, folder)
+    settings: Any = build(kind.settings, config.settings, f"{folder}/config.toml")
+    recorded = cell_of(config, folder, cell)
+    if not folder.model.exists():
+        raise RunError(
+            f"{folder} has no model yet: training stopped before its first evaluation; "
+            f"go on with `elman resume {folder}`"
+        )
+    saved = restored(folder, config)
+    trained = kind.open_trained(settings, saved, recorded, torch.device(device), backend)
+    tensors, _ = load_tensors(folder.model)
+    fill_module(trained.model, tensors, folder.model)
+    return trained
+
+
+def kind_of(config: RunConfig, folder: RunFolder) -> TaskKind:
+    try:
+        return TASKS[config.task]
+    except KeyError:
+        raise RunError(
+            f"{folder} holds a run of task {config.task!r}, which this elman does not know; "
+            f"it knows {', '.join(TASKS)}"
+        ) from None
+
+
+def cell_of(config: RunConfig, folder: RunFolder, cell: CellClass | None) -> CellClass | None:
+    """The run's cell: `cell` if given, else the built-in one that the run names."""
+    name = config.settings.get("cell", "")
+    if cell is not None:
+        return cell
+    if not isinstance(name, str) or is_own(name):
+        raise ArgumentError(
+            f"{folder} was trained with a cell of your own, {name}; name it again, with --cell "
+            f"file.py:Name or elman.load(run, cell=Name), since a run folder never imports code"
+        )
+    return find_cell(name)
+
+
+def restored(folder: RunFolder, config: RunConfig) -> Restored:
+    return Restored(folder.read_vocabulary(), config.data, folder.data)

@@ -1,0 +1,112 @@
+"""Settings: typed dataclasses that flags, TOML files and Python keywords all fill in.
+
+A field is declared once, with its default, range and help text; the command line, the checks and
+`--print-config` follow from that declaration.
+"""
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from elman.errors import ArgumentError
+
+S = TypeVar("S")
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A field of a settings class: `minimum` and `maximum` are allowed, `above` and `below` not."""
+    metadata = {
+        "help": help,
+        "minimum": minimum,
+        "maximum": maximum,
+        "above": above,
+        "below": below,
+        "choices": choices,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def names(*classes: type) -> list[str]:
+    """The keys of some settings classes, in the order of their declaration."""
+    return [field.name for cls in classes for field in dataclasses.fields(cls)]
+
+
+def field_type(cls: type, name: str) -> type:
+    """The plain type of a field: `int` for both `int` and `int | None`."""
+    annotation = typing.get_type_hints(cls)[name]
+    if isinstance(annotation, types.UnionType):
+        (annotation,) = (arm for arm in typing.get_args(annotation) if arm is not types.NoneType)
+    return annotation
+
+
+def build(cls: type[S], values: Mapping[str, Any], source: str) -> S:
+    """An instance of `cls` from those of `values` that are its fields, each checked.
+
+    `source` says where the values come from and begins the error message.
+    """
+    checked = {
+        field.name: _checked(field_type(cls, field.name), field, values[field.name], source)
+        for field in dataclasses.fields(cls)  # type: ignore[arg-type]
+        if field.name in values
+    }
+    return cls(**checked)
+
+
+def refuse_unknown(values: Iterable[str], known: list[str], source: str) -> None:
+    """Raise on the first key that no settings class knows, naming the nearest one that is known."""
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(known)}"
+            raise ArgumentError(f"{source}: unknown setting {key!r}; {hint}")
+
+
+def given(settings: Any) -> dict[str, Any]:
+    """The settings as a flat mapping without the ones that are None, ready for TOML."""
+    return {k: v for k, v in dataclasses.asdict(settings).items() if v is not None}
+
+
+def _checked(kind: type, field: dataclasses.Field, value: Any, source: str) -> Any:
+    if value is None and field.default is None:
+        return None
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ArgumentError(
+            f"{source}: {field.name} must be {_described(kind)}, got {value!r} "
+            f"({type(value).__name__})"
+        )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ArgumentError(f"{source}: {field.name} must be a finite number, got {value}")
+    bounds, choices = field.metadata, field.metadata["choices"]
+    if choices is not None and value not in choices:
+        raise ArgumentError(
+            f"{source}: {field.name} must be one of {', '.join(choices)}, got {value!r}"
+        )
+    for limit, broken, words in (
+        (bounds["minimum"], lambda low: value < low, "at least"),
+        (bounds["above"], lambda low: value <= low, "greater than"),
+        (bounds["maximum"], lambda high: value > high, "at most"),
+        (bounds["below"], lambda high: value >= high, "less than"),
+    ):
+        if limit is not None and broken(limit):
+            raise ArgumentError(f"{source}: {field.name} must be {words} {limit}, got {value}")
+    return value
+
+
+def _described(kind: type) -> str:
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    return words[kind]

@@ -1,0 +1,8 @@
+"""The jobs that elman does: data, model head, loss, metrics, and use of the result."""
+
+from elman.tasks.base import TaskKind
+from elman.tasks.language.kind import LanguageKind
+
+TASKS: dict[str, TaskKind] = {kind.name: kind for kind in (LanguageKind(),)}
+
+__all__ = ["TASKS", "TaskKind"]

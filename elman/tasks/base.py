@@ -1,0 +1,106 @@
+"""What the training loop asks of a task, and what makes a task known to the rest of elman."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from elman.engine.nest import Nest
+from elman.tasks.cell import CellClass
+
+
+@dataclass(frozen=True)
+class StepLoss:
+    """The loss of one training step.
+
+    mean: scalar to differentiate. terms: how many predictions it is the mean of.
+    carry: state that the next step goes on from, cut off from this step's graph.
+    """
+
+    mean: Tensor
+    terms: int
+    carry: Nest
+
+
+class Task(Protocol):
+    """A model and the data that it learns from.
+
+    steps_per_epoch: training steps in which every training example is seen about once.
+    unit: what one term of the loss stands for, such as "character".
+    notes: things about this data and these settings that the user should know.
+    """
+
+    name: str
+    unit: str
+    steps_per_epoch: int
+    model: nn.Module
+    notes: list[str]
+
+    def initial_carry(self) -> Nest:
+        """The nest that the first step carries in; also the shape of every later one."""
+        ...
+
+    def loss(self, step: int, carry: Nest) -> StepLoss:
+        """The training loss of step number `step`, a function of its arguments and the weights."""
+        ...
+
+    def validate(self) -> dict[str, Any]:
+        """Validation metrics for `metrics.jsonl`; "valid_loss" decides which model is kept."""
+        ...
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a task writes into a new run: its vocabulary, and the fingerprint of its data."""
+
+    vocabulary: dict[str, Any]
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """The same, read back from a run that nobody vouches for. folder: where the encoded data is."""
+
+    vocabulary: object
+    data: dict[str, Any]
+    folder: Path
+
+
+class TaskKind(Protocol):
+    """One row of `TASKS`: how a task comes from data, and a usable model from a run."""
+
+    name: str
+
+    @property
+    def settings(self) -> type[Any]:
+        """The dataclass of the task's own settings."""
+        ...
+
+    def prepare(
+        self, data: list[str], settings: Any, cell: CellClass | None, folder: Path
+    ) -> Prepared:
+        """Read the data once and write it, encoded, to `folder`."""
+        ...
+
+    def open_task(
+        self,
+        settings: Any,
+        saved: Restored,
+        cell: CellClass | None,
+        seed: int,
+        device: torch.device,
+        backend: str,
+    ) -> Task: ...
+
+    def open_trained(
+        self,
+        settings: Any,
+        saved: Restored,
+        cell: CellClass | None,
+        device: torch.device,
+        backend: str,
+    ) -> Any:
+        """The object that `elman.load` returns, its `model` with weights still to be filled in."""
+        ...

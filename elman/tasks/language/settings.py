@@ -1,0 +1,38 @@
+"""What a language model is made of and how its text is read."""
+
+from dataclasses import dataclass
+
+from elman.settings import setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageSettings:
+    cell: str = setting(
+        "lstm",
+        "the recurrent cell: rnn, rnn-relu, gru, lstm, concat; mlp for a perceptron without hidden "
+        "state; or your own class as file.py:Name or package.module:Name, built as "
+        "Name(input_size, hidden_size)",
+    )
+    hidden_size: int = setting(256, "units of the hidden state in every layer", minimum=1)
+    layers: int = setting(1, "recurrent layers on one another", minimum=1)
+    dropout: float = setting(
+        0.0, "share of values zeroed before, between and after layers", minimum=0.0, below=1.0
+    )
+    embedding_size: int = setting(
+        0, "size of a learned vector for each character; 0 = one-hot", minimum=0
+    )
+    window: int = setting(16, "characters that the mlp sees (mlp only)", minimum=1)
+    level: str = setting("char", "what a token is", choices=("char", "byte"))
+    sequence_length: int = setting(
+        64, "steps that gradients go back through time (truncation)", minimum=1
+    )
+    batch_size: int = setting(32, "streams, or windows, read side by side", minimum=1)
+    sampling: str = setting(
+        "streams",
+        "streams: parallel streams read in order, the state carried from batch to batch; "
+        "windows: random windows from a zero state",
+        choices=("streams", "windows"),
+    )
+    valid_fraction: float = setting(
+        0.1, "share of the text, at its end, kept for validation", above=0.0, below=1.0
+    )

@@ -1,0 +1,26 @@
+"""What somebody who watches a training run is told."""
+
+from typing import TYPE_CHECKING, Any
+
+from elman.artifacts.checkpoint import Progress
+from elman.artifacts.run_folder import RunFolder
+from elman.tasks.base import Task
+
+if TYPE_CHECKING:
+    from elman.train.schedule import Schedule
+
+
+class Listener:
+    """Override what is of interest; every method does nothing by itself."""
+
+    def created(self, folder: RunFolder) -> None:
+        """The run folder is there, with configuration and data; no step was made yet."""
+
+    def started(self, task: Task, schedule: "Schedule", progress: Progress) -> None:
+        """Training begins, or goes on from `progress`."""
+
+    def stepped(self, progress: Progress, loss: float) -> None:
+        """One training step is done."""
+
+    def evaluated(self, record: dict[str, Any]) -> None:
+        """A line was added to `metrics.jsonl`; the best model so far is on disk."""

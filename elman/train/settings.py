@@ -1,0 +1,32 @@
+"""How a model is trained: the settings that all tasks share."""
+
+from dataclasses import dataclass
+
+from elman.settings import setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    steps: int | None = setting(
+        None, "budget in training steps (2000 if no budget is given)", minimum=1
+    )
+    epochs: float | None = setting(None, "budget in passes over the training data", above=0.0)
+    minutes: float | None = setting(None, "budget in minutes of training", above=0.0)
+    learning_rate: float = setting(0.003, "peak learning rate of AdamW", above=0.0)
+    final_learning_rate: float = setting(
+        0.05, "learning rate at the end, as a share of the peak", minimum=0.0, maximum=1.0
+    )
+    warmup_steps: int = setting(
+        100, "steps in which the learning rate rises to its peak", minimum=0
+    )
+    weight_decay: float = setting(0.01, "weight decay of AdamW", minimum=0.0)
+    clip: float = setting(1.0, "largest norm of the gradient; 0 = no clipping", minimum=0.0)
+    evaluate_every: int = setting(250, "steps between evaluations", minimum=1)
+    save_every: int = setting(250, "steps between checkpoints", minimum=1)
+    seed: int = setting(0, "seed of weights, batches and dropout", minimum=0, maximum=2**62)
+    device: str = setting("cpu", "where to train: cpu, cuda, cuda:0, ...")
+    threads: int | None = setting(None, "CPU threads (default: all cores)", minimum=1, maximum=1024)
+    backend: str = setting("auto", "what runs the loop over time: auto or reference")
+
+
+DEFAULT_STEPS = 2000
