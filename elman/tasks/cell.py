@@ -4,7 +4,8 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -64,7 +65,7 @@ def try_out(cell: CellClass, input_size: int, hidden_size: int, name: str) -> No
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             built: Any = cell(input_size, hidden_size)
-            if not isinstance(built, nn.Module):
+            if not callable(built):
                 raise StepError(f"it must build an nn.Module, but built a {type(built).__name__}")
             if not hasattr(built, "initial_state"):
                 raise StepError(
@@ -88,22 +89,24 @@ def _import_file(path: str) -> ModuleType:
     if not Path(path).is_file():
         raise ArgumentError(f"no file {path}; --cell file.py:Name needs a Python file that exists")
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    assert spec is not None
-    loader = spec.loader
-    assert loader is not None
+    assert spec is not None and spec.loader is not None  # noqa: PT018 - true for every .py file
     module = importlib.util.module_from_spec(spec)
-    # Dataclasses and pickling look a class's module up by name while the file is executed.
+    # Dataclasses look the module of a class up by name while the file is being executed.
     sys.modules.setdefault(module.__name__, module)
-    return _guarded(lambda: loader.exec_module(module) or module, path)
+    with _import_errors(path):
+        spec.loader.exec_module(module)
+    return module
 
 
 def _import_module(name: str) -> ModuleType:
-    return _guarded(lambda: importlib.import_module(name), name)
+    with _import_errors(name):
+        return importlib.import_module(name)
 
 
-def _guarded(load: Callable[[], Any], where: str) -> Any:
+@contextmanager
+def _import_errors(where: str) -> Iterator[None]:
     try:
-        return load()
+        yield
     except Exception as error:  # noqa: BLE001 - importing runs the user's own code
         raise ArgumentError(
             f"can't import {where} for --cell: {type(error).__name__}: {error}"

@@ -29,6 +29,7 @@ class LanguageTask:
         device: torch.device,
         backend: str,
     ) -> None:
+        self.vocabulary = corpus.vocabulary
         self.unit = corpus.vocabulary.unit
         self.notes: list[str] = []
         self._settings = settings

@@ -1,0 +1,79 @@
+"""`elman demo`: a minute that shows what elman is for."""
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import torch
+import typer
+
+from elman.app import terminal
+from elman.app.watch import Watcher
+from elman.artifacts.checkpoint import Progress
+from elman.tasks.base import Task
+from elman.tasks.language import LanguageTask, Sampling, TrainedLanguage
+from elman.train.fit import resume, start
+from elman.train.schedule import Schedule
+
+PROMPT = "The class of an object "
+_LENGTH = 160
+
+
+class _Sampler(Watcher):
+    """Shows what one prompt gives before training, half-way, and at the end."""
+
+    def started(self, task: Task, schedule: Schedule, progress: Progress) -> None:
+        super().started(task, schedule, progress)
+        self._task = cast(LanguageTask, task)
+        self._half_shown = False
+        self.sample("before training")
+
+    def stepped(self, progress: Progress, loss: float) -> None:
+        super().stepped(progress, loss)
+        assert self._schedule is not None
+        if not self._half_shown and self._schedule.share(progress) >= 0.5:
+            self._half_shown = True
+            self.sample("half-way")
+
+    def sample(self, when: str) -> None:
+        model = TrainedLanguage(self._task.model, self._task.vocabulary)
+        self.show(when, model)
+        self._task.model.train()
+
+    def show(self, when: str, model: TrainedLanguage) -> None:
+        text = "".join(model.stream(PROMPT, _LENGTH, Sampling(0.7), seed=1))
+        indented = (PROMPT + text).strip().replace("\n", "\n    ")
+        self.console.print(f"\n  {when}:", style="bold")
+        self.say(f"    {indented}\n")
+
+
+def demo(
+    minutes: Annotated[float, typer.Option(help="How long to train.")] = 1.0,
+    run: Annotated[str, typer.Option(metavar="FOLDER", help="Run folder.")] = "runs/demo",
+) -> None:
+    """Train a small model on Python's own documentation and watch it learn to write.
+
+    Nothing is downloaded: the text comes with every Python.
+    """
+    torch.set_num_threads(min(torch.get_num_threads(), 4))
+    watcher = _Sampler()
+    watcher.say("elman demo: a small LSTM learns, one character after another, to write like")
+    watcher.say(f"Python's language reference. Training takes {minutes:g} minutes.")
+    try:
+        folder = start(
+            "language", None, run, force=Path(run).exists(), listener=watcher,
+            minutes=minutes, hidden_size=256, learning_rate=0.004, evaluate_every=200,
+        )  # fmt: skip
+        model = resume(folder.path, listener=watcher)
+    finally:
+        watcher.close()
+    watcher.show("at the end", model)
+    records = folder.read_metrics()
+    best = min(records, key=lambda record: record["valid_loss"])
+    terminal.result(
+        f"validation loss: {records[0]['valid_loss']:.3f} nats per character at first, "
+        f"{best['valid_loss']:.3f} in the end (perplexity {best['perplexity']:.2f})"
+    )
+    terminal.result(f"picture: {folder.curves}")
+    terminal.result(f"model:   {folder.model}")
+    terminal.result(f"more of it:    elman generate {folder.path} --prompt 'The class '")
+    terminal.result("your own text: elman train language YOURS.txt --minutes 3")

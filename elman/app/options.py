@@ -1,0 +1,86 @@
+"""Command-line options made from settings classes, so that each setting is declared once."""
+
+import dataclasses
+import inspect
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from elman.errors import ArgumentError, DataError
+from elman.settings import field_type
+from elman.tasks.cell import is_own
+
+
+def with_settings(*classes: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one option for every field of the classes.
+
+    The command takes them as `**settings`, and only those that were given on the command line.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = [
+            parameter
+            for parameter in inspect.signature(command, eval_str=True).parameters.values()
+            if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+        options = [_option(cls, field) for cls in classes for field in dataclasses.fields(cls)]
+        names = [option.name for option in options]
+
+        def run(**values: Any) -> None:
+            given = {name: values.pop(name) for name in names}
+            command(**values, **{name: value for name, value in given.items() if value is not None})
+
+        parameters = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in [*own, *options]
+        ]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        return run
+
+    return decorate
+
+
+def _option(cls: type, field: dataclasses.Field) -> inspect.Parameter:
+    kind: Any = field_type(cls, field.name)
+    choices = field.metadata["choices"]
+    text = field.metadata["help"]
+    if choices is not None and not all(choice in text for choice in choices):
+        text += f": {' or '.join(choices)}"
+    if field.default is not None:
+        text += f" [default: {field.default}]"
+    info = typer.Option(
+        "--" + field.name.replace("_", "-"),
+        help=text,
+        show_default=False,
+        metavar="N" if kind in (int, float) else "NAME",
+    )
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, info],
+    )
+
+
+def read_config_file(path: str) -> dict[str, Any]:
+    """The settings of a TOML file: keys as the flags, with underscores.
+
+    The config.toml of a run serves too. A cell of the user's own must then be named on the command
+    line, because nothing is imported on the word of a run folder.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"can't read the settings file {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ArgumentError(f"{path} is not valid TOML: {error}") from None
+    of_a_run = isinstance(values.get("run"), dict)
+    if of_a_run:
+        values = {k: v for k, v in values.items() if k not in ("run", "data", "schedule")}
+        if is_own(str(values.get("cell", ""))):
+            del values["cell"]
+    return values

@@ -1,0 +1,98 @@
+"""Showing how training goes."""
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress as Bar
+from rich.progress import (
+    BarColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from elman.app import terminal
+from elman.artifacts.checkpoint import Progress
+from elman.artifacts.run_folder import RunFolder
+from elman.tasks.base import Task
+from elman.train.listener import Listener
+from elman.train.schedule import Schedule
+
+
+class Watcher(Listener):
+    """A progress bar on a terminal, and a line for every evaluation anywhere."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or terminal.errors()
+        self._bar: Bar | None = None
+        self._row: TaskID | None = None
+        self._schedule: Schedule | None = None
+        self._unit = ""
+        self._shown = 0.0
+
+    def created(self, folder: RunFolder) -> None:
+        self.say(f"run folder: {folder}")
+
+    def started(self, task: Task, schedule: Schedule, progress: Progress) -> None:
+        self._schedule, self._unit = schedule, task.unit
+        for text in task.notes:
+            self.say(f"note: {text}")
+        if schedule.finished(progress):
+            return
+        parameters = sum(parameter.numel() for parameter in task.model.parameters())
+        begun = f", going on from step {progress.step:,}" if progress.step else ""
+        self.say(f"training {parameters:,} parameters, {self._length(schedule)}{begun}")
+        if self.console.is_terminal:
+            self._bar = Bar(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                console=self.console,
+                transient=True,
+            )
+            self._row = self._bar.add_task("training", total=1.0)
+            self._bar.start()
+
+    def stepped(self, progress: Progress, loss: float) -> None:
+        if self._bar is None or self._row is None or self._schedule is None:
+            return
+        now = time.monotonic()
+        if now - self._shown > 0.1:
+            self._shown = now
+            self._bar.update(
+                self._row,
+                completed=self._schedule.share(progress),
+                description=f"step {progress.step:,}, loss {loss:.3f}",
+            )
+
+    def evaluated(self, record: dict[str, Any]) -> None:
+        speed = record[f"{self._unit}s_per_second"]
+        self.say(
+            f"step {record['step']:>7,}  {record['seconds']:7.1f} s  "
+            f"training {record['train_loss']:.4f}  validation {record['valid_loss']:.4f} nats  "
+            f"{speed:,.0f} {self._unit}s/s"
+        )
+
+    def say(self, text: str) -> None:
+        self.console.print(text, markup=False)
+
+    def close(self) -> None:
+        """Take the bar off the screen; safe to call at any time, also twice."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _length(self, schedule: Schedule) -> str:
+        parts = []
+        if schedule.last_step is not None:
+            epochs = schedule.last_step / schedule.steps_per_epoch
+            parts.append(f"to step {schedule.last_step:,} ({epochs:.2g} epochs)")
+        if schedule.settings.minutes is not None:
+            parts.append(f"for {schedule.settings.minutes:g} minutes")
+        return " or ".join(parts)
