@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress as Bar
 from rich.progress import (
     BarColumn,
     TaskID,
@@ -13,6 +12,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bar
 
 from elman.app import terminal
 from elman.artifacts.checkpoint import Progress

@@ -48,7 +48,8 @@ def load(
             f"go on with `elman resume {folder}`"
         )
     saved = restored(folder, config)
-    trained = kind.open_trained(settings, saved, recorded, torch.device(device), backend)
+    with torch.random.fork_rng():  # the weights are drawn before they are filled in
+        trained = kind.open_trained(settings, saved, recorded, torch.device(device), backend)
     tensors, _ = load_tensors(folder.model)
     fill_module(trained.model, tensors, folder.model)
     return trained

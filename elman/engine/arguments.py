@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from elman.engine.nest import Nest, Structure, flatten, paths, rebuild
+from elman.engine.nest import Nest, Structure, describe, flatten, paths, rebuild
 from elman.errors import ArgumentError, ShapeError
 
 
@@ -147,7 +147,10 @@ def _reset_state(
         return [torch.zeros_like(leaf) for leaf in state]
     leaves, given = flatten(reset_state, "reset_state")
     if given != structure:
-        raise ShapeError(f"reset_state must be built as state is, {structure}, but it is {given}")
+        raise ShapeError(
+            f"reset_state must be built as state is, {describe(structure)}, "
+            f"but it is {describe(given)}"
+        )
     for name, leaf, like in zip(names, leaves, state, strict=True):
         if leaf.shape != like.shape or leaf.dtype != like.dtype:
             raise ShapeError(

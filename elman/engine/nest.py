@@ -42,5 +42,15 @@ def apply(function: Callable[[Tensor], Tensor], nest: Nest) -> Nest:
     return pytree.tree_map(function, nest)
 
 
+def describe(structure: Structure) -> str:
+    """How a nest is built, in one line: `(tensor, {'memory': tensor})`."""
+    return repr(pytree.tree_unflatten([_Tensor()] * structure.num_leaves, structure))
+
+
+class _Tensor:
+    def __repr__(self) -> str:
+        return "tensor"
+
+
 def _described(leaf: object) -> str:
     return "None" if leaf is None else f"a {type(leaf).__name__}"

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recompute_in_backward
 
 from elman.engine.arguments import Arguments
-from elman.engine.nest import Nest, Structure, flatten, rebuild
+from elman.engine.nest import Nest, Structure, describe, flatten, rebuild
 from elman.errors import StepError
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
@@ -119,7 +119,7 @@ class _Loop:
         if structure != arguments.state_structure:
             raise StepError(
                 f"a step must return a state built like the one it was given, "
-                f"{arguments.state_structure}, but it returned {structure}; "
+                f"{describe(arguments.state_structure)}, but it returned {describe(structure)}; "
                 f"is it (output, state), in this order?"
             )
         check_state_unchanged(arguments.state_paths, state, after)
