@@ -11,18 +11,9 @@ import pytest
 import elman
 from elman.app.main import run as run_elman
 
-SMALL = [
-    "--hidden-size",
-    "8",
-    "--batch-size",
-    "4",
-    "--sequence-length",
-    "16",
-    "--steps",
-    "20",
-    "--evaluate-every",
-    "10",
-]
+SMALL = (
+    "--hidden-size=8", "--batch-size=4", "--sequence-length=16", "--steps=20", "--evaluate-every=10"
+)  # fmt: skip
 
 
 class Program:
@@ -186,8 +177,7 @@ def test_bad_data_and_bad_runs_end_with_1(program, tmp_path, trained):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_says_how_to_go_on(tmp_path, text_file, number, code):
     run = tmp_path / "run"
-    arguments = ["train", "language", str(text_file), "--run", str(run), *SMALL, "--minutes", "1"]
-    arguments[arguments.index("20")] = "100000"
+    arguments = ["train", "language", str(text_file), "--run", str(run), *SMALL, "--steps=100000"]
     with subprocess.Popen(
         [sys.executable, "-m", "elman", *arguments], stderr=subprocess.PIPE, text=True
     ) as child:

@@ -10,24 +10,10 @@ from elman.artifacts import open_run
 from elman.artifacts.weights import load_tensors
 from tests.train.test_fit import comparable
 
-OPTIONS = [
-    "--steps",
-    "60",
-    "--evaluate-every",
-    "9",
-    "--save-every",
-    "7",
-    "--hidden-size",
-    "48",
-    "--batch-size",
-    "8",
-    "--sequence-length",
-    "24",
-    "--dropout",
-    "0.1",
-    "--threads",
-    "1",
-]
+OPTIONS = (
+    "--steps=60", "--evaluate-every=9", "--save-every=7", "--dropout=0.1", "--hidden-size=48",
+    "--batch-size=8", "--sequence-length=24", "--threads=1",
+)  # fmt: skip
 
 
 def command(*arguments) -> list[str]:
