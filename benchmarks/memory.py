@@ -13,7 +13,30 @@ import sys
 import tempfile
 from pathlib import Path
 
-WORDS = "the of and to in that it is was he for as with his on be at by had not are but".split()
+WORDS = [
+    "the",
+    "of",
+    "and",
+    "to",
+    "in",
+    "that",
+    "it",
+    "is",
+    "was",
+    "he",
+    "for",
+    "as",
+    "with",
+    "his",
+    "on",
+    "be",
+    "at",
+    "by",
+    "had",
+    "not",
+    "are",
+    "but",
+]
 
 
 def write_text(path: Path, megabytes: int) -> None:

@@ -1,0 +1,87 @@
+"""The example scripts, run as a reader runs them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(script, *arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, str(EXAMPLES / script), *map(str, arguments)],
+        capture_output=True, text=True, cwd=cwd, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "names"
+    folder.mkdir()
+    (folder / "Vowels.txt").write_text(
+        "\n".join(a + b + c for a in "aeiou" for b in "aeiou" for c in "aeiou")
+    )
+    (folder / "Consonants.txt").write_text(
+        "\n".join(
+            [
+                "Šż",
+                "bcd",
+                "bcd",
+                " bcd ",
+                *(a + b + c for a in "kln" for b in "rstz" for c in "bdf"),
+            ]
+        )
+    )
+    return folder
+
+
+def test_simple_rnn_prints_five_predictions():
+    done = run("simple_rnn.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "(5, 1)"
+
+
+def test_names_learns_and_repeats_with_its_seed(tmp_path, data):
+    options = (
+        "--data",
+        data,
+        "--iterations",
+        1500,
+        "--print-every",
+        500,
+        "--plot-every",
+        100,
+        "--predict",
+        "aeé",
+        "Łß",
+    )
+    first, second = (run("names.py", *options, cwd=tmp_path) for _ in range(2))
+    assert first.returncode == 0, first.stderr
+    untimed = [
+        [line.split("s  ")[-1] for line in done.stdout.splitlines()] for done in (first, second)
+    ]
+    assert untimed[0] == untimed[1]
+    assert "2 languages, 165 lines, 2 repeats or empty dropped" in first.stdout
+    assert "held-out names: 100.0% right" in first.stdout
+    assert "1000  67%" in first.stdout
+    assert "Vowels" in first.stdout.split("aeé")[-1].splitlines()[1]
+    assert "Łß: no letter that the model knows" in first.stdout
+    for picture in ("loss.png", "confusion.png"):
+        assert (tmp_path / "names_run" / picture).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "code"),
+    [
+        (("--data", "nowhere"), "no folder nowhere", 2),
+        (("--data", ".", "--iterations", "0"), "at least 1", 2),
+        (("--data", "."), "one .txt file for each", 1),
+    ],
+)
+def test_names_says_what_is_wrong(tmp_path, arguments, words, code):
+    done = run("names.py", *arguments, cwd=tmp_path)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
