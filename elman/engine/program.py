@@ -16,7 +16,7 @@ that is simply the folded `(T * B, w)` tensor and `offsets[t] = t * B`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 
@@ -167,8 +167,11 @@ class Kernel(Protocol):
     stride. `state` holds the first state on entry and the last one on return (updated in place).
     `outputs` are written in full: one row for every (time, active row). An output may be the same
     memory as an input of the same width (each row is read before it is written). A `Carried`
-    output gives the state at the beginning of each step.
+    output gives the state at the beginning of each step. `weights` is what `pack` made of the
+    program's weights, so that several calls can share it.
     """
+
+    def pack(self, weights: list[torch.Tensor]) -> Any: ...
 
     def __call__(
         self,
@@ -176,7 +179,7 @@ class Kernel(Protocol):
         *,
         inputs: list[torch.Tensor],
         vectors: list[torch.Tensor],
-        weights: list[torch.Tensor],
+        weights: Any,
         state: list[torch.Tensor],
         outputs: list[torch.Tensor],
         resets: Resets | None = None,

@@ -1,0 +1,135 @@
+"""A compiled scan as an operation of autograd."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from elman.engine import reference
+from elman.engine.arguments import Arguments
+from elman.engine.compiled import CompiledStep, Environment
+from elman.engine.layout import Folded, layout_of
+from elman.engine.nest import Nest, flatten, rebuild
+
+
+def run(step: reference.Step, compiled: CompiledStep, arguments: Arguments) -> tuple[Nest, Nest]:
+    """Run a compiled step; differentiable if gradients are wanted."""
+    trace = compiled.plan.trace
+    call = _Call(step, compiled, arguments)
+    tensors = (*arguments.inputs, *arguments.state, *(arguments.reset_state or ()), *trace.closed)
+    if compiled.plan.backward is None:
+        with torch.no_grad():
+            results, _ = call.forward(tensors, keep=False)
+    else:
+        results = list(_Scan.apply(call, *tensors))
+    count = len(trace.outputs)
+    output = rebuild(results[:count], trace.output_structure)
+    return output, arguments.state_nest(results[count:])
+
+
+class _Call:
+    """One call of `scan`: what its forward and backward pass share."""
+
+    def __init__(
+        self, step: reference.Step, compiled: CompiledStep, arguments: Arguments
+    ) -> None:
+        self.step = step
+        self.compiled = compiled
+        self.arguments = arguments
+        self.layout: Folded = layout_of(arguments)
+
+    def parts(self, tensors: tuple[Any, ...]) -> tuple[list, list, list | None, list]:
+        """Inputs, state, reset state and closed-over tensors (or what belongs to each)."""
+        a, start = self.arguments, 0
+        sizes = [len(a.inputs), len(a.state), len(a.reset_state or ())]
+        groups = []
+        for size in sizes:
+            groups.append(list(tensors[start : start + size]))
+            start += size
+        reset_state = groups[2] if a.reset_state is not None else None
+        return groups[0], groups[1], reset_state, list(tensors[start:])
+
+    def forward(self, tensors: tuple[Tensor, ...], keep: bool) -> tuple[list[Tensor], Environment]:
+        inputs, state, reset_state, closed = self.parts(tensors)
+        layout = self.layout
+        outputs, final, saved = self.compiled.forward(
+            self.arguments,
+            layout,
+            [layout.fold(leaf) for leaf in inputs],
+            [layout.sort(leaf) for leaf in state],
+            reset_state and [layout.sort(leaf) for leaf in reset_state],
+            closed,
+            keep,
+        )
+        unfolded = [layout.unfold(leaf) for leaf in outputs]
+        return [*unfolded, *(layout.unsort(leaf) for leaf in final)], saved
+
+    def backward(
+        self, tensors: tuple[Tensor, ...], saved: Environment, gradients: tuple[Tensor, ...]
+    ) -> list[Tensor | None]:
+        inputs, state, reset_state, closed = self.parts(tensors)
+        layout, count = self.layout, len(self.compiled.plan.trace.outputs)
+        d_reset = reset_state and [torch.zeros_like(leaf) for leaf in reset_state]
+        d_inputs, d_state, d_closed = self.compiled.backward(
+            self.arguments,
+            layout,
+            [layout.fold(leaf) for leaf in inputs],
+            closed,
+            saved,
+            [layout.fold(leaf) for leaf in gradients[:count]],
+            [layout.sort(leaf).clone() for leaf in gradients[count:]],
+            d_reset,
+        )
+        return [
+            *(None if leaf is None else layout.unfold(leaf) for leaf in d_inputs),
+            *(layout.unsort(leaf) for leaf in d_state),
+            *(layout.unsort(leaf) for leaf in d_reset or ()),
+            *d_closed,
+        ]
+
+    def reference_gradients(
+        self, tensors: tuple[Tensor, ...], gradients: tuple[Tensor, ...]
+    ) -> list[Tensor | None]:
+        """The same gradients through the plain loop, so that they can be differentiated again."""
+        from dataclasses import replace
+
+        inputs, state, reset_state, closed = self.parts(tensors)
+        given = replace(self.arguments, inputs=inputs, state=state, reset_state=reset_state)
+        output, final = reference.run(self.step, given)
+        results = [*flatten(output, "output")[0], *flatten(final, "state")[0]]
+        pairs = [(r, g) for r, g in zip(results, gradients, strict=True) if r.requires_grad]
+        wanted = [tensor for tensor in tensors if tensor.requires_grad]
+        found = torch.autograd.grad(
+            [r for r, _ in pairs], wanted, [g for _, g in pairs],
+            create_graph=True, allow_unused=True,
+        )  # fmt: skip
+        supply = iter(found)
+        return [next(supply) if tensor.requires_grad else None for tensor in tensors]
+
+
+class _Scan(Function):
+    @staticmethod
+    def forward(ctx: Any, call: _Call, *tensors: Tensor) -> tuple[Tensor, ...]:
+        results, saved = call.forward(tensors, keep=True)
+        ctx.call, ctx.saved = call, saved
+        ctx.versions = [(value, value._version) for value in saved.values()]
+        ctx.save_for_backward(*tensors)
+        floats = [r for r in results if not r.is_floating_point()]
+        if floats:
+            ctx.mark_non_differentiable(*floats)
+        return tuple(results)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
+        tensors = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph=True
+            return None, *ctx.call.reference_gradients(tensors, gradients)
+        if any(value._version != version for value, version in ctx.versions):
+            raise RuntimeError(
+                "an output of elman.scan that its backward pass needs was changed in place; "
+                "work on a clone of it"
+            )
+        found = ctx.call.backward(tensors, ctx.saved, gradients)
+        needed = ctx.needs_input_grad[1:]
+        return None, *(g if need else None for g, need in zip(found, needed, strict=True))

@@ -1,0 +1,90 @@
+"""How sequences of a batch are laid out for a compiled loop: folded or packed.
+
+See `elman.engine.program` for the layout itself. Only valid rows are ever gathered, so what stands
+in the padding can't touch anything, and a short row costs only its own steps.
+"""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from elman.engine.arguments import Arguments
+from elman.engine.program import Schedule
+
+
+@lru_cache(maxsize=256)
+def _even_offsets(steps: int, rows: int) -> Tensor:
+    return torch.arange(0, (steps + 1) * rows, rows or 1)[: steps + 1] if rows else torch.zeros(
+        steps + 1, dtype=torch.int64
+    )  # fmt: skip
+
+
+class Folded:
+    """All rows have all steps: `(T, B, ...)` is folded to `(T * B, ...)` without a copy."""
+
+    def __init__(self, arguments: Arguments) -> None:
+        self.steps, self.rows = arguments.steps, arguments.rows
+        self.total = self.steps * self.rows
+        self.offsets = _even_offsets(self.steps, self.rows)
+
+    def fold(self, value: Tensor) -> Tensor:
+        return value.reshape(self.total, *value.shape[2:])
+
+    def unfold(self, value: Tensor) -> Tensor:
+        return value.view(self.steps, self.rows, *value.shape[1:])
+
+    def sort(self, state: Tensor) -> Tensor:
+        return state
+
+    def unsort(self, state: Tensor) -> Tensor:
+        return state
+
+    def row_range(self, begin: int, end: int) -> slice:
+        return slice(begin * self.rows, end * self.rows)
+
+    def schedule(self, begin: int, end: int, backwards: bool) -> Schedule:
+        return Schedule(self.rows, _even_offsets(end - begin, self.rows), backwards)
+
+
+class Packed(Folded):
+    """Rows of different lengths: valid (time, row) pairs only, rows sorted, longest first."""
+
+    def __init__(self, arguments: Arguments, lengths: list[int]) -> None:
+        self.steps, self.rows = arguments.steps, arguments.rows
+        length = torch.tensor(lengths, dtype=torch.int64)
+        self._order = torch.argsort(length, descending=True, stable=True)
+        self._back = torch.argsort(self._order)
+        active = (length[None] > torch.arange(self.steps)[:, None]).sum(1)
+        self.offsets = torch.cat([active.new_zeros(1), active.cumsum(0)])
+        self.total = int(self.offsets[-1])
+        time = torch.repeat_interleave(torch.arange(self.steps), active)
+        place = torch.arange(self.total) - self.offsets[time]
+        self._index = time * self.rows + self._order[place]
+
+    def fold(self, value: Tensor) -> Tensor:
+        return value.reshape(self.steps * self.rows, *value.shape[2:]).index_select(0, self._index)
+
+    def unfold(self, value: Tensor) -> Tensor:
+        padded = value.new_zeros((self.steps * self.rows, *value.shape[1:]))
+        padded.index_copy_(0, self._index, value)
+        return padded.view(self.steps, self.rows, *value.shape[1:])
+
+    def sort(self, state: Tensor) -> Tensor:
+        return state.index_select(0, self._order)
+
+    def unsort(self, state: Tensor) -> Tensor:
+        return state.index_select(0, self._back)
+
+    def row_range(self, begin: int, end: int) -> slice:
+        return slice(int(self.offsets[begin]), int(self.offsets[end]))
+
+    def schedule(self, begin: int, end: int, backwards: bool) -> Schedule:
+        offsets = self.offsets[begin : end + 1] - self.offsets[begin]
+        return Schedule(self.rows, offsets, backwards)
+
+
+def layout_of(arguments: Arguments) -> Folded:
+    if arguments.lengths is None:
+        return Folded(arguments)
+    return Packed(arguments, arguments.lengths)

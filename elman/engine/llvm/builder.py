@@ -1,0 +1,133 @@
+"""A few words for writing loops and vector code with llvmlite."""
+
+from collections.abc import Callable
+
+import llvmlite.ir as ir
+
+I1, I8, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
+POINTER = ir.PointerType()
+VOID = ir.VoidType()
+
+
+def integer(value: int) -> ir.Constant:
+    return ir.Constant(I64, value)
+
+
+class Code:
+    """Writes into one function; `lanes` elements make a vector.
+
+    All addresses are a pointer and an offset in elements.
+    """
+
+    def __init__(self, function: ir.Function, element: ir.Type, lanes: int) -> None:
+        self.b = ir.IRBuilder(function.append_basic_block())
+        self.function = function
+        self.element = element
+        self.lanes = lanes
+        self.vector = ir.VectorType(element, lanes)
+        self.align = 8 if isinstance(element, ir.DoubleType) else 4
+
+    # Integers.
+
+    def add(self, *terms: ir.Value | int) -> ir.Value:
+        known = sum(term for term in terms if isinstance(term, int))
+        values = [term for term in terms if not isinstance(term, int)]
+        result = values[0] if values else integer(known)
+        for value in values[1:]:
+            result = self.b.add(result, value)
+        return self.b.add(result, integer(known)) if values and known else result
+
+    def mul(self, x: ir.Value, y: ir.Value | int) -> ir.Value:
+        return self.b.mul(x, integer(y) if isinstance(y, int) else y)
+
+    def minimum(self, x: ir.Value, y: ir.Value) -> ir.Value:
+        return self.b.select(self.b.icmp_signed("<", x, y), x, y)
+
+    # Memory.
+
+    def at(self, pointer: ir.Value, offset: ir.Value | int) -> ir.Value:
+        if isinstance(offset, int):
+            offset = integer(offset)
+        return self.b.gep(pointer, [offset], source_etype=self.element)
+
+    def slot(self, data: ir.Value, index: int, kind: ir.Type) -> ir.Value:
+        """The 64-bit word `index` of an argument block, as an integer or a pointer."""
+        word = self.b.gep(data, [integer(index)], source_etype=I64)
+        return self.b.load(word, typ=kind, align=8)
+
+    def load(self, pointer: ir.Value, offset: ir.Value | int) -> ir.Value:
+        return self.b.load(self.at(pointer, offset), typ=self.vector, align=self.align)
+
+    def store(self, value: ir.Value, pointer: ir.Value, offset: ir.Value | int) -> None:
+        self.b.store(value, self.at(pointer, offset), align=self.align)
+
+    def load_scalar(self, pointer: ir.Value, offset: ir.Value | int) -> ir.Value:
+        return self.b.load(self.at(pointer, offset), typ=self.element, align=self.align)
+
+    def load_some(self, pointer: ir.Value, offset: ir.Value | int, count: int) -> ir.Value:
+        """The first `count` lanes; zeros beyond, where nothing is read."""
+        zero = ir.Constant(self.vector, [0.0] * self.lanes)
+        function = self._masked("load", ir.FunctionType(
+            self.vector, [POINTER, I32, ir.VectorType(I1, self.lanes), self.vector]
+        ))  # fmt: skip
+        arguments = [self.at(pointer, offset), ir.Constant(I32, self.align), self._mask(count), zero]
+        return self.b.call(function, arguments)
+
+    def store_some(
+        self, value: ir.Value, pointer: ir.Value, offset: ir.Value | int, count: int
+    ) -> None:
+        """Write the first `count` lanes only."""
+        function = self._masked("store", ir.FunctionType(
+            VOID, [self.vector, POINTER, I32, ir.VectorType(I1, self.lanes)]
+        ))  # fmt: skip
+        self.b.call(
+            function,
+            [value, self.at(pointer, offset), ir.Constant(I32, self.align), self._mask(count)],
+        )
+
+    def _mask(self, count: int) -> ir.Constant:
+        return ir.Constant(ir.VectorType(I1, self.lanes), [i < count for i in range(self.lanes)])
+
+    def _masked(self, what: str, signature: ir.FunctionType) -> ir.Function:
+        suffix = "f64" if isinstance(self.element, ir.DoubleType) else "f32"
+        name = f"llvm.masked.{what}.v{self.lanes}{suffix}.p0"
+        known = self.b.module.globals.get(name)
+        return known or ir.Function(self.b.module, signature, name)
+
+    def splat(self, scalar: ir.Value) -> ir.Value:
+        start = ir.Constant(self.vector, ir.Undefined)
+        first = self.b.insert_element(start, scalar, ir.Constant(I32, 0))
+        order = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
+        return self.b.shuffle_vector(first, start, order)
+
+    # Control.
+
+    def loop(
+        self, start: ir.Value, end: ir.Value, step: int, body: Callable[[ir.Value], None]
+    ) -> ir.Value:
+        """`i = start; while i + step <= end: body(i); i += step`; returns the last i."""
+        before = self.b.block
+        head = self.function.append_basic_block()
+        inside = self.function.append_basic_block()
+        after = self.function.append_basic_block()
+        self.b.branch(head)
+        self.b.position_at_end(head)
+        index = self.b.phi(I64)
+        index.add_incoming(start, before)
+        following = self.b.add(index, integer(step))
+        self.b.cbranch(self.b.icmp_signed("<=", following, end), inside, after)
+        self.b.position_at_end(inside)
+        body(index)
+        index.add_incoming(following, self.b.block)
+        self.b.branch(head)
+        self.b.position_at_end(after)
+        return index
+
+    def when(self, condition: ir.Value, body: Callable[[], None]) -> None:
+        inside = self.function.append_basic_block()
+        after = self.function.append_basic_block()
+        self.b.cbranch(condition, inside, after)
+        self.b.position_at_end(inside)
+        body()
+        self.b.branch(after)
+        self.b.position_at_end(after)

@@ -1,0 +1,454 @@
+"""A row program as a module of LLVM IR.
+
+    all(data)            asks OpenMP for the thread's number and calls `one`
+    one(data, thread)    takes the thread's rows, GROUP at a time, through all time steps
+    product_N(...)       rows times a tile of N vectors of packed weights
+
+For each group of rows: for each time step: for each stage: for each block: for each tile of columns:
+first the products of all rows with the tile's weights, then, row by row, everything elementwise.
+Threads never wait for one another.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import llvmlite.ir as ir
+import torch
+
+from elman.engine.llvm import math
+from elman.engine.llvm.builder import I8, I32, I64, POINTER, VOID, Code, integer
+from elman.engine.llvm.geometry import GROUP, Geometry, Tiling, geometry_of
+from elman.engine.llvm.jit import Target as Processor
+from elman.engine.llvm.product import emit_product
+from elman.engine.llvm.stages import Block, Piece, Place, Stage, looked_up, stages_of
+from elman.engine.program import (
+    Carried, Constant, Input, Op, Pointwise, Product, Reduce, RowProgram, Slice, Vector,
+)  # fmt: skip
+
+
+class Slots:
+    """Places of the 64-bit words of an argument block."""
+
+    steps, backwards, offsets, bounds, scratch, scratch_size, weights = range(7)
+    reset_mask, reset_when = 7, 8
+    first_pointer = 9
+
+    def __init__(self, program: RowProgram) -> None:
+        position = self.first_pointer
+        self.inputs = position  # pointer and row stride of each
+        position += 2 * len(program.inputs)
+        self.vectors = position
+        position += len(program.vectors)
+        self.state = position
+        position += len(program.carried)
+        self.outputs = position  # pointer and row stride of each
+        position += 2 * len(program.outputs)
+        self.resets = position
+        self.count = position + len(program.carried)
+
+
+@dataclass
+class Emitted:
+    text: str
+    geometry: Geometry
+
+
+def emit_module(program: RowProgram, processor: Processor) -> Emitted:
+    """The module's text, and the sizes that a caller has to provide for."""
+    module = ir.Module()
+    module.triple = processor.triple
+    lanes = processor.lanes(program.dtype.itemsize)
+    stages = stages_of(program)
+    geometry = geometry_of(program, stages, lanes, processor.registers)
+    element = ir.DoubleType() if program.dtype == torch.float64 else ir.FloatType()
+    one = ir.Function(module, ir.FunctionType(VOID, [POINTER, I64]), "one")
+    body = _Body(one, element, program, geometry, processor.registers, stages.is_loaded)
+    body.emit(stages.stages)
+    _emit_all(module, one)
+    return Emitted(str(module), geometry)
+
+
+def _emit_all(module: ir.Module, one: ir.Function) -> None:
+    function = ir.Function(module, ir.FunctionType(VOID, [POINTER]), "all")
+    number = ir.Function(module, ir.FunctionType(I32, []), "omp_get_thread_num")
+    builder = ir.IRBuilder(function.append_basic_block())
+    builder.call(one, [function.args[0], builder.sext(builder.call(number, []), I64)])
+    builder.ret_void()
+
+
+class _Body:
+    """Writes `one`."""
+
+    def __init__(
+        self, function: ir.Function, element: ir.Type, program: RowProgram, geometry: Geometry,
+        registers: int, is_loaded: Callable[[int, int, int], bool],
+    ) -> None:  # fmt: skip
+        self.code = Code(function, element, geometry.lanes)
+        self.program = program
+        self.geometry = geometry
+        self.registers = registers
+        self.is_loaded = is_loaded
+        self._read_arguments(function.args[0], function.args[1])
+
+    def _read_arguments(self, data: ir.Value, thread: ir.Value) -> None:
+        code, program = self.code, self.program
+        slots = Slots(program)
+        pointer = lambda index: code.slot(data, index, POINTER)  # noqa: E731
+        number = lambda index: code.slot(data, index, I64)  # noqa: E731
+        self.steps, self.backwards = number(slots.steps), number(slots.backwards)
+        self.offsets = pointer(slots.offsets)
+        bounds = pointer(slots.bounds)
+        self.begin = self._word(bounds, thread)
+        self.end = self._word(bounds, code.add(thread, 1))
+        share = code.mul(thread, number(slots.scratch_size))
+        self.scratch = code.at(pointer(slots.scratch), share)
+        self.weights = pointer(slots.weights)
+        self.reset_mask, self.reset_when = pointer(slots.reset_mask), number(slots.reset_when)
+        pairs = lambda start, n: [  # noqa: E731
+            (pointer(start + 2 * i), number(start + 2 * i + 1)) for i in range(n)
+        ]
+        self.inputs = pairs(slots.inputs, len(program.inputs))
+        self.outputs = pairs(slots.outputs, len(program.outputs))
+        self.vectors = [pointer(slots.vectors + i) for i in range(len(program.vectors))]
+        self.state = [pointer(slots.state + i) for i in range(len(program.carried))]
+        self.resets = [pointer(slots.resets + i) for i in range(len(program.carried))]
+
+    def _word(self, pointer: ir.Value, index: ir.Value) -> ir.Value:
+        place = self.code.b.gep(pointer, [index], source_etype=I64)
+        return self.code.b.load(place, typ=I64, align=8)
+
+    # Loops around the stages.
+
+    def emit(self, stages: list[Stage]) -> None:
+        code = self.code
+        starts = code.add(self.end, GROUP - 1)  # so that a last, smaller group is run, too
+
+        def group(first: ir.Value) -> None:
+            self.first = first
+            self.last = code.minimum(code.add(first, GROUP), self.end)
+            code.loop(integer(0), self.steps, 1, lambda index: self._step(index, stages))
+
+        code.loop(self.begin, starts, GROUP, group)
+        code.b.ret_void()
+
+    def _step(self, index: ir.Value, stages: list[Stage]) -> None:
+        code, b = self.code, self.code.b
+        from_end = b.sub(b.sub(self.steps, integer(1)), index)
+        t = b.select(b.icmp_signed("!=", self.backwards, integer(0)), from_end, index)
+        self.base = self._word(self.offsets, t)
+        active = b.sub(self._word(self.offsets, code.add(t, 1)), self.base)
+        last = code.minimum(self.last, active)
+        self.rows = b.sub(last, self.first)
+
+        def run() -> None:
+            self._reset(1, self._take_reset_value)
+            for stage in stages:
+                self._stage(stage)
+            self._advance()
+            self._reset(2, self._give_to_reset_value)
+
+        code.when(b.icmp_signed(">", self.rows, integer(0)), run)
+
+    def _each_row(self, body: Callable[[ir.Value], None]) -> None:
+        """`body(r)` for every row of the group that is active, r counting from 0."""
+        self.code.loop(integer(0), self.rows, 1, body)
+
+    def _columns(self, width: int, body: Callable[[ir.Value | int, int | None], None]) -> None:
+        """`body(column, count)` for whole vectors (count None) and the rest of a row."""
+        lanes = self.code.lanes
+        whole = width // lanes * lanes
+        if whole:
+            self.code.loop(integer(0), integer(whole), lanes, lambda at: body(at, None))
+        if width > whole:
+            body(whole, width - whole)
+
+    def _load(self, pointer: ir.Value, place: ir.Value | int, count: int | None) -> ir.Value:
+        if count is None:
+            return self.code.load(pointer, place)
+        return self.code.load_some(pointer, place, count)
+
+    def _store(
+        self, value: ir.Value, pointer: ir.Value, place: ir.Value | int, count: int | None
+    ) -> None:
+        if count is None:
+            self.code.store(value, pointer, place)
+        else:
+            self.code.store_some(value, pointer, place, count)
+
+    # State.
+
+    def _advance(self) -> None:
+        """The next state, computed aside because others still looked up the old one, moves in."""
+        code = self.code
+        for slot, width in enumerate(self.program.carried):
+            offset, stride = self.geometry.following[slot]
+
+            def move(
+                r: ir.Value, slot: int = slot, width: int = width, offset: int = offset,
+                stride: int = stride,
+            ) -> None:  # fmt: skip
+                source = code.add(code.mul(r, stride), offset)
+                goal = code.mul(code.add(self.first, r), width)
+                self._columns(width, lambda at, count: self._store(
+                    self._load(self.scratch, code.add(source, at), count),
+                    self.state[slot], code.add(goal, at), count,
+                ))  # fmt: skip
+
+            self._each_row(move)
+
+    def _reset(self, when: int, act: Callable[[int, ir.Value, ir.Value | int, int | None], None]) -> None:
+        """Rows whose mask is set, if resets of this kind (1 before, 2 after) were asked for."""
+        if not self.program.carried:
+            return
+        code, b = self.code, self.code.b
+
+        def row(r: ir.Value) -> None:
+            place = code.add(self.base, self.first, r)
+            flag = b.load(b.gep(self.reset_mask, [place], source_etype=I8), typ=I8, align=1)
+            b_true = b.icmp_unsigned("!=", flag, ir.Constant(I8, 0))
+
+            def all_leaves() -> None:
+                for slot, width in enumerate(self.program.carried):
+                    start = code.mul(code.add(self.first, r), width)
+                    self._columns(
+                        width,
+                        lambda at, count, slot=slot, start=start: act(
+                            slot, code.add(start, at), at, count
+                        ),
+                    )
+
+            code.when(b_true, all_leaves)
+
+        wanted = b.icmp_signed("==", self.reset_when, integer(when))
+        code.when(wanted, lambda: self._each_row(row))
+
+    def _take_reset_value(
+        self, slot: int, place: ir.Value, at: ir.Value | int, count: int | None
+    ) -> None:
+        self._store(self._load(self.resets[slot], place, count), self.state[slot], place, count)
+
+    def _give_to_reset_value(
+        self, slot: int, place: ir.Value, at: ir.Value | int, count: int | None
+    ) -> None:
+        leaving = self._load(self.state[slot], place, count)
+        total = self.code.b.fadd(self._load(self.resets[slot], place, count), leaving)
+        self._store(total, self.resets[slot], place, count)
+        zero = ir.Constant(self.code.vector, [0.0] * self.code.lanes)
+        self._store(zero, self.state[slot], place, count)
+
+    # One stage.
+
+    def _stage(self, stage: Stage) -> None:
+        for index in stage.finish:
+            self._finish(index)
+        reductions = {
+            piece.target.index
+            for block in stage.blocks for piece in block.pieces if piece.target.kind == "reduce"
+        }  # fmt: skip
+        for index in sorted(reductions):
+            self._begin_reduction(index)
+        for block in stage.blocks:
+            self._block(block)
+
+    def _begin_reduction(self, index: int) -> None:
+        op = self.program.ops[index]
+        assert isinstance(op, Reduce)
+        start = ir.Constant(self.code.vector, [_identity(op)] * self.code.lanes)
+        offset, lanes = self.geometry.partial[index], self.code.lanes
+        self._each_row(lambda r: self.code.store(
+            start, self.scratch, self.code.add(self.code.mul(r, lanes), offset)
+        ))  # fmt: skip
+
+    def _finish(self, index: int) -> None:
+        """The lanes of a reduction joined in a fixed order, halves with halves."""
+        code, op = self.code, self.program.ops[index]
+        assert isinstance(op, Reduce)
+        offset, (kept, _) = self.geometry.partial[index], self.geometry.kept[index]
+
+        def row(r: ir.Value) -> None:
+            value = code.load(self.scratch, code.add(code.mul(r, code.lanes), offset))
+            width = code.lanes
+            undefined = ir.Constant(code.vector, ir.Undefined)
+            while width > 1:
+                width //= 2
+                order = [(i + width) % code.lanes for i in range(code.lanes)]
+                mask = ir.Constant(ir.VectorType(I32, code.lanes), order)
+                value = _join(code, op, value, code.b.shuffle_vector(value, undefined, mask))
+            result = code.b.extract_element(value, ir.Constant(I32, 0))
+            code.b.store(result, code.at(self.scratch, code.add(r, kept)), align=code.align)
+
+        self._each_row(row)
+
+    def _block(self, block: Block) -> None:
+        tiling = self.geometry.tilings[id(block)]
+        columns = tiling.vectors * self.code.lanes
+
+        def tile(j: ir.Value) -> None:
+            for one in tiling.passes:
+                self._product(tiling, one, j)
+            start = self.code.mul(j, columns)
+            self._each_row(lambda r: self._row_of_tile(tiling, r, start))
+
+        self.code.loop(integer(0), integer(tiling.tiles), 1, tile)
+
+    def _product(self, tiling: Tiling, one: Any, j: ir.Value) -> None:
+        code, geometry = self.code, self.geometry
+        vectors = len(one.places) * tiling.vectors
+        function = emit_product(
+            code.b.module, code.element, code.lanes, vectors, self.registers
+        )
+        size = one.k * vectors * code.lanes
+        weights = code.at(self.weights, code.add(code.mul(j, size), one.weights))
+        sums = code.at(self.scratch, geometry.sums + one.first * tiling.vectors * code.lanes)
+        left, stride = self._whole_row(one.left)
+        code.b.call(function, [
+            left, stride, integer(one.k), weights, sums, integer(geometry.sums_stride), self.rows,
+        ])  # fmt: skip
+
+    def _whole_row(self, index: int) -> tuple[ir.Value, ir.Value]:
+        """Pointer to a value of the group's first row, and the distance of rows."""
+        code, op, start = self.code, self.program.ops[index], 0
+        if index in self.geometry.kept:
+            offset, stride = self.geometry.kept[index]
+            return code.at(self.scratch, offset), integer(stride)
+        if isinstance(op, Slice):
+            op, start = self.program.ops[op.arg], op.start
+        if isinstance(op, Input):
+            pointer, distance = self.inputs[op.index]
+            place = code.mul(code.add(self.base, self.first), distance)
+            return code.at(pointer, code.add(place, start)), distance
+        assert isinstance(op, Carried)
+        width = self.program.carried[op.index]
+        place = code.add(code.mul(self.first, width), start)
+        return code.at(self.state[op.index], place), integer(width)
+
+    def _row_of_tile(self, tiling: Tiling, r: ir.Value, start: ir.Value) -> None:
+        """Everything elementwise of one row in one tile, vector by vector."""
+        code, lanes, width = self.code, self.code.lanes, tiling.block.width
+        whole = width // lanes * lanes
+        if whole:
+            last = code.minimum(code.add(start, tiling.vectors * lanes), integer(whole))
+
+            def vector(at: ir.Value) -> None:
+                _Elements(self, tiling, r, at, code.b.sub(at, start), None).emit()
+
+            code.loop(start, last, lanes, vector)
+        if width > whole:
+            rest = integer(whole)
+            inside = code.b.icmp_signed("<=", start, rest)
+            within = code.b.icmp_signed(
+                "<", rest, code.add(start, tiling.vectors * lanes)
+            )  # fmt: skip
+            here = code.b.and_(inside, within)
+            code.when(here, lambda: _Elements(
+                self, tiling, r, rest, code.b.sub(rest, start), width - whole
+            ).emit())  # fmt: skip
+
+
+class _Elements:
+    """The values of one row at one vector of columns.
+
+    at: the first column within the block's domain. within: the same within the tile. count: how
+    many lanes are real, None for all.
+    """
+
+    def __init__(
+        self, body: _Body, tiling: Tiling, r: ir.Value, at: ir.Value, within: ir.Value,
+        count: int | None,
+    ) -> None:  # fmt: skip
+        self.body = body
+        self.code = body.code
+        self.tiling = tiling
+        self.block = tiling.block
+        self.r, self.at, self.within, self.count = r, at, within, count
+        self._accumulators = tiling.accumulator_of()
+        self._known: dict[Place, ir.Value] = {}
+
+    def emit(self) -> None:
+        # All values before any store: the compiler can't know that they don't overlap.
+        values = [(piece, self._value(piece.place)) for piece in self.block.pieces]
+        for piece, value in values:
+            self._put(piece, value)
+
+    def _value(self, place: Place) -> ir.Value:
+        if place not in self._known:
+            self._known[place] = self._computed(place)
+        return self._known[place]
+
+    def _computed(self, place: Place) -> ir.Value:
+        body, code = self.body, self.code
+        index, offset = place
+        op = body.program.ops[index]
+        if body.is_loaded(index, self.block.level, self.block.width):
+            start, stride = body.geometry.kept[index]
+            return self._read(op, body.scratch, code.add(code.mul(self.r, stride), start), offset)
+        match op:
+            case Constant(value=value):
+                return ir.Constant(code.vector, [value] * code.lanes)
+            case Vector(index=number):
+                return self._read(op, body.vectors[number], integer(0), offset)
+            case Input(index=number):
+                pointer, stride = body.inputs[number]
+                return self._read(op, pointer, code.mul(self._stream_row(), stride), offset)
+            case Carried(index=number):
+                row = code.mul(code.add(body.first, self.r), op.width)
+                return self._read(op, body.state[number], row, offset)
+            case Product():
+                lane = self._accumulators[place] * self.tiling.vectors * code.lanes
+                row = code.mul(self.r, body.geometry.sums_stride)
+                place_of_sum = code.add(row, self.within, body.geometry.sums + lane)
+                return code.load(body.scratch, place_of_sum)
+            case Pointwise(name=name):
+                sources = looked_up(body.program.ops, place)
+                return math.emit(name, code.b, [self._value(source) for source in sources])
+        (source,) = looked_up(body.program.ops, place)
+        return self._value(source)
+
+    def _read(self, op: Op, pointer: ir.Value, row: ir.Value, offset: int) -> ir.Value:
+        """This vector's columns of a row in memory, or its one number in every lane."""
+        if self.block.width > 1 and op.width == 1:
+            return self.code.splat(self.code.load_scalar(pointer, row))
+        return self.body._load(pointer, self.code.add(row, self.at, offset), self.count)
+
+    def _stream_row(self) -> ir.Value:
+        return self.code.add(self.body.base, self.body.first, self.r)
+
+    def _put(self, piece: Piece, value: ir.Value) -> None:
+        body, code, target = self.body, self.code, piece.target
+        match target.kind:
+            case "output":
+                pointer, stride = body.outputs[target.index]
+                row = code.mul(self._stream_row(), stride)
+            case "next":
+                offset, width = body.geometry.following[target.index]
+                pointer, row = body.scratch, code.add(code.mul(self.r, width), offset)
+            case "scratch":
+                offset, width = body.geometry.kept[target.index]
+                pointer, row = body.scratch, code.add(code.mul(self.r, width), offset)
+            case _:
+                self._accumulate(target.index, value)
+                return
+        place = code.add(row, self.at, target.start)
+        body._store(value, pointer, place, self.count)
+
+    def _accumulate(self, index: int, value: ir.Value) -> None:
+        body, code, op = self.body, self.code, self.body.program.ops[index]
+        assert isinstance(op, Reduce)
+        if self.count is not None:  # lanes that are not real must not count
+            flags = [i < self.count for i in range(code.lanes)]
+            mask = ir.Constant(ir.VectorType(ir.IntType(1), code.lanes), flags)
+            identity = ir.Constant(code.vector, [_identity(op)] * code.lanes)
+            value = code.b.select(mask, value, identity)
+        place = code.add(code.mul(self.r, code.lanes), body.geometry.partial[index])
+        code.store(_join(code, op, code.load(body.scratch, place), value), body.scratch, place)
+
+
+def _identity(op: Reduce) -> float:
+    return {"sum": 0.0, "amax": float("-inf"), "amin": float("inf")}[op.name]
+
+
+def _join(code: Code, op: Reduce, x: ir.Value, y: ir.Value) -> ir.Value:
+    if op.name == "sum":
+        return code.b.fadd(x, y)
+    return math.intrinsic(code.b, "maximum" if op.name == "amax" else "minimum", x, y)

@@ -1,0 +1,111 @@
+"""Sizes: how blocks are cut into tiles, where packed weights and scratch values lie."""
+
+from dataclasses import dataclass, field
+
+from elman.engine.llvm.product import widest_tile
+from elman.engine.llvm.stages import Block, Place, Stages
+from elman.engine.program import Product, Reduce, RowProgram
+
+GROUP = 32
+"""Rows that run through all time steps together; their scratch memory stays in the cache."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Products of one block that share a left operand and one loop over k.
+
+    places: one accumulator each. first: its number among the block's accumulators.
+    weights: where its packed weights `[tile][k][accumulator][tile lanes]` begin, in elements.
+    """
+
+    left: int
+    places: tuple[Place, ...]
+    first: int
+    k: int
+    weights: int
+
+
+@dataclass
+class Tiling:
+    """How one block is computed: `tiles` tiles of `vectors` vectors for each accumulator."""
+
+    block: Block
+    vectors: int
+    tiles: int
+    passes: list[Pass] = field(default_factory=list)
+
+    @property
+    def accumulators(self) -> int:
+        return sum(len(one.places) for one in self.passes)
+
+    def accumulator_of(self) -> dict[Place, int]:
+        return {
+            place: one.first + i for one in self.passes for i, place in enumerate(one.places)
+        }
+
+
+@dataclass
+class Geometry:
+    """tilings: by id of their block. packed: elements of all packed weights. Scratch offsets are in
+    elements from the start of a thread's scratch memory, for GROUP rows each."""
+
+    lanes: int
+    tilings: dict[int, Tiling]
+    packed: int
+    kept: dict[int, tuple[int, int]]  # op: offset, row stride
+    partial: dict[int, int]  # reduce: offset of [row][lanes]
+    following: list[tuple[int, int]]  # next state: offset, row stride
+    sums: int
+    sums_stride: int
+    scratch: int
+
+
+def geometry_of(program: RowProgram, stages: Stages, lanes: int, registers: int) -> Geometry:
+    tilings: dict[int, Tiling] = {}
+    packed = 0
+    for stage in stages.stages:
+        for block in stage.blocks:
+            tiling, packed = _tiling(program, block, lanes, registers, packed)
+            tilings[id(block)] = tiling
+    position = 0
+
+    def reserve(row: int) -> int:
+        nonlocal position
+        start, position = position, position + GROUP * row
+        return start
+
+    padded = lambda width: -(-width // lanes) * lanes  # noqa: E731
+    kept, partial = {}, {}
+    for index in stages.scratch:
+        row = 1 if program.ops[index].width == 1 else padded(program.ops[index].width)
+        kept[index] = (reserve(row), row)
+        if isinstance(program.ops[index], Reduce):
+            partial[index] = reserve(lanes)
+    following = [(reserve(padded(width)), padded(width)) for width in program.carried]
+    stride = max((t.accumulators * t.vectors * lanes for t in tilings.values()), default=0)
+    sums = reserve(stride)
+    return Geometry(
+        lanes, tilings, packed, kept, partial, following, sums, stride, position + lanes
+    )
+
+
+def _tiling(
+    program: RowProgram, block: Block, lanes: int, registers: int, packed: int
+) -> tuple[Tiling, int]:
+    limit = widest_tile(registers)
+    whole = -(-block.width // lanes)  # vectors that cover the domain
+    most = max((min(len(group), limit) for group in block.products), default=1)
+    choices = range(1, max(1, min(limit // most, whole)) + 1)
+    # The least padding; among equals the widest.
+    vectors = min(choices, key=lambda n: (-(-whole // n) * n, -n))
+    tiling = Tiling(block, vectors, -(-whole // vectors))
+    per_pass = max(1, limit // vectors)
+    for group in block.products:
+        for start in range(0, len(group), per_pass):
+            places = tuple(group[start : start + per_pass])
+            op = program.ops[places[0][0]]
+            assert isinstance(op, Product)
+            k = program.ops[op.left].width
+            tiling.passes.append(Pass(op.left, places, tiling.accumulators, k, packed))
+            packed += tiling.tiles * k * len(places) * vectors * lanes
+    return tiling, packed

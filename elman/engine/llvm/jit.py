@@ -1,0 +1,86 @@
+"""Compiling a module of LLVM IR in the process, for the machine it runs on."""
+
+import ctypes
+import ctypes.util
+from dataclasses import dataclass
+from functools import lru_cache
+
+import llvmlite.binding as llvm
+
+from elman.engine.llvm.threads import thread_number_function
+from elman.errors import UnsupportedStep
+
+_LIBM = ("expm1", "log1p", "erf", "log", "log2", "exp2", "sin", "cos", "pow", "fmod")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What emission has to know of a processor.
+
+    vector_bytes: size of its vector registers; registers: how many it has.
+    """
+
+    cpu: str
+    features: str
+    vector_bytes: int
+    registers: int
+    triple: str
+
+    def lanes(self, itemsize: int) -> int:
+        return self.vector_bytes // itemsize
+
+    def machine(self) -> llvm.TargetMachine:
+        target = llvm.Target.from_triple(self.triple)
+        return target.create_target_machine(cpu=self.cpu, features=self.features, opt=3)
+
+
+@lru_cache(maxsize=1)
+def host() -> Target:
+    """The processor of this machine.
+
+    Raises:
+        UnsupportedStep: it has no fused multiply-add.
+    """
+    _initialize()
+    triple = llvm.get_process_triple()
+    features = llvm.get_host_cpu_features()
+    cpu = llvm.get_host_cpu_name()
+    if triple.startswith(("aarch64", "arm64")):
+        return Target(cpu, features.flatten(), 16, 32, triple)
+    if not features.get("fma"):
+        raise UnsupportedStep(
+            f"the compiled loop needs fused multiply-add, which this processor ({cpu}) has not; "
+            f"use backend='reference'"
+        )
+    if features.get("avx512f") and features.get("avx512vl"):
+        return Target(cpu, features.flatten(), 64, 32, triple)
+    return Target(cpu, features.flatten(), 32, 16, triple)
+
+
+@lru_cache(maxsize=1)
+def _initialize() -> None:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    name = ctypes.util.find_library("m")
+    library = ctypes.CDLL(name) if name else ctypes.CDLL(None)
+    for function in _LIBM:
+        for symbol in (function, function + "f"):
+            if hasattr(library, symbol):
+                address = ctypes.cast(getattr(library, symbol), ctypes.c_void_p).value
+                llvm.add_symbol(symbol, address)
+    if thread_number := thread_number_function():
+        llvm.add_symbol("omp_get_thread_num", thread_number)
+
+
+class Compiled:
+    """Machine code of one module; it lives as long as this object does."""
+
+    def __init__(self, text: str) -> None:
+        # No pass manager: the code generator alone gives the same speed, in less time, and llvmlite
+        # leaks memory for every pass manager.
+        module = llvm.parse_assembly(text)
+        self._engine = llvm.create_mcjit_compiler(module, host().machine())
+        self._engine.finalize_object()
+
+    def address(self, name: str) -> int:
+        return self._engine.get_function_address(name)

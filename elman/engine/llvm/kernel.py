@@ -1,0 +1,129 @@
+"""A compiled row program as a callable."""
+
+import ctypes
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from elman.engine.llvm.emit import GROUP, Slots, emit_module
+from elman.engine.llvm.jit import Compiled, host
+from elman.engine.llvm.threads import Worker
+from elman.engine.program import Product, Resets, RowProgram, Schedule
+
+SMALL = 2_000_000
+"""Floating-point operations below which more than one thread would only cost time."""
+
+
+class LLVMKernel:
+    """Implements `elman.engine.program.Kernel` with machine code for this processor."""
+
+    def __init__(self, program: RowProgram) -> None:
+        emitted = emit_module(program, host())
+        self.program = program
+        self._geometry = emitted.geometry
+        self._compiled = Compiled(emitted.text)
+        self._worker = Worker(self._compiled.address("one"), self._compiled.address("all"))
+        self._slots = Slots(program)
+        self._row_flops = 2 * sum(
+            program.ops[op.left].width * op.width for op in program.ops if isinstance(op, Product)
+        ) + 8 * sum(op.width for op in program.ops)
+        self._scratch = torch.empty(0, dtype=program.dtype)
+
+    def pack(self, weights: list[Tensor]) -> Tensor:
+        """All weights as the product's inner loop reads them, `[tile][k][accumulator][lane]`."""
+        geometry, program = self._geometry, self.program
+        packed = torch.empty(geometry.packed + 64, dtype=program.dtype)
+        for tiling in geometry.tilings.values():
+            columns, width = tiling.vectors * geometry.lanes, tiling.block.width
+            for one in tiling.passes:
+                size = tiling.tiles * one.k * len(one.places) * columns
+                space = packed[one.weights : one.weights + size]
+                space = space.view(tiling.tiles, one.k, len(one.places), columns)
+                for number, (index, offset) in enumerate(one.places):
+                    op = program.ops[index]
+                    assert isinstance(op, Product)
+                    source = weights[op.index][:, offset : offset + width]
+                    goal, whole = space[:, :, number], width // columns
+                    if whole:
+                        tiles = source[:, : whole * columns].unflatten(1, (whole, columns))
+                        goal[:whole] = tiles.transpose(0, 1)
+                    if width > whole * columns:
+                        rest = width - whole * columns
+                        goal[whole, :, :rest] = source[:, whole * columns :]
+                        goal[whole, :, rest:] = 0
+        return packed
+
+    def __call__(
+        self,
+        schedule: Schedule,
+        *,
+        inputs: list[Tensor],
+        vectors: list[Tensor],
+        weights: Tensor,
+        state: list[Tensor],
+        outputs: list[Tensor],
+        resets: Resets | None = None,
+    ) -> None:
+        steps = len(schedule.offsets) - 1
+        if steps < 1 or schedule.rows < 1:
+            return
+        threads, bounds = self._share(schedule, steps)
+        size = self._geometry.scratch
+        scratch = self._scratch_of(threads * size)
+        slots = self._slots
+        block = (ctypes.c_int64 * slots.count)()
+        block[: slots.first_pointer] = [
+            steps, schedule.backwards, schedule.offsets.data_ptr(), bounds.data_ptr(),
+            scratch.data_ptr(), size, weights.data_ptr(),
+            0 if resets is None else resets.mask.data_ptr(),
+            0 if resets is None else 1 if resets.when == "before" else 2,
+        ]  # fmt: skip
+        words = []
+        for tensor in inputs:
+            words += [tensor.data_ptr(), tensor.stride(0)]
+        words += [tensor.data_ptr() for tensor in vectors]
+        words += [tensor.data_ptr() for tensor in state]
+        for tensor in outputs:
+            words += [tensor.data_ptr(), tensor.stride(0)]
+        if resets is not None:
+            words += [tensor.data_ptr() for tensor in resets.values]
+        block[slots.first_pointer : slots.first_pointer + len(words)] = words
+        self._worker.run(ctypes.addressof(block), threads)
+
+    def _share(self, schedule: Schedule, steps: int) -> tuple[int, Tensor]:
+        """How many threads, and which rows each of them runs: `(threads + 1,)` bounds."""
+        total = int(schedule.offsets[-1])
+        threads = min(torch.get_num_threads(), -(-schedule.rows // 2))
+        if threads <= 1 or total * self._row_flops < SMALL:
+            return 1, _even_bounds(schedule.rows, 1)
+        if total == steps * schedule.rows:
+            return threads, _even_bounds(schedule.rows, threads)
+        return threads, _ragged_bounds(schedule, threads, total)
+
+    def _scratch_of(self, size: int) -> Tensor:
+        scratch = self._scratch
+        if len(scratch) < size:
+            scratch = self._scratch = torch.empty(size, dtype=self.program.dtype)
+        return scratch
+
+
+@lru_cache(maxsize=256)
+def _even_bounds(rows: int, threads: int) -> Tensor:
+    """About equal shares, in fours where there are enough, which the inner loop likes best."""
+    unit = 4 if rows >= 4 * threads else 1
+    units = -(-rows // unit)
+    return torch.tensor([min(rows, units * i // threads * unit) for i in range(threads + 1)])
+
+
+def _ragged_bounds(schedule: Schedule, threads: int, total: int) -> Tensor:
+    """Shares of about equal numbers of (time, row) pairs."""
+    active = schedule.offsets.diff()
+    lengths = (active[None] > torch.arange(schedule.rows)[:, None]).sum(1)
+    done = lengths.cumsum(0)
+    goals = torch.arange(1, threads) * total // threads
+    inner = torch.searchsorted(done, goals) + 1
+    return torch.cat([inner.new_zeros(1), inner, inner.new_tensor([schedule.rows])])
+
+
+assert GROUP % 8 == 0

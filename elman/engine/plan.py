@@ -1,0 +1,341 @@
+"""A place for every node of a traced step.
+
+| place | rule | runs |
+|---|---|---|
+| before | does not depend on the state | on all rows of all steps at once |
+| forward loop | depends on the state and feeds the next state | step by step |
+| after | depends on the state and does not feed it | on all rows at once |
+| backward before, loop, after | the same, for the cotangent of the state | the same |
+
+What stands outside the loops becomes straight-line functions of torch operations on folded rows
+(`Part`); the loops become row programs. Weight gradients thereby come out as one product over all
+steps. What a loop needs from outside, and the backward pass from the forward pass, are streams.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from elman.engine.lower import Lowering, _fill_value, _is_row_value, _row_shape
+from elman.engine.program import RowProgram
+from elman.engine.rows import name_of
+from elman.engine.trace import Trace
+
+_VIEWS = {
+    "view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "expand", "split_with_sizes",
+    "getitem", "slice", "select", "unbind", "broadcast_in_dim", "cat", "_to_copy",
+    "convert_element_type", "full", "full_like", "zeros_like", "ones_like",
+}  # fmt: skip
+
+
+@dataclass
+class Part:
+    """Straight-line torch code that runs on folded rows.
+
+    Call it as `function(rows, *values of inputs)`; it returns the values of `targets` as a tuple.
+    """
+
+    inputs: list[fx.Node]
+    targets: list[fx.Node]
+    function: Callable[..., tuple] = field(repr=False)
+    size: int
+
+
+@dataclass
+class Loop:
+    """A row program, and the nodes that its streams stand for.
+
+    streams: nodes whose folded values it reads. outputs: nodes whose values it writes for every
+    (time, row). vectors, weights: come from `shared`, a part that runs once a call; its targets
+    are the nodes in `shared.targets`; `vectors` holds (node or fill value, shape).
+    """
+
+    program: RowProgram
+    streams: list[fx.Node]
+    outputs: list[fx.Node]
+    vectors: list[tuple[fx.Node | float, tuple[int, ...]]]
+    weights: list[fx.Node]
+    shared: Part
+
+
+@dataclass
+class Plan:
+    """All that running a compiled step needs to know.
+
+    saved: nodes whose folded values the forward pass keeps for the backward pass.
+    """
+
+    trace: Trace
+    before: Part
+    forward: Loop
+    after: Part
+    saved: list[fx.Node]
+    before_all_at_once: bool
+    backward_before: Part | None = None
+    backward: Loop | None = None
+    backward_after: Part | None = None
+
+
+def plan(trace: Trace, dtype: torch.dtype, with_gradients: bool) -> Plan:
+    """Place every node and write the two row programs.
+
+    Raises:
+        elman.errors.UnsupportedStep: an operation of a loop can't be lowered.
+    """
+    return _Planner(trace, dtype).plan(with_gradients)
+
+
+class _Planner:
+    def __init__(self, trace: Trace, dtype: torch.dtype) -> None:
+        self._trace = trace
+        self._dtype = dtype
+        self._nodes = [node for node in trace.graph.nodes if node.op != "output"]
+        self._order = {node: index for index, node in enumerate(self._nodes)}
+        results = _present([*trace.outputs, *trace.next_state])
+        self._forward = _ancestors(results)
+        self._from_state = self._descendants(trace.state)
+        carried = _present(trace.cot_state)
+        self._from_cotangent = self._descendants(carried)
+        self._loop = self._from_state & _ancestors(trace.next_state)
+        self._back_loop = self._from_cotangent & _ancestors(_present(trace.d_state))
+        self._back_loop -= set(carried)
+        gradients = _present([*trace.d_inputs, *trace.d_state, *trace.d_closed])
+        self._backward = _ancestors(gradients)
+
+    def plan(self, with_gradients: bool) -> Plan:
+        trace = self._trace
+        if not with_gradients:
+            forward = self._forward_loop([])
+            return Plan(
+                trace, self._before(forward, []), forward, self._after(forward), [], False
+            )
+        backward, back_outputs = self._backward_loop()
+        produced = set(back_outputs) | set(_present(trace.cot_state))
+        after_targets = [
+            node for node in _unique(_present([*trace.d_inputs, *trace.d_closed]))
+            if node not in produced
+        ]  # fmt: skip
+        is_known = lambda node: node in produced or self._kept(node)  # noqa: E731
+        backward_after = self._part(after_targets, is_known)
+        wanted = [n for n in [*backward.streams, *backward_after.inputs] if n not in produced]
+        before_targets = [n for n in _unique(wanted) if not self._kept(n)]
+        backward_before = self._part(before_targets, self._kept)
+        needed = _unique([*wanted, *backward_before.inputs])
+        saved = [node for node in needed if self._saves(node)]
+        forward = self._forward_loop(saved)
+        kept_before = [n for n in saved if n not in self._from_state]
+        return Plan(
+            trace=trace,
+            before=self._before(forward, kept_before),
+            forward=forward,
+            after=self._after(forward, saved),
+            saved=saved,
+            before_all_at_once=bool(kept_before),
+            backward_before=backward_before,
+            backward=backward,
+            backward_after=backward_after,
+        )
+
+    # What is known without computing it in the backward pass.
+
+    def _kept(self, node: fx.Node) -> bool:
+        """A value that the backward pass finds ready: an argument, or saved by the forward pass."""
+        if node.op == "placeholder":
+            return True
+        return node in self._forward and _is_row_tensor(node) and self._depends_on_rows(node)
+
+    def _saves(self, node: fx.Node) -> bool:
+        given = {*self._trace.inputs, *self._trace.closed_nodes, *_present(self._trace.cot_outputs)}
+        return self._kept(node) and node not in given
+
+    def _depends_on_rows(self, node: fx.Node) -> bool:
+        return _fill_value(node) is None and name_of(node) not in _VIEWS or node in self._loop
+
+    # Loops.
+
+    def _forward_loop(self, saved: list[fx.Node]) -> Loop:
+        trace = self._trace
+        inside = self._absorbing(self._loop, self._forward - self._from_state, set(saved))
+        lowering = Lowering(
+            lambda node: "here" if node in inside else "stream",
+            trace.state, self._dtype, trace.lines,
+        )  # fmt: skip
+        following = [lowering.full(node) for node in trace.next_state]
+        wanted = [n for n in trace.outputs if n in self._loop or n in trace.state]
+        wanted += [n for n in saved if n in self._loop or n in trace.state]
+        wanted += [
+            n for n in self._part(self._after_targets(saved), self._ready_after).inputs
+            if n in self._loop or n in trace.state
+        ]  # fmt: skip
+        return self._loop_of(lowering, following, _unique(wanted), trace.state)
+
+    def _backward_loop(self) -> tuple[Loop, list[fx.Node]]:
+        trace = self._trace
+        carried = _present(trace.cot_state)
+        candidates = self._backward - self._from_cotangent - self._forward
+        inside = self._absorbing(self._back_loop, candidates, set())
+        lowering = Lowering(
+            lambda node: "here" if node in inside else "stream",
+            trace.cot_state, self._dtype, trace.lines,
+        )  # fmt: skip
+        following = [
+            lowering.zeros(prod(_row_shape(state))) if gradient is None else lowering.full(gradient)
+            for gradient, state in zip(trace.d_state, trace.state, strict=True)
+        ]
+        targets = _present([*trace.d_inputs, *trace.d_closed])
+        frontier = self._part(
+            [n for n in _unique(targets)],
+            lambda node: node in self._back_loop or node in carried or self._kept(node),
+        ).inputs
+        outputs = [n for n in frontier if n in self._back_loop or n in carried]
+        return self._loop_of(lowering, following, _unique(outputs), trace.state), outputs
+
+    def _loop_of(
+        self, lowering: Lowering, following: list[int], outputs: list[fx.Node],
+        state: list[fx.Node],
+    ) -> Loop:  # fmt: skip
+        indices = [lowering.full(node) for node in outputs]
+        widths = [prod(_row_shape(node)) for node in state]
+        program = lowering.program(following, indices, widths)
+        nodes = [node for node, _ in lowering.vectors if isinstance(node, fx.Node)]
+        shared = self._part(_unique([*nodes, *lowering.weights]), lambda n: n.op == "placeholder")
+        return Loop(
+            program, lowering.streams, outputs, lowering.vectors, lowering.weights, shared
+        )
+
+    def _absorbing(
+        self, loop: set[fx.Node], candidates: set[fx.Node], keep: set[fx.Node]
+    ) -> set[fx.Node]:
+        """The loop's nodes, and elementwise operations and views outside that serve it alone.
+
+        Computing those in registers saves writing and reading a stream for each.
+        """
+        inside = set(loop)
+        for node in reversed(self._nodes):
+            if node in candidates and node not in keep and _is_cheap(node):
+                users = [user for user in node.users if user.op != "output"]
+                is_result = any(user.op == "output" for user in node.users)
+                if users and not is_result and all(user in inside for user in users):
+                    inside.add(node)
+                elif _fill_value(node) is not None:
+                    inside.add(node)
+        return inside
+
+    # Parts outside the loops.
+
+    def _before(self, forward: Loop, saved: list[fx.Node]) -> Part:
+        outside = [n for n in self._trace.outputs if n not in self._from_state]
+        after = self._part(self._after_targets(saved), self._ready_after).inputs
+        read = [n for n in after if n not in self._from_state and n.op != "placeholder"]
+        streams = [n for n in forward.streams if n.op != "placeholder"]
+        targets = [n for n in _unique([*streams, *saved, *outside, *read])]
+        return self._part(targets, lambda node: node.op == "placeholder")
+
+    def _after(self, forward: Loop, saved: Iterable[fx.Node] = ()) -> Part:
+        return self._part(self._after_targets(list(saved)), self._ready_after)
+
+    def _after_targets(self, saved: list[fx.Node]) -> list[fx.Node]:
+        results = [*self._trace.outputs, *saved]
+        given = {*self._trace.state}
+        return [
+            n for n in _unique(results)
+            if n in self._from_state and n not in self._loop and n not in given
+        ]  # fmt: skip
+
+    def _ready_after(self, node: fx.Node) -> bool:
+        if node.op == "placeholder":
+            return True
+        if node in self._loop:
+            return _is_row_tensor(node)
+        # What was computed before the loop is kept rather than computed again, unless it is cheap.
+        return node not in self._from_state and _is_row_tensor(node) and not _is_cheap(node)
+
+    def _part(self, targets: list[fx.Node], is_ready: Callable[[fx.Node], bool]) -> Part:
+        """Code for `targets` from what is ready."""
+        inside: set[fx.Node] = set()
+        inputs: list[fx.Node] = []
+        stack = list(targets)
+        while stack:
+            node = stack.pop()
+            if node in inside or node in inputs:
+                continue
+            if self._is_row_count(node):
+                continue
+            if is_ready(node):
+                inputs.append(node)
+            else:
+                inside.add(node)
+                stack.extend(node.all_input_nodes)
+        inputs.sort(key=self._order.__getitem__)
+        return Part(inputs, targets, self._code(inputs, inside, targets), len(inside))
+
+    def _code(
+        self, inputs: list[fx.Node], inside: set[fx.Node], targets: list[fx.Node]
+    ) -> Callable[..., tuple]:
+        graph = fx.Graph()
+        copies: dict[fx.Node, fx.Node] = {}
+        rows = graph.placeholder("rows")
+        for index, node in enumerate(inputs):
+            copies[node] = graph.placeholder(f"value_{index}")
+
+        def copy_of(node: fx.Node) -> fx.Node:
+            return rows if self._is_row_count(node) else copies[node]
+
+        for node in self._nodes:
+            if node in inside:
+                copies[node] = graph.node_copy(node, copy_of)
+        graph.output(tuple(copy_of(node) for node in targets))
+        return fx.GraphModule(torch.nn.Module(), graph).forward
+
+    def _is_row_count(self, node: fx.Node) -> bool:
+        value = node.meta.get("val")
+        return isinstance(value, torch.SymInt) and value.node.expr == self._trace.rows
+
+    def _descendants(self, sources: Iterable[fx.Node]) -> set[fx.Node]:
+        """What depends on the data of the sources, not only on their number of rows."""
+        found = set(sources)
+        for node in self._nodes:
+            value = node.meta.get("val")
+            if isinstance(value, torch.SymInt | int):
+                continue
+            if any(source in found for source in node.all_input_nodes):
+                found.add(node)
+        return found
+
+
+def _is_cheap(node: fx.Node) -> bool:
+    """Elementwise or a view, and the same each time it is computed."""
+    tags: Any = getattr(node.target, "tags", ())
+    if torch.Tag.nondeterministic_seeded in tags or name_of(node) == "embedding":
+        return False
+    value = node.meta.get("val")
+    if isinstance(value, Tensor) and not (value.is_floating_point() or value.dtype == torch.bool):
+        return False
+    return torch.Tag.pointwise in tags or name_of(node) in _VIEWS
+
+
+def _is_row_tensor(node: fx.Node) -> bool:
+    return isinstance(node.meta.get("val"), Tensor) and _is_row_value(node)
+
+
+def _ancestors(nodes: Iterable[fx.Node]) -> set[fx.Node]:
+    found: set[fx.Node] = set()
+    stack = list(nodes)
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found.add(node)
+            stack.extend(node.all_input_nodes)
+    return found
+
+
+def _present(nodes: Iterable[fx.Node | None]) -> list[fx.Node]:
+    return [node for node in nodes if node is not None]
+
+
+def _unique(nodes: Iterable[fx.Node]) -> list[fx.Node]:
+    return list(dict.fromkeys(nodes))

@@ -1,0 +1,180 @@
+"""Does a step treat the rows of a batch independently?
+
+Only then may the loop run rows on their own, and may what stands outside of it run on all time
+steps at once. The check follows the symbol of the row count through the graph: every value that
+leads to an output, a state, or a cotangent of them must have one row axis, kept by each operation.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from elman.engine.trace import Trace
+from elman.errors import UnsupportedStep
+
+aten, prims = torch.ops.aten, torch.ops.prims
+
+# Operations along listed axes: position of the axes among the arguments, and their default.
+_ALONG = {
+    "sum": (1, None), "mean": (1, None), "amax": (1, None), "amin": (1, None), "prod": (1, None),
+    "var": (1, None), "any": (1, None), "all": (1, None), "argmax": (1, None), "argmin": (1, None),
+    "max": (1, None), "min": (1, None), "linalg_vector_norm": (2, None),
+    "_softmax": (1, None), "_log_softmax": (1, None), "logsumexp": (1, None),
+    "cumsum": (1, None), "cumprod": (1, None), "flip": (1, None), "sort": (1, -1),
+    "topk": (2, -1), "slice": (1, 0), "select": (1, 0), "split_with_sizes": (2, 0),
+    "split": (2, 0), "cat": (1, 0), "slice_scatter": (2, 0), "select_scatter": (2, 0),
+    "gather": (1, None), "index_select": (1, None), "unbind": (1, 0), "roll": (2, None),
+    "scatter": (1, None), "scatter_add": (1, None),
+}  # fmt: skip
+_RESHAPING = {"view", "_unsafe_view", "reshape"}
+_AXIS_SAFE = {"permute", "unsqueeze", "squeeze", "expand", "transpose", "broadcast_in_dim", "getitem"}
+_PRODUCTS = {"mm", "addmm", "bmm", "baddbmm"}
+_FRESH = {
+    "full", "full_like", "zeros_like", "ones_like", "empty_like", "rand_like", "randn_like",
+    "rand", "randn", "empty", "zeros", "ones", "new_zeros", "new_full", "scalar_tensor",
+}  # fmt: skip
+
+
+def name_of(node: fx.Node) -> str:
+    """`mm`, `softmax`, ...: the operation's name as users know it."""
+    target = node.target
+    packet = getattr(target, "overloadpacket", None)
+    return getattr(packet or target, "__name__", str(target))
+
+
+def require_independent_rows(trace: Trace) -> None:
+    """Raise `UnsupportedStep` with operation and source line if the step mixes rows."""
+    checker = _Rows(trace)
+    per_row = [*trace.outputs, *trace.next_state, *trace.d_inputs, *trace.d_state]
+    needed = [node for node in per_row if node is not None]
+    for node in _ancestors(needed):
+        checker.check(node)
+    for node in needed:
+        if checker.axes(node) != [0]:
+            raise checker.error(node, "gives a result without one entry for each row")
+
+
+class _Rows:
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+
+    def axes(self, node: fx.Node) -> list[int]:
+        """Axes of a node's value whose size contains the row count."""
+        value = node.meta.get("val")
+        if isinstance(value, tuple | list):
+            value = value[0]
+        if not isinstance(value, Tensor):
+            return []
+        return [axis for axis, size in enumerate(value.shape) if self._holds_rows(size)]
+
+    def _holds_rows(self, size: Any) -> bool:
+        return not isinstance(size, int) and self._trace.rows in size.node.expr.free_symbols
+
+    def check(self, node: fx.Node) -> None:
+        if node.op != "call_function":
+            return
+        axes = self.axes(node)
+        sources = [a for a in node.all_input_nodes if self.axes(a)]
+        if not sources:
+            if axes and name_of(node) not in _FRESH | {"expand", "broadcast_in_dim", "sym_size"}:
+                raise self.error(node, "makes one value for each row out of none")
+            self._require_no_row_count(node)
+            return
+        if not axes:
+            if isinstance(node.meta.get("val"), Tensor):
+                raise self.error(node, "joins all rows")
+            return
+        if len(axes) > 1:
+            raise self.error(node, "pairs rows with rows")
+        name = name_of(node)
+        if name in _PRODUCTS:
+            self._check_product(node, name)
+        elif name in _ALONG:
+            self._check_along(node, name)
+        elif name in _RESHAPING:
+            self._check_reshape(node, sources[0])
+        elif torch.Tag.pointwise in getattr(node.target, "tags", ()) or name in _FRESH:
+            self._check_pointwise(node, axes[0], sources)
+        elif name not in _AXIS_SAFE and not self._known(node, name):
+            raise self.error(node, "is not known to keep rows apart")
+
+    def _known(self, node: fx.Node, name: str) -> bool:
+        if name == "embedding":
+            return True
+        return name in ("_to_copy", "native_dropout", "bernoulli", "where", "div", "mul", "add",
+                        "constant_pad_nd", "convert_element_type")  # fmt: skip
+
+    def _check_pointwise(self, node: fx.Node, axis: int, sources: list[fx.Node]) -> None:
+        rank = node.meta["val"].dim()
+        for source in sources:
+            value = source.meta["val"]
+            if isinstance(value, Tensor) and self.axes(source)[0] - value.dim() != axis - rank:
+                raise self.error(node, "pairs rows with another axis")
+        self._require_no_row_count(node)
+
+    def _require_no_row_count(self, node: fx.Node) -> None:
+        if torch.Tag.pointwise not in getattr(node.target, "tags", ()):
+            return
+        for source in node.all_input_nodes:
+            value = source.meta.get("val")
+            if not isinstance(value, Tensor | tuple | list):
+                raise self.error(node, "uses the number of rows as a value")
+
+    def _check_product(self, node: fx.Node, name: str) -> None:
+        left, right = node.args[-2:] if name in ("mm", "bmm") else node.args[1:3]
+        for side, contracted in ((left, -1), (right, -2)):
+            rank = side.meta["val"].dim()  # type: ignore[union-attr]
+            if rank + contracted in self.axes(side):  # type: ignore[arg-type]
+                raise self.error(node, "sums over rows")
+
+    def _check_along(self, node: fx.Node, name: str) -> None:
+        source = node.args[0]
+        if isinstance(source, list | tuple):
+            source = source[0]
+        position, default = _ALONG[name]
+        along = node.args[position] if len(node.args) > position else default
+        along = node.kwargs.get("dim", along)
+        rank = source.meta["val"].dim()  # type: ignore[union-attr]
+        if along is None or along == []:
+            raise self.error(node, "works over all rows")
+        listed = [along] if isinstance(along, int) else list(along)  # type: ignore[arg-type, call-overload]
+        if name == "slice" and listed == [0] and self._whole_slice(node):
+            return
+        axes = self.axes(source)  # type: ignore[arg-type]
+        if axes and axes[0] in [axis % rank for axis in listed]:
+            raise self.error(node, "works along the rows")
+
+    @staticmethod
+    def _whole_slice(node: fx.Node) -> bool:
+        start = node.args[2] if len(node.args) > 2 else None
+        end = node.args[3] if len(node.args) > 3 else None
+        step = node.args[4] if len(node.args) > 4 else 1
+        return start in (0, None) and (end is None or end == 2**63 - 1) and step == 1
+
+    def _check_reshape(self, node: fx.Node, source: fx.Node) -> None:
+        """Rows must stay the outermost axis and must not be joined with another."""
+        before, after = source.meta["val"].shape, node.meta["val"].shape
+        rows = self._trace.rows
+        if self.axes(source) == [0] and self.axes(node) == [0]:
+            same = before[0].node.expr == rows and after[0].node.expr == rows
+            if same:
+                return
+        raise self.error(node, "regroups rows")
+
+    def error(self, node: fx.Node, what: str) -> UnsupportedStep:
+        return UnsupportedStep(
+            f"{name_of(node)} at {self._trace.lines.get(node, 'unknown line')} {what}, but a step "
+            f"must treat the rows of a batch independently; it runs with backend='reference'"
+        )
+
+
+def _ancestors(nodes: list[fx.Node]) -> list[fx.Node]:
+    """The nodes and everything that they are computed from, in graph order."""
+    found, stack = set(), list(nodes)
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found.add(node)
+            stack.extend(node.all_input_nodes)
+    return [node for node in nodes[0].graph.nodes if node in found] if nodes else []

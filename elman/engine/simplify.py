@@ -1,0 +1,54 @@
+"""Cleaning a traced graph: no copies that change nothing, nothing computed twice."""
+
+from typing import Any
+
+import torch
+from torch import fx
+
+aten = torch.ops.aten
+_SAME = {
+    aten.alias.default, aten.detach.default, aten.clone.default, aten.lift_fresh_copy.default,
+}  # fmt: skip
+_RANDOM = torch.Tag.nondeterministic_seeded
+
+
+def simplify(graph: fx.Graph) -> None:
+    """Drop aliases and double transpositions, and merge equal nodes, in place."""
+    seen: dict[Any, fx.Node] = {}
+    for node in list(graph.nodes):
+        if node.op != "call_function":
+            continue
+        replacement = _shortcut(node)
+        if replacement is None and not _is_random(node):
+            key = (node.target, _hashable(node.args), _hashable(node.kwargs))
+            replacement = seen.setdefault(key, node)
+        if replacement is not None and replacement is not node:
+            node.replace_all_uses_with(replacement)
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
+
+
+def _shortcut(node: fx.Node) -> fx.Node | None:
+    """An earlier node with the same value, where that can be seen from the operation."""
+    if node.target in _SAME:
+        return node.args[0]  # type: ignore[return-value]
+    if node.target is aten.permute.default:
+        source, order = node.args[0], list(node.args[1])  # type: ignore[call-overload, arg-type]
+        if source.target is aten.permute.default:  # type: ignore[union-attr]
+            inner = source.args[1]  # type: ignore[union-attr]
+            if [inner[i] for i in order] == list(range(len(order))):  # type: ignore[index]
+                return source.args[0]  # type: ignore[union-attr, return-value]
+    return None
+
+
+def _is_random(node: fx.Node) -> bool:
+    return _RANDOM in getattr(node.target, "tags", ())
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return (type(value).__name__, *map(_hashable, value))
+    if isinstance(value, dict):
+        return tuple((key, _hashable(item)) for key, item in value.items())
+    # 1 == 1.0 == True, but they are different arguments
+    return (type(value).__name__, value) if isinstance(value, bool | int | float) else value
