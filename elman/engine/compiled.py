@@ -58,9 +58,7 @@ class CompiledStep:
             for node, leaf in zip(trace.inputs, inputs, strict=True):
                 env[node] = leaf[rows]
             _evaluate(plan.before, env, count)
-            written = {
-                node: found.place(node, rows, self.dtype) for node in plan.forward.outputs
-            }
+            written = {node: found.place(node, rows, self.dtype) for node in plan.forward.outputs}
             self._forward.run(
                 prepared, layout.schedule(begin, end, arguments.reverse), env, buffers,
                 written, resets and _cut(resets, rows),
@@ -172,16 +170,18 @@ class _Collected:
         whole = rows.stop - rows.start == self._total
         for node in self._wanted:
             value = env.get(node)
-            if value is None or node.op == "placeholder" and node in self.values:
+            if value is None or (node.op == "placeholder" and node in self.values):
                 continue
             if whole and node not in self.values:
                 self.values[node] = value
             elif node not in self.values:
                 self.values[node] = value.new_empty((self._total, *value.shape[1:]))
                 self.values[node][rows] = value
-            elif self.values[node].data_ptr() + rows.start * self.values[node].stride(0) * (
-                value.element_size()
-            ) != value.data_ptr():
+            elif (
+                self.values[node].data_ptr()
+                + rows.start * self.values[node].stride(0) * (value.element_size())
+                != value.data_ptr()
+            ):
                 self.values[node][rows] = value
 
     def output(self, node: fx.Node, constants: Environment) -> Tensor:

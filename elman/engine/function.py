@@ -1,5 +1,6 @@
 """A compiled scan as an operation of autograd."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,11 +14,16 @@ from elman.engine.layout import Folded, layout_of
 from elman.engine.nest import Nest, flatten, rebuild
 
 
-def run(step: reference.Step, compiled: CompiledStep, arguments: Arguments) -> tuple[Nest, Nest]:
-    """Run a compiled step; differentiable if gradients are wanted."""
+def run(
+    step: reference.Step, compiled: CompiledStep, arguments: Arguments, closed: list[Tensor]
+) -> tuple[Nest, Nest]:
+    """Run a compiled step, differentiable if gradients are wanted.
+
+    closed: the tensors that the step closes over now, in the order of its trace.
+    """
     trace = compiled.plan.trace
     call = _Call(step, compiled, arguments)
-    tensors = (*arguments.inputs, *arguments.state, *(arguments.reset_state or ()), *trace.closed)
+    tensors = (*arguments.inputs, *arguments.state, *(arguments.reset_state or ()), *closed)
     if compiled.plan.backward is None:
         with torch.no_grad():
             results, _ = call.forward(tensors, keep=False)
@@ -31,9 +37,7 @@ def run(step: reference.Step, compiled: CompiledStep, arguments: Arguments) -> t
 class _Call:
     """One call of `scan`: what its forward and backward pass share."""
 
-    def __init__(
-        self, step: reference.Step, compiled: CompiledStep, arguments: Arguments
-    ) -> None:
+    def __init__(self, step: reference.Step, compiled: CompiledStep, arguments: Arguments) -> None:
         self.step = step
         self.compiled = compiled
         self.arguments = arguments
@@ -68,7 +72,7 @@ class _Call:
     def backward(
         self, tensors: tuple[Tensor, ...], saved: Environment, gradients: tuple[Tensor, ...]
     ) -> list[Tensor | None]:
-        inputs, state, reset_state, closed = self.parts(tensors)
+        inputs, _, reset_state, closed = self.parts(tensors)
         layout, count = self.layout, len(self.compiled.plan.trace.outputs)
         d_reset = reset_state and [torch.zeros_like(leaf) for leaf in reset_state]
         d_inputs, d_state, d_closed = self.compiled.backward(
@@ -92,9 +96,7 @@ class _Call:
         self, tensors: tuple[Tensor, ...], gradients: tuple[Tensor, ...]
     ) -> list[Tensor | None]:
         """The same gradients through the plain loop, so that they can be differentiated again."""
-        from dataclasses import replace
-
-        inputs, state, reset_state, closed = self.parts(tensors)
+        inputs, state, reset_state, _ = self.parts(tensors)
         given = replace(self.arguments, inputs=inputs, state=state, reset_state=reset_state)
         output, final = reference.run(self.step, given)
         results = [*flatten(output, "output")[0], *flatten(final, "state")[0]]

@@ -6,8 +6,19 @@ import torch
 from torch import Tensor
 
 from elman.engine.program import (
-    Carried, Cat, Constant, Input, Op, Pointwise, Product, Reduce, Resets, RowProgram, Schedule,
-    Slice, Vector,
+    Carried,
+    Cat,
+    Constant,
+    Input,
+    Op,
+    Pointwise,
+    Product,
+    Reduce,
+    Resets,
+    RowProgram,
+    Schedule,
+    Slice,
+    Vector,
 )  # fmt: skip
 
 _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
@@ -51,8 +62,8 @@ class Interpreter:
         for t in reversed(steps) if schedule.backwards else steps:
             span, rows = slice(offsets[t], offsets[t + 1]), offsets[t + 1] - offsets[t]
             now = [leaf[:rows] for leaf in state]
-            mask = None if resets is None else resets.mask[span, None]
             if resets is not None and resets.when == "before":
+                mask = resets.mask[span, None]
                 now = [
                     torch.where(mask, value[:rows], leaf)
                     for value, leaf in zip(resets.values, now, strict=True)
@@ -65,6 +76,7 @@ class Interpreter:
             following = [values[index].clone() for index in self.program.next]
             for slot, (leaf, new) in enumerate(zip(state, following, strict=True)):
                 if resets is not None and resets.when == "after":
+                    mask = resets.mask[span, None]
                     resets.values[slot][:rows] += torch.where(mask, new, 0)
                     new = torch.where(mask, 0, new)
                 leaf[:rows] = new

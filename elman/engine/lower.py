@@ -15,8 +15,18 @@ import torch
 from torch import Tensor, fx
 
 from elman.engine.program import (
-    Carried, Cat, Constant, Input, Op, Pointwise, PointwiseName, Product, Reduce, RowProgram,
-    Slice, Vector,
+    Carried,
+    Cat,
+    Constant,
+    Input,
+    Op,
+    Pointwise,
+    PointwiseName,
+    Product,
+    Reduce,
+    RowProgram,
+    Slice,
+    Vector,
 )  # fmt: skip
 from elman.engine.rows import name_of
 from elman.errors import UnsupportedStep
@@ -143,12 +153,12 @@ class Lowering:
     def _computed(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
         target, name = node.target, name_of(node)
         if target in _UNARY:
-            source = self._values[node.args[0]]  # type: ignore[index]
+            source = self._values[node.args[0]]
             return Value(self._pointwise(_UNARY[target], source.op), shape)
         if target in _RESHAPING or name in ("expand", "broadcast_in_dim"):
             return self._reshaped(node, shape)
         if name in ("split_with_sizes", "unbind"):  # the parts are taken by getitem
-            return self._values[node.args[0]]  # type: ignore[index]
+            return self._values[node.args[0]]
         if target is operator.getitem:
             return self._part_of_split(node, shape)
         handler = getattr(self, f"_lower_{name.strip('_')}", None)
@@ -279,7 +289,9 @@ class Lowering:
         k, n = weight.meta["val"].shape
         if weight not in self.weights:
             self.weights.append(weight)
-        return self._add(Product(int(n), self._widened(source.op, int(k)), self.weights.index(weight)))
+        return self._add(
+            Product(int(n), self._widened(source.op, int(k)), self.weights.index(weight))
+        )
 
     def _lower_sum(self, node: fx.Node, shape: tuple[int, ...]) -> int:
         return self._reduced(node, "sum")
@@ -294,23 +306,23 @@ class Lowering:
         return self._scaled(self._reduced(node, "sum"), node)
 
     def _scaled(self, total: int, node: fx.Node) -> int:
-        count = prod(self._values[node.args[0]].shape) // max(prod(_row_shape(node)), 1)  # type: ignore[index]
+        count = prod(self._values[node.args[0]].shape) // max(prod(_row_shape(node)), 1)
         return self._pointwise("mul", total, self._add(Constant(1, 1.0 / count)))
 
     def _lower_var(self, node: fx.Node, shape: tuple[int, ...]) -> int:
         """`prims.var(x, [axes], correction)` over all that a row holds, in two passes."""
-        source = self._values[node.args[0]]  # type: ignore[index]
+        source = self._values[node.args[0]]
         if prod(shape) != 1 or len(node.args) < 3:
             raise self._unsupported(node)
         count, wide = prod(source.shape), self._widened(source.op, prod(source.shape))
         mean = self._pointwise("mul", self._add(Reduce(1, "sum", wide)), self._constant(1 / count))
         centred = self._pointwise("sub", wide, mean)
         squares = self._add(Reduce(1, "sum", self._pointwise("mul", centred, centred)))
-        divisor = max(count - float(node.args[2]), 0.0)  # type: ignore[arg-type]
+        divisor = max(count - float(node.args[2]), 0.0)
         return self._pointwise("div", squares, self._constant(divisor))
 
     def _reduced(self, node: fx.Node, name: Any) -> int:
-        source = self._values[node.args[0]]  # type: ignore[index]
+        source = self._values[node.args[0]]
         along: Any = node.args[1] if len(node.args) > 1 else list(range(len(source.shape) + 1))
         rank = len(source.shape) + 1
         axes = sorted(axis % rank for axis in ([along] if isinstance(along, int) else along))
@@ -326,7 +338,7 @@ class Lowering:
     # Views.
 
     def _reshaped(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
-        source = self._values[node.args[0]]  # type: ignore[index]
+        source = self._values[node.args[0]]
         if self._ops[source.op].width in (1, prod(shape)):
             return Value(source.op, shape)
         inner = tuple(size for size in source.shape if size != 1) or (1,)
@@ -334,17 +346,17 @@ class Lowering:
 
     def _part_of_split(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
         split, index = node.args
-        name = name_of(split)  # type: ignore[arg-type]
+        name = name_of(split)
         if name == "unbind":
-            sizes, axis = [1] * split.args[0].meta["val"].shape[split.args[1]], split.args[1]  # type: ignore
+            sizes, axis = [1] * split.args[0].meta["val"].shape[split.args[1]], split.args[1]
         elif name == "split_with_sizes":
-            sizes = split.args[1]  # type: ignore[union-attr]
-            axis = split.args[2] if len(split.args) > 2 else 0  # type: ignore[union-attr]
+            sizes = split.args[1]
+            axis = split.args[2] if len(split.args) > 2 else 0
         else:
-            raise self._unsupported(split)  # type: ignore[arg-type]
-        source = self._values[split.args[0]]  # type: ignore[union-attr, index]
-        start = sum(sizes[:index])  # type: ignore
-        return Value(self._along(source, axis, start, sizes[index], node), shape)  # type: ignore
+            raise self._unsupported(split)
+        source = self._values[split.args[0]]
+        start = sum(sizes[:index])
+        return Value(self._along(source, axis, start, sizes[index], node), shape)
 
     def _along(self, source: Value, axis: Any, start: int, size: int, node: fx.Node) -> int:
         """Elements `start : start + size` along an axis of the batch tensor."""
@@ -365,8 +377,8 @@ class Lowering:
 
     def _lower_slice(self, node: fx.Node, shape: tuple[int, ...]) -> int:
         source, axis, start, end, step = [*node.args, *[None] * 5][:5]
-        found = self._values[source]  # type: ignore[index]
-        axis = (axis or 0) % (len(found.shape) + 1)  # type: ignore[operator]
+        found = self._values[source]
+        axis = (axis or 0) % (len(found.shape) + 1)
         if axis == 0:
             return found.op
         if step not in (None, 1):
@@ -376,17 +388,19 @@ class Lowering:
 
     def _lower_select(self, node: fx.Node, shape: tuple[int, ...]) -> int:
         source, axis, index = node.args
-        found = self._values[source]  # type: ignore[index]
-        size = found.shape[axis % (len(found.shape) + 1) - 1]  # type: ignore[operator]
-        return self._along(found, axis, index % size, 1, node)  # type: ignore[operator]
+        found = self._values[source]
+        size = found.shape[axis % (len(found.shape) + 1) - 1]
+        return self._along(found, axis, index % size, 1, node)
 
     def _lower_cat(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        axis = (node.args[1] if len(node.args) > 1 else 0) % (len(shape) + 1) - 1  # type: ignore
+        axis = (node.args[1] if len(node.args) > 1 else 0) % (len(shape) + 1) - 1
         parts = []
         if axis < 0 or prod(shape[:axis]) != 1:
             raise self._unsupported(node)
-        for part in node.args[0]:  # type: ignore[union-attr]
-            part_shape = _row_shape(part) if _is_row_value(part) else tuple(part.meta["val"].shape[1:])  # type: ignore
+        for part in node.args[0]:
+            part_shape = (
+                _row_shape(part) if _is_row_value(part) else tuple(part.meta["val"].shape[1:])
+            )
             if prod(part_shape) == 0:
                 continue
             parts.append(self._widened(self._operand(part, part_shape, node), prod(part_shape)))
@@ -394,7 +408,7 @@ class Lowering:
 
     def _lower_slice_scatter(self, node: fx.Node, shape: tuple[int, ...]) -> int:
         into, part, axis, start, end, step = [*node.args, *[None] * 6][:6]
-        axis = (axis or 0) % (len(shape) + 1) - 1  # type: ignore[operator]
+        axis = (axis or 0) % (len(shape) + 1) - 1
         if axis < 0:
             return self._operand(part, shape, node)
         if step not in (None, 1):
@@ -404,8 +418,8 @@ class Lowering:
 
     def _lower_select_scatter(self, node: fx.Node, shape: tuple[int, ...]) -> int:
         into, part, axis, index = node.args
-        axis = axis % (len(shape) + 1) - 1  # type: ignore[operator]
-        index = index % shape[axis]  # type: ignore[operator]
+        axis = axis % (len(shape) + 1) - 1
+        index = index % shape[axis]
         return self._scattered(node, shape, into, part, axis, index, index + 1)
 
     def _scattered(
@@ -481,9 +495,13 @@ class Lowering:
                 node, f"gives {value.dtype}, but the loop computes in {self._dtype}"
             )
 
-    def _unsupported(self, node: fx.Node, why: str = "can't run in a compiled loop") -> UnsupportedStep:
+    def _unsupported(
+        self, node: fx.Node, why: str = "can't run in a compiled loop"
+    ) -> UnsupportedStep:
         where = self._lines.get(node, "the backward pass of the step")
-        return UnsupportedStep(f"{name_of(node)} at {where} {why}; it runs with backend='reference'")
+        return UnsupportedStep(
+            f"{name_of(node)} at {where} {why}; it runs with backend='reference'"
+        )
 
 
 def _is_row_value(node: Any) -> bool:
@@ -491,9 +509,7 @@ def _is_row_value(node: Any) -> bool:
     value = node.meta.get("val") if isinstance(node, fx.Node) else None
     if isinstance(value, tuple | list):
         value = value[0] if value else None
-    return (
-        isinstance(value, Tensor) and value.dim() > 0 and not isinstance(value.shape[0], int)
-    )
+    return isinstance(value, Tensor) and value.dim() > 0 and not isinstance(value.shape[0], int)
 
 
 def _row_shape(node: fx.Node) -> tuple[int, ...]:
@@ -512,6 +528,8 @@ def _fill_value(node: fx.Node) -> float | None:
     if name in ("ones_like", "ones"):
         return 1.0
     if name in ("full", "full_like", "new_full", "scalar_tensor"):
-        fill = node.args[0] if name == "scalar_tensor" else node.args[1 if name != "new_full" else 2]
+        fill = (
+            node.args[0] if name == "scalar_tensor" else node.args[1 if name != "new_full" else 2]
+        )
         return float(fill) if isinstance(fill, bool | int | float) else None
     return None

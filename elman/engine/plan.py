@@ -20,11 +20,13 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from elman.engine import products
 from elman.engine.lower import Lowering, _fill_value, _is_row_value, _row_shape
 from elman.engine.program import RowProgram
 from elman.engine.rows import name_of
 from elman.engine.trace import Trace
 
+_FASTER = {torch.ops.aten.mm.default: products.mm, torch.ops.aten.addmm.default: products.addmm}
 _VIEWS = {
     "view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "expand", "split_with_sizes",
     "getitem", "slice", "select", "unbind", "broadcast_in_dim", "cat", "_to_copy",
@@ -110,9 +112,7 @@ class _Planner:
         trace = self._trace
         if not with_gradients:
             forward = self._forward_loop([])
-            return Plan(
-                trace, self._before(forward, []), forward, self._after(forward), [], False
-            )
+            return Plan(trace, self._before(forward, []), forward, self._after(forward), [], False)
         backward, back_outputs = self._backward_loop()
         produced = set(back_outputs) | set(_present(trace.cot_state))
         after_targets = [
@@ -153,7 +153,7 @@ class _Planner:
         return self._kept(node) and node not in given
 
     def _depends_on_rows(self, node: fx.Node) -> bool:
-        return _fill_value(node) is None and name_of(node) not in _VIEWS or node in self._loop
+        return (_fill_value(node) is None and name_of(node) not in _VIEWS) or node in self._loop
 
     # Loops.
 
@@ -188,7 +188,7 @@ class _Planner:
         ]
         targets = _present([*trace.d_inputs, *trace.d_closed])
         frontier = self._part(
-            [n for n in _unique(targets)],
+            _unique(targets),
             lambda node: node in self._back_loop or node in carried or self._kept(node),
         ).inputs
         outputs = [n for n in frontier if n in self._back_loop or n in carried]
@@ -203,9 +203,7 @@ class _Planner:
         program = lowering.program(following, indices, widths)
         nodes = [node for node, _ in lowering.vectors if isinstance(node, fx.Node)]
         shared = self._part(_unique([*nodes, *lowering.weights]), lambda n: n.op == "placeholder")
-        return Loop(
-            program, lowering.streams, outputs, lowering.vectors, lowering.weights, shared
-        )
+        return Loop(program, lowering.streams, outputs, lowering.vectors, lowering.weights, shared)
 
     def _absorbing(
         self, loop: set[fx.Node], candidates: set[fx.Node], keep: set[fx.Node]
@@ -217,11 +215,9 @@ class _Planner:
         inside = set(loop)
         for node in reversed(self._nodes):
             if node in candidates and node not in keep and _is_cheap(node):
-                users = [user for user in node.users if user.op != "output"]
                 is_result = any(user.op == "output" for user in node.users)
-                if users and not is_result and all(user in inside for user in users):
-                    inside.add(node)
-                elif _fill_value(node) is not None:
+                serves_loop = bool(node.users) and all(user in inside for user in node.users)
+                if (serves_loop and not is_result) or _fill_value(node) is not None:
                     inside.add(node)
         return inside
 
@@ -232,7 +228,7 @@ class _Planner:
         after = self._part(self._after_targets(saved), self._ready_after).inputs
         read = [n for n in after if n not in self._from_state and n.op != "placeholder"]
         streams = [n for n in forward.streams if n.op != "placeholder"]
-        targets = [n for n in _unique([*streams, *saved, *outside, *read])]
+        targets = _unique([*streams, *saved, *outside, *read])
         return self._part(targets, lambda node: node.op == "placeholder")
 
     def _after(self, forward: Loop, saved: Iterable[fx.Node] = ()) -> Part:
@@ -287,7 +283,8 @@ class _Planner:
 
         for node in self._nodes:
             if node in inside:
-                copies[node] = graph.node_copy(node, copy_of)
+                copies[node] = copy = graph.node_copy(node, copy_of)
+                copy.target = _FASTER.get(node.target, node.target)
         graph.output(tuple(copy_of(node) for node in targets))
         return fx.GraphModule(torch.nn.Module(), graph).forward
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint as recompute_in_backward
 
 from elman.engine.arguments import Arguments
 from elman.engine.nest import Nest, Structure, describe, flatten, rebuild
@@ -64,29 +63,12 @@ class _Loop:
         times = list(range(arguments.steps))
         if arguments.reverse:
             times.reverse()
-        times = [t for t in times if self.active[t] > 0]
         state = arguments.state
         outputs: dict[int, list[Tensor]] = {}
-        segment = arguments.checkpoint or max(len(times), 1)
-        for start in range(0, len(times), segment):
-            part = times[start : start + segment]
-            state, leaves = self._segment(part, state)
-            outputs.update(zip(part, leaves, strict=True))
+        for t in times:
+            if self.active[t] > 0:
+                outputs[t], state = self._one_step(t, state)
         return self._stack(outputs), state
-
-    def _segment(
-        self, times: list[int], state: list[Tensor]
-    ) -> tuple[list[Tensor], list[list[Tensor]]]:
-        def advance(*leaves: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
-            current, outputs = list(leaves), []
-            for t in times:
-                output, current = self._one_step(t, current)
-                outputs.append(output)
-            return current, outputs
-
-        if self.arguments.checkpoint is None:
-            return advance(*state)
-        return recompute_in_backward(advance, *state, use_reentrant=False)
 
     def _one_step(self, t: int, state: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Output leaves of step t, `(B, ...)` with zeros for rows that are over, and next state."""

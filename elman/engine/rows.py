@@ -28,7 +28,15 @@ _ALONG = {
     "scatter": (1, None), "scatter_add": (1, None),
 }  # fmt: skip
 _RESHAPING = {"view", "_unsafe_view", "reshape"}
-_AXIS_SAFE = {"permute", "unsqueeze", "squeeze", "expand", "transpose", "broadcast_in_dim", "getitem"}
+_AXIS_SAFE = {
+    "permute",
+    "unsqueeze",
+    "squeeze",
+    "expand",
+    "transpose",
+    "broadcast_in_dim",
+    "getitem",
+}
 _PRODUCTS = {"mm", "addmm", "bmm", "baddbmm"}
 _FRESH = {
     "full", "full_like", "zeros_like", "ones_like", "empty_like", "rand_like", "randn_like",
@@ -124,8 +132,8 @@ class _Rows:
     def _check_product(self, node: fx.Node, name: str) -> None:
         left, right = node.args[-2:] if name in ("mm", "bmm") else node.args[1:3]
         for side, contracted in ((left, -1), (right, -2)):
-            rank = side.meta["val"].dim()  # type: ignore[union-attr]
-            if rank + contracted in self.axes(side):  # type: ignore[arg-type]
+            rank = side.meta["val"].dim()
+            if rank + contracted in self.axes(side):
                 raise self.error(node, "sums over rows")
 
     def _check_along(self, node: fx.Node, name: str) -> None:
@@ -135,22 +143,26 @@ class _Rows:
         position, default = _ALONG[name]
         along = node.args[position] if len(node.args) > position else default
         along = node.kwargs.get("dim", along)
-        rank = source.meta["val"].dim()  # type: ignore[union-attr]
+        rank = source.meta["val"].dim()
         if along is None or along == []:
             raise self.error(node, "works over all rows")
-        listed = [along] if isinstance(along, int) else list(along)  # type: ignore[arg-type, call-overload]
-        if name == "slice" and listed == [0] and self._whole_slice(node):
+        listed = [along] if isinstance(along, int) else list(along)
+        if name in ("slice", "slice_scatter") and listed == [0] and self._is_whole(node, name):
             return
-        axes = self.axes(source)  # type: ignore[arg-type]
+        axes = self.axes(source)
         if axes and axes[0] in [axis % rank for axis in listed]:
             raise self.error(node, "works along the rows")
 
-    @staticmethod
-    def _whole_slice(node: fx.Node) -> bool:
-        start = node.args[2] if len(node.args) > 2 else None
-        end = node.args[3] if len(node.args) > 3 else None
-        step = node.args[4] if len(node.args) > 4 else 1
-        return start in (0, None) and (end is None or end == 2**63 - 1) and step == 1
+    def _is_whole(self, node: fx.Node, name: str) -> bool:
+        """Whether a slice takes all rows."""
+        first = 2 if name == "slice" else 3
+        start, end, step = [*node.args[first:], *[None] * 3][:3]
+        to_end = end is None or end == 2**63 - 1 or self._is_row_count(end)
+        return start in (0, None) and to_end and step in (1, None)
+
+    def _is_row_count(self, value: Any) -> bool:
+        size = value.meta.get("val") if isinstance(value, fx.Node) else None
+        return isinstance(size, torch.SymInt) and size.node.expr == self._trace.rows
 
     def _check_reshape(self, node: fx.Node, source: fx.Node) -> None:
         """Rows must stay the outermost axis and must not be joined with another."""

@@ -1,20 +1,13 @@
 """`scan`: the loop of a step over time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor
 
-from elman.engine import reference
-from elman.engine.arguments import Arguments, check
+from elman.engine import backends, reference
+from elman.engine.arguments import check
+from elman.engine.checkpointing import run_in_segments
 from elman.engine.nest import Nest
-from elman.errors import ArgumentError
-
-Backend = Callable[[reference.Step, Arguments], tuple[Nest, Nest]]
-
-BACKENDS: dict[str, Backend] = {
-    "auto": reference.run,
-    "reference": reference.run,
-}
 
 
 def scan(
@@ -46,7 +39,8 @@ def scan(
         reverse: run from the last step to the first; with `lengths`, each row from its own end.
         checkpoint: keep the state of every `checkpoint`-th step only and recompute the steps
             between in the backward pass.
-        backend: `"auto"`, or the name of one backend, which then runs or raises.
+        backend: `"auto"` compiles the step for the CPU with LLVM, and runs the plain Python loop,
+            with one warning, where that is not possible. `"llvm"` or `"reference"` run or raise.
 
     Returns:
         `(output, state)`: what the step returned, stacked over time, leaves `(T, B, ...)`; and the
@@ -55,6 +49,7 @@ def scan(
     Raises:
         ArgumentError, ShapeError: the arguments do not fit together.
         StepError: the step broke its contract, for example by changing the state's shape.
+        UnsupportedStep: the named backend can't run the step; names the operation and its line.
 
     A step that returns (state, output) instead of (output, state) can't be noticed when both have
     the same shape.
@@ -68,11 +63,8 @@ def scan(
         >>> output.flatten().tolist(), state.item()
         ([1.0, 1.5, 1.75], 1.75)
     """
-    try:
-        run = BACKENDS[backend]
-    except KeyError:
-        raise ArgumentError(
-            f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}"
-        ) from None
+    run = backends.find(backend)
     arguments = check(input, state, lengths, reset, reset_state, reverse, checkpoint)
+    if arguments.checkpoint is not None:
+        return run_in_segments(run, step, arguments, arguments.checkpoint)
     return run(step, arguments)

@@ -31,13 +31,13 @@ def simplify(graph: fx.Graph) -> None:
 def _shortcut(node: fx.Node) -> fx.Node | None:
     """An earlier node with the same value, where that can be seen from the operation."""
     if node.target in _SAME:
-        return node.args[0]  # type: ignore[return-value]
+        return node.args[0]
     if node.target is aten.permute.default:
-        source, order = node.args[0], list(node.args[1])  # type: ignore[call-overload, arg-type]
-        if source.target is aten.permute.default:  # type: ignore[union-attr]
-            inner = source.args[1]  # type: ignore[union-attr]
-            if [inner[i] for i in order] == list(range(len(order))):  # type: ignore[index]
-                return source.args[0]  # type: ignore[union-attr, return-value]
+        source, order = node.args[0], list(node.args[1])
+        if source.target is aten.permute.default:
+            inner = source.args[1]
+            if [inner[i] for i in order] == list(range(len(order))):
+                return source.args[0]
     return None
 
 

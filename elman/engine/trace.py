@@ -88,7 +88,7 @@ def trace(step: Step, arguments: Arguments, with_gradients: bool) -> Trace:
             return _Tracer(step, arguments, with_gradients).run()
         except (StepError, UnsupportedStep):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever tracing the user's code may raise
+        except Exception as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
             raise UnsupportedStep(
                 f"the step can't be traced ({type(error).__name__}: {reason[:200]}); "
@@ -168,6 +168,9 @@ class _Tracer:
         if structure != a.state_structure:
             raise StepError("a step must return a state built like the one it was given")
         check_state_unchanged(a.state_paths, state, following)
+        for leaf in flatten(result[0], "output")[0]:
+            if leaf.dim() < 1 or leaf.shape[0] != self._rows:
+                raise StepError("every output of a step must have one entry for each row first")
         return result[0], following
 
     def _row_tensor(self, leaf: Tensor, skip: int, gradient: bool) -> Tensor:
@@ -284,7 +287,7 @@ def _users_line() -> str:
         name = frame.f_code.co_filename
         if not name.startswith(_LIBRARIES) and not name.startswith("<"):
             return f"{Path(name).name}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return "unknown line"
 
 
@@ -305,9 +308,7 @@ def _divided(items: list, sizes: list[int]) -> list[list]:
 def _left_as_it_was(step: Step) -> Iterator[None]:
     """Attributes that the step sets on its modules are put back; setting any is unsupported."""
     modules = list(step.modules()) if isinstance(step, nn.Module) else []
-    before = [
-        (m, dict(m.__dict__), dict(m._buffers), dict(m._parameters)) for m in modules
-    ]
+    before = [(m, dict(m.__dict__), dict(m._buffers), dict(m._parameters)) for m in modules]
     try:
         yield
     finally:

@@ -70,7 +70,12 @@ class Code:
         function = self._masked("load", ir.FunctionType(
             self.vector, [POINTER, I32, ir.VectorType(I1, self.lanes), self.vector]
         ))  # fmt: skip
-        arguments = [self.at(pointer, offset), ir.Constant(I32, self.align), self._mask(count), zero]
+        arguments = [
+            self.at(pointer, offset),
+            ir.Constant(I32, self.align),
+            self._mask(count),
+            zero,
+        ]
         return self.b.call(function, arguments)
 
     def store_some(

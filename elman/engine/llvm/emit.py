@@ -4,13 +4,14 @@
     one(data, thread)    takes the thread's rows, GROUP at a time, through all time steps
     product_N(...)       rows times a tile of N vectors of packed weights
 
-For each group of rows: for each time step: for each stage: for each block: for each tile of columns:
-first the products of all rows with the tile's weights, then, row by row, everything elementwise.
-Threads never wait for one another.
+For each group of rows: for each time step: for each stage: for each block: for each tile of
+columns: first the products of all rows with the tile's weights, then, row by row, everything
+elementwise. Threads never wait for one another.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import llvmlite.ir as ir
@@ -23,7 +24,16 @@ from elman.engine.llvm.jit import Target as Processor
 from elman.engine.llvm.product import emit_product
 from elman.engine.llvm.stages import Block, Piece, Place, Stage, looked_up, stages_of
 from elman.engine.program import (
-    Carried, Constant, Input, Op, Pointwise, Product, Reduce, RowProgram, Slice, Vector,
+    Carried,
+    Constant,
+    Input,
+    Op,
+    Pointwise,
+    Product,
+    Reduce,
+    RowProgram,
+    Slice,
+    Vector,
 )  # fmt: skip
 
 
@@ -197,7 +207,9 @@ class _Body:
 
             self._each_row(move)
 
-    def _reset(self, when: int, act: Callable[[int, ir.Value, ir.Value | int, int | None], None]) -> None:
+    def _reset(
+        self, when: int, act: Callable[[int, ir.Value, ir.Value | int, int | None], None]
+    ) -> None:
         """Rows whose mask is set, if resets of this kind (1 before, 2 after) were asked for."""
         if not self.program.carried:
             return
@@ -211,12 +223,7 @@ class _Body:
             def all_leaves() -> None:
                 for slot, width in enumerate(self.program.carried):
                     start = code.mul(code.add(self.first, r), width)
-                    self._columns(
-                        width,
-                        lambda at, count, slot=slot, start=start: act(
-                            slot, code.add(start, at), at, count
-                        ),
-                    )
+                    self._columns(width, partial(act, slot, start))
 
             code.when(b_true, all_leaves)
 
@@ -224,13 +231,15 @@ class _Body:
         code.when(wanted, lambda: self._each_row(row))
 
     def _take_reset_value(
-        self, slot: int, place: ir.Value, at: ir.Value | int, count: int | None
+        self, slot: int, row: ir.Value, at: ir.Value | int, count: int | None
     ) -> None:
+        place = self.code.add(row, at)
         self._store(self._load(self.resets[slot], place, count), self.state[slot], place, count)
 
     def _give_to_reset_value(
-        self, slot: int, place: ir.Value, at: ir.Value | int, count: int | None
+        self, slot: int, row: ir.Value, at: ir.Value | int, count: int | None
     ) -> None:
+        place = self.code.add(row, at)
         leaving = self._load(self.state[slot], place, count)
         total = self.code.b.fadd(self._load(self.resets[slot], place, count), leaving)
         self._store(total, self.resets[slot], place, count)
@@ -295,9 +304,7 @@ class _Body:
     def _product(self, tiling: Tiling, one: Any, j: ir.Value) -> None:
         code, geometry = self.code, self.geometry
         vectors = len(one.places) * tiling.vectors
-        function = emit_product(
-            code.b.module, code.element, code.lanes, vectors, self.registers
-        )
+        function = emit_product(code.b.module, code.element, code.lanes, vectors, self.registers)
         size = one.k * vectors * code.lanes
         weights = code.at(self.weights, code.add(code.mul(j, size), one.weights))
         sums = code.at(self.scratch, geometry.sums + one.first * tiling.vectors * code.lanes)
@@ -313,7 +320,7 @@ class _Body:
             offset, stride = self.geometry.kept[index]
             return code.at(self.scratch, offset), integer(stride)
         if isinstance(op, Slice):
-            op, start = self.program.ops[op.arg], op.start
+            start, op = op.start, self.program.ops[op.arg]
         if isinstance(op, Input):
             pointer, distance = self.inputs[op.index]
             place = code.mul(code.add(self.base, self.first), distance)

@@ -39,9 +39,7 @@ class Tiling:
         return sum(len(one.places) for one in self.passes)
 
     def accumulator_of(self) -> dict[Place, int]:
-        return {
-            place: one.first + i for one in self.passes for i, place in enumerate(one.places)
-        }
+        return {place: one.first + i for one in self.passes for i, place in enumerate(one.places)}
 
 
 @dataclass

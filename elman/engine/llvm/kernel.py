@@ -24,7 +24,7 @@ class LLVMKernel:
         self._geometry = emitted.geometry
         self._compiled = Compiled(emitted.text)
         self._worker = Worker(self._compiled.address("one"), self._compiled.address("all"))
-        self._slots = Slots(program)
+        self._slots = Slots(program).count
         self._row_flops = 2 * sum(
             program.ops[op.left].width * op.width for op in program.ops if isinstance(op, Product)
         ) + 8 * sum(op.width for op in program.ops)
@@ -71,15 +71,12 @@ class LLVMKernel:
         threads, bounds = self._share(schedule, steps)
         size = self._geometry.scratch
         scratch = self._scratch_of(threads * size)
-        slots = self._slots
-        block = (ctypes.c_int64 * slots.count)()
-        block[: slots.first_pointer] = [
+        words = [
             steps, schedule.backwards, schedule.offsets.data_ptr(), bounds.data_ptr(),
             scratch.data_ptr(), size, weights.data_ptr(),
             0 if resets is None else resets.mask.data_ptr(),
             0 if resets is None else 1 if resets.when == "before" else 2,
         ]  # fmt: skip
-        words = []
         for tensor in inputs:
             words += [tensor.data_ptr(), tensor.stride(0)]
         words += [tensor.data_ptr() for tensor in vectors]
@@ -88,7 +85,7 @@ class LLVMKernel:
             words += [tensor.data_ptr(), tensor.stride(0)]
         if resets is not None:
             words += [tensor.data_ptr() for tensor in resets.values]
-        block[slots.first_pointer : slots.first_pointer + len(words)] = words
+        block = (ctypes.c_int64 * self._slots)(*words)
         self._worker.run(ctypes.addressof(block), threads)
 
     def _share(self, schedule: Schedule, steps: int) -> tuple[int, Tensor]:

@@ -1,7 +1,7 @@
 """Elementary functions as LLVM IR, on vectors of float or double of any length.
 
-`emit(name, builder, args)` gives the value of a `PointwiseName` of `elman.engine.program`. exp, tanh,
-sigmoid and expm1 are inline vector code, at most 4 units in the last place from the true value over
+`emit(name, builder, args)` gives the value of a `PointwiseName` of `elman.engine.program`. exp,
+tanh and sigmoid are inline vector code, at most 4 units in the last place from the true value over
 the whole range, NaN in NaN out; rarer functions are left to libm, lane by lane. No optimisation
 passes run afterwards, so what is emitted is what runs.
 """
@@ -174,7 +174,7 @@ def _power_of_two(b: ir.IRBuilder, n: ir.Value, kind: _Type) -> ir.Value:
 
 
 def _exp(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """Scaled by 2^n in two factors, so that tiny results are rounded once and huge ones overflow."""
+    """Scaled by 2^n in two factors, so that tiny results are rounded once, huge ones overflow."""
     kind = _Type(x.type)
     low, high = (-746.0, 710.0) if kind.double else (-104.0, 89.0)
     n, q = _reduced(b, _at_least(b, _at_most(b, x, high), low))
@@ -193,7 +193,7 @@ def _sigmoid(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
 
 
 def _expm1_positive(b: ir.IRBuilder, y: ir.Value) -> ir.Value:
-    """exp(y) - 1 for 0 <= y within the exponent's range: 2^n q + (2^n - 1), exact in q for n = 0."""
+    """exp(y) - 1 for 0 <= y in the exponent's range: 2^n q + (2^n - 1), exact in q for n = 0."""
     kind = _Type(y.type)
     n, q = _reduced(b, y)
     scale = _power_of_two(b, n, kind)

@@ -12,7 +12,7 @@ from elman.engine.llvm.math import fma
 
 
 def widest_tile(registers: int) -> int:
-    """Vectors of a tile such that a few rows' sums fit into the registers beside a row of weights."""
+    """Vectors of a tile such that some rows' sums fit in the registers beside a row of weights."""
     return 6 if registers >= 32 else 4
 
 
@@ -44,9 +44,7 @@ def emit_product(
     for together in row_variants(vectors, registers):
 
         def block(at: ir.Value, together: int = together) -> None:
-            lefts = [
-                code.at(left, code.mul(code.add(at, r), left_stride)) for r in range(together)
-            ]
+            lefts = [code.at(left, code.mul(code.add(at, r), left_stride)) for r in range(together)]
             totals = _sums(code, lefts, k, weights, vectors)
             for r in range(together):
                 place = code.mul(code.add(at, r), sums_stride)

@@ -1,8 +1,8 @@
 """A row program cut into stages that can each run over all rows before the next one begins.
 
 A product needs its whole left operand, and whatever uses a row reduction needs the whole row, so
-these are the borders between stages. Within a stage values are computed lane by lane, in *blocks*: a
-block covers a domain of so many columns, and every value in it is looked up as (op, offset), the
+these are the borders between stages. Within a stage values are computed lane by lane, in *blocks*:
+a block covers a domain of so many columns, and every value in it is looked up as (op, offset), the
 offset being where the domain begins within the value. The four gates of an LSTM are one product of
 width 4 H, looked up at offsets 0, H, 2 H and 3 H in one block with a domain of H columns, so that
 they meet in registers. Views thereby cost nothing.
@@ -13,7 +13,17 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from elman.engine.program import (
-    Carried, Cat, Constant, Input, Op, Pointwise, Product, Reduce, RowProgram, Slice, Vector,
+    Carried,
+    Cat,
+    Constant,
+    Input,
+    Op,
+    Pointwise,
+    Product,
+    Reduce,
+    RowProgram,
+    Slice,
+    Vector,
 )  # fmt: skip
 
 Place = tuple[int, int]  # (op, offset)

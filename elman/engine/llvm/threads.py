@@ -1,8 +1,8 @@
 """Running compiled code on the threads that torch itself uses.
 
-After an operation torch's OpenMP threads keep spinning on their cores for a while; a pool of our own
-would have to share the cores with them. So the same runtime is asked to run our workers; without it
-a plain pool is the last resort.
+After an operation torch's OpenMP threads keep spinning on their cores for a while; a pool of our
+own would have to share the cores with them. So the same runtime is asked to run our workers;
+without it a plain pool is the last resort.
 """
 
 import ctypes
