@@ -12,6 +12,7 @@ from elman.engine.layout import Folded
 from elman.engine.lower import _row_shape
 from elman.engine.plan import Loop, Part, Plan
 from elman.engine.program import Kernel, Resets, RowProgram
+from elman.engine.workspace import Loan
 
 CHUNK_BYTES = 4 << 20
 """Streams that only the forward loop reads are made for so many bytes of time steps at once."""
@@ -40,8 +41,11 @@ class CompiledStep:
         reset_state: list[Tensor] | None,
         closed: list[Tensor],
         keep: bool,
+        loan: Loan,
     ) -> tuple[list[Tensor], list[Tensor], Environment]:
         """Outputs `(N, ...)`, final state, and what the backward pass needs (if `keep`).
+
+        Intermediate values are on loan; the saved ones live as long as it does.
 
         All tensors are without gradient. inputs are folded; state leaves are `(B, ...)`, sorted.
         """
@@ -50,7 +54,7 @@ class CompiledStep:
         prepared = self._forward.prepare(constants)
         buffers = [_matrix(leaf).clone() for leaf in state]
         resets = _resets(arguments, layout, reset_state)
-        found = _Collected(layout.total, {*trace.outputs, *plan.saved})
+        found = _Collected(layout.total, {*trace.outputs, *plan.saved}, trace.outputs, loan)
         for begin, end in self._chunks(arguments, layout, keep):
             rows = layout.row_range(begin, end)
             count = rows.stop - rows.start
@@ -69,7 +73,8 @@ class CompiledStep:
             found.collect(env, rows)
         if not found.values and layout.total == 0:
             self._nothing(found, constants, inputs, state)
-        outputs = [found.output(node, constants) for node in trace.outputs]
+        outputs = [found.values[node] for node in trace.outputs]
+        loan.keep_out(outputs)
         final = [b.view(leaf.shape) for b, leaf in zip(buffers, state, strict=True)]
         saved = {node: found.values[node] for node in plan.saved} if keep else {}
         return outputs, final, saved
@@ -105,13 +110,14 @@ class CompiledStep:
             if node is not None:
                 env[node] = value
         _evaluate(before, env, layout.total)
+        loan = Loan()
         buffers = [_matrix(leaf) for leaf in d_state]
         resets = None
         if arguments.reset is not None and d_reset is not None:
             mask = layout.fold(arguments.reset)
             resets = Resets(mask, [_matrix(leaf) for leaf in d_reset], "after")
         written = {
-            node: torch.empty(layout.total, prod(_row_shape(node)), dtype=self.dtype)
+            node: loan.take((layout.total, prod(_row_shape(node))), self.dtype)
             for node in loop.outputs
         }
         schedule = layout.schedule(0, layout.steps, not arguments.reverse)
@@ -122,6 +128,7 @@ class CompiledStep:
         d_inputs = [None if node is None else env[node] for node in trace.d_inputs]
         d_closed = [None if node is None else env[node] for node in trace.d_closed]
         first = [b.view(leaf.shape) for b, leaf in zip(buffers, d_state, strict=True)]
+        loan.keep_out([*d_inputs, *d_closed])
         return d_inputs, first, d_closed
 
     def _chunks(
@@ -152,8 +159,12 @@ class CompiledStep:
 class _Collected:
     """Values of all rows, put together from those of chunks."""
 
-    def __init__(self, total: int, wanted: set[fx.Node]) -> None:
+    def __init__(
+        self, total: int, wanted: set[fx.Node], outputs: list[fx.Node], loan: Loan
+    ) -> None:
         self.values: Environment = {}
+        self._outputs = outputs
+        self._loan = loan
         self._total = total
         self._wanted = wanted
 
@@ -161,9 +172,13 @@ class _Collected:
         """Where the loop writes a node's rows: into the whole value, if the whole is wanted."""
         width = prod(_row_shape(node))
         if node not in self._wanted or node.meta["val"].dtype == torch.bool:
-            return torch.empty(rows.stop - rows.start, width, dtype=dtype)
+            return self._loan.take((rows.stop - rows.start, width), dtype)
         if node not in self.values:
-            self.values[node] = torch.empty(self._total, *_row_shape(node), dtype=dtype)
+            shape = (self._total, *_row_shape(node))
+            is_output = node in self._outputs
+            self.values[node] = (
+                torch.empty(shape, dtype=dtype) if is_output else self._loan.take(shape, dtype)
+            )
         return self.values[node].view(self._total, width)[rows]
 
     def collect(self, env: Environment, rows: slice) -> None:
@@ -183,9 +198,6 @@ class _Collected:
                 != value.data_ptr()
             ):
                 self.values[node][rows] = value
-
-    def output(self, node: fx.Node, constants: Environment) -> Tensor:
-        return self.values[node]
 
 
 class _Runner:

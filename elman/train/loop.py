@@ -79,6 +79,7 @@ def train(
                 folder.write_metrics(records)
                 listener.evaluated(record)
             clock.update()
+            finished = schedule.finished(progress)  # evaluating takes time, too
             if finished or interrupts.requested or progress.step % settings.save_every == 0:
                 save_checkpoint(folder, progress, task.model, optimizer, carry)
             if interrupts.requested and not finished:
