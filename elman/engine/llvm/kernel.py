@@ -10,6 +10,7 @@ from elman.engine.llvm.emit import GROUP, Slots, emit_module
 from elman.engine.llvm.jit import Compiled, host
 from elman.engine.llvm.threads import Worker
 from elman.engine.program import Product, Resets, RowProgram, Schedule
+from elman.engine.workspace import Loan
 
 SMALL = 2_000_000
 """Floating-point operations below which more than one thread would only cost time."""
@@ -28,7 +29,6 @@ class LLVMKernel:
         self._row_flops = 2 * sum(
             program.ops[op.left].width * op.width for op in program.ops if isinstance(op, Product)
         ) + 8 * sum(op.width for op in program.ops)
-        self._scratch = torch.empty(0, dtype=program.dtype)
 
     def pack(self, weights: list[Tensor]) -> Tensor:
         """All weights as the product's inner loop reads them, `[tile][k][accumulator][lane]`."""
@@ -70,7 +70,9 @@ class LLVMKernel:
             return
         threads, bounds = self._share(schedule, steps)
         size = self._geometry.scratch
-        scratch = self._scratch_of(threads * size)
+        # Taken anew for each call: calls may run side by side in several of the user's threads.
+        loan = Loan()
+        scratch = loan.take((threads * size,), self.program.dtype)
         words = [
             steps, schedule.backwards, schedule.offsets.data_ptr(), bounds.data_ptr(),
             scratch.data_ptr(), size, weights.data_ptr(),
@@ -87,6 +89,7 @@ class LLVMKernel:
             words += [tensor.data_ptr() for tensor in resets.values]
         block = (ctypes.c_int64 * self._slots)(*words)
         self._worker.run(ctypes.addressof(block), threads)
+        loan.close()
 
     def _share(self, schedule: Schedule, steps: int) -> tuple[int, Tensor]:
         """How many threads, and which rows each of them runs: `(threads + 1,)` bounds."""
@@ -97,12 +100,6 @@ class LLVMKernel:
         if total == steps * schedule.rows:
             return threads, _even_bounds(schedule.rows, threads)
         return threads, _ragged_bounds(schedule, threads, total)
-
-    def _scratch_of(self, size: int) -> Tensor:
-        scratch = self._scratch
-        if len(scratch) < size:
-            scratch = self._scratch = torch.empty(size, dtype=self.program.dtype)
-        return scratch
 
 
 @lru_cache(maxsize=256)
