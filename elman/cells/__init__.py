@@ -10,16 +10,29 @@ from torch import nn
 
 from elman.cells.concatenating import ConcatenatingCell
 from elman.cells.gru import GRUCell
+from elman.cells.layer_norm_lstm import LayerNormLSTMCell
 from elman.cells.lstm import LSTMCell
+from elman.cells.minimal_gated import MinimalGatedCell
 from elman.cells.rnn import ReLURNNCell, RNNCell
 
 CELLS: dict[str, Callable[[int, int], nn.Module]] = {
     "rnn": RNNCell,
     "rnn-relu": ReLURNNCell,
     "gru": GRUCell,
+    "mgu": MinimalGatedCell,
     "lstm": LSTMCell,
+    "layer-norm-lstm": LayerNormLSTMCell,
     "concat": ConcatenatingCell,
 }
 """The cells that go by a name, built as `CELLS[name](input_size, hidden_size)`."""
 
-__all__ = ["CELLS", "ConcatenatingCell", "GRUCell", "LSTMCell", "RNNCell", "ReLURNNCell"]
+__all__ = [
+    "CELLS",
+    "ConcatenatingCell",
+    "GRUCell",
+    "LSTMCell",
+    "LayerNormLSTMCell",
+    "MinimalGatedCell",
+    "RNNCell",
+    "ReLURNNCell",
+]

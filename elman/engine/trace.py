@@ -28,6 +28,7 @@ from elman.engine.arguments import Arguments
 from elman.engine.nest import Structure, flatten
 from elman.engine.reference import Step, check_state_unchanged
 from elman.engine.simplify import simplify
+from elman.engine.split_cat import split_cat_products
 from elman.errors import StepError, UnsupportedStep
 
 aten = torch.ops.aten
@@ -197,6 +198,8 @@ class _Tracer:
         wanted: list[bool], carries: list[bool], cotangents: list,
     ) -> Trace:  # fmt: skip
         simplify(graph)
+        split_cat_products(graph, self._lines)
+        simplify(graph)  # products of the same parts are the same
         placeholders = [node for node in graph.nodes if node.op == "placeholder"]
         sizes = [len(self._arguments.inputs), len(self._arguments.state), len(closed)]
         inputs, state, closed_nodes, cots = _divided(placeholders, sizes)
