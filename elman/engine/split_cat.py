@@ -15,20 +15,31 @@ from torch import fx
 aten = torch.ops.aten
 
 
-def split_cat_products(graph: fx.Graph, lines: dict[fx.Node, str]) -> None:
-    """Rewrite the graph in place; new nodes get the source lines of those they replace."""
-    _Splitter(graph, lines).run()
+def split_cat_products(
+    graph: fx.Graph, cotangents: list[fx.Node], lines: dict[fx.Node, str]
+) -> None:
+    """Rewrite the graph in place; new nodes get the source lines of those they replace.
+
+    Only products of the forward pass are split: a joined cotangent, such as that of an LSTM's four
+    gates, is one product as it stands.
+    """
+    _Splitter(graph, set(cotangents), lines).run()
 
 
 class _Splitter:
-    def __init__(self, graph: fx.Graph, lines: dict[fx.Node, str]) -> None:
+    def __init__(
+        self, graph: fx.Graph, backward: set[fx.Node], lines: dict[fx.Node, str]
+    ) -> None:
         self._graph = graph
+        self._backward = backward
         self._lines = lines
         self._seams: dict[fx.Node, set[int]] = {}  # of weights, by the tensor they are views of
 
     def run(self) -> None:
         for node in list(self._graph.nodes):
-            if node.target is aten.mm.default:
+            if any(source in self._backward for source in node.all_input_nodes):
+                self._backward.add(node)
+            elif node.target is aten.mm.default:
                 self._split(node, None, *node.args)
             elif node.target is aten.addmm.default and not node.kwargs:
                 self._split(node, *node.args)

@@ -197,12 +197,12 @@ class _Tracer:
         self, graph: fx.Graph, closed: list[Tensor], structure: Structure,
         wanted: list[bool], carries: list[bool], cotangents: list,
     ) -> Trace:  # fmt: skip
-        simplify(graph)
-        split_cat_products(graph, self._lines)
-        simplify(graph)  # products of the same parts are the same
         placeholders = [node for node in graph.nodes if node.op == "placeholder"]
         sizes = [len(self._arguments.inputs), len(self._arguments.state), len(closed)]
         inputs, state, closed_nodes, cots = _divided(placeholders, sizes)
+        simplify(graph)
+        split_cat_products(graph, cots, self._lines)
+        simplify(graph)  # which finds products of the same parts
         output_node = next(node for node in reversed(graph.nodes) if node.op == "output")
         results = pytree.tree_leaves(output_node.args[0])
         counts = [structure.num_leaves, len(self._arguments.state)]
