@@ -1,8 +1,8 @@
-"""Matrix products of folded rows, through oneDNN where that is the faster library.
+"""Matrix products of folded rows, through the library that is fastest at each.
 
 `torch.mm` goes to the BLAS that torch was built with, which on some processors reaches half the
 speed of oneDNN. oneDNN's product `input @ weight.T` is reached through the operation that torch's
-compiler uses for linear layers; where it is missing, or for what it can't do, `torch.mm` serves.
+compiler uses for linear layers; where it is missing, or for what it can't do, `torch.mm` serves. Products that sum over rows are our own.
 """
 
 from functools import lru_cache
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+_FLOATS = (torch.float32, torch.float64)
 _WORTHWHILE = 1 << 21
 """Multiplications below which the call itself costs more than is gained."""
 
@@ -37,13 +38,21 @@ def _serves(a: Tensor, b: Tensor) -> bool:
     )
 
 
+def _sums_over_rows(a: Tensor, b: Tensor) -> bool:
+    """Whether this is the gradient of a weight, a sum over all rows and steps."""
+    m, n = a.shape
+    is_transposed = a.stride(0) == 1 and a.stride(1) >= m > 1
+    return is_transposed and m * n * b.shape[1] >= 1 << 17 and a.dtype in _FLOATS
+
+
 def mm(a: Tensor, b: Tensor) -> Tensor:
     """`a @ b`."""
+    if _sums_over_rows(a, b):
+        from elman.engine.llvm.transposed import transposed_product
+
+        return transposed_product(a.t(), b if b.stride(1) == 1 else b.contiguous())
     if not _serves(a, b):
         return torch.mm(a, b)
-    if a.stride(0) == 1 and a.shape[0] > 1:
-        # A sum over all rows, as for a weight's gradient: oneDNN is faster at its transpose.
-        return _onednn_linear()(b.t(), a, None, "none", [], "").t()
     return _onednn_linear()(a, b.t(), None, "none", [], "")
 
 

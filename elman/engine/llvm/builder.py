@@ -1,6 +1,7 @@
 """A few words for writing loops and vector code with llvmlite."""
 
 from collections.abc import Callable
+from typing import Any
 
 import llvmlite.ir as ir
 
@@ -108,7 +109,7 @@ class Code:
     # Control.
 
     def loop(
-        self, start: ir.Value, end: ir.Value, step: int, body: Callable[[ir.Value], None]
+        self, start: ir.Value, end: ir.Value, step: int | ir.Value, body: Callable[[ir.Value], Any]
     ) -> ir.Value:
         """`i = start; while i + step <= end: body(i); i += step`; returns the last i."""
         before = self.b.block
@@ -119,7 +120,7 @@ class Code:
         self.b.position_at_end(head)
         index = self.b.phi(I64)
         index.add_incoming(start, before)
-        following = self.b.add(index, integer(step))
+        following = self.add(index, step)
         self.b.cbranch(self.b.icmp_signed("<=", following, end), inside, after)
         self.b.position_at_end(inside)
         body(index)
@@ -127,6 +128,30 @@ class Code:
         self.b.branch(head)
         self.b.position_at_end(after)
         return index
+
+    def fold(
+        self, count: ir.Value, start: list[ir.Value],
+        step: Callable[[ir.Value, list[ir.Value]], list[ir.Value]],
+    ) -> list[ir.Value]:  # fmt: skip
+        """`values = start; for i in range(count): values = step(i, values)`, held in registers.
+        count must be at least 1."""
+        b, before = self.b, self.b.block
+        head = self.function.append_basic_block("fold")
+        after = self.function.append_basic_block()
+        b.branch(head)
+        b.position_at_end(head)
+        index = b.phi(I64)
+        index.add_incoming(integer(0), before)
+        running = [b.phi(value.type) for value in start]
+        found = step(index, list(running))
+        following = b.add(index, integer(1))
+        index.add_incoming(following, head)
+        for phi, first, new in zip(running, start, found, strict=True):
+            phi.add_incoming(first, before)
+            phi.add_incoming(new, head)
+        b.cbranch(b.icmp_signed("<", following, count), head, after)
+        b.position_at_end(after)
+        return found
 
     def when(self, condition: ir.Value, body: Callable[[], None]) -> None:
         inside = self.function.append_basic_block()

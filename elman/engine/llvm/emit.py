@@ -22,6 +22,7 @@ from elman.engine.llvm.builder import I8, I32, I64, POINTER, VOID, Code, integer
 from elman.engine.llvm.geometry import GROUP, Geometry, Tiling, geometry_of
 from elman.engine.llvm.jit import Target as Processor
 from elman.engine.llvm.product import emit_product
+from elman.engine.llvm.threads import add_entry
 from elman.engine.llvm.stages import Block, Piece, Place, Stage, looked_up, stages_of
 from elman.engine.program import (
     Carried,
@@ -40,9 +41,9 @@ from elman.engine.program import (
 class Slots:
     """Places of the 64-bit words of an argument block."""
 
-    steps, backwards, offsets, bounds, scratch, scratch_size, weights = range(7)
-    reset_mask, reset_when = 7, 8
-    first_pointer = 9
+    threads, steps, backwards, offsets, bounds, scratch, scratch_size, weights = range(8)
+    reset_mask, reset_when = 8, 9
+    first_pointer = 10
 
     def __init__(self, program: RowProgram) -> None:
         position = self.first_pointer
@@ -75,16 +76,8 @@ def emit_module(program: RowProgram, processor: Processor) -> Emitted:
     one = ir.Function(module, ir.FunctionType(VOID, [POINTER, I64]), "one")
     body = _Body(one, element, program, geometry, processor.registers, stages.is_loaded)
     body.emit(stages.stages)
-    _emit_all(module, one)
+    add_entry(module, one)
     return Emitted(str(module), geometry)
-
-
-def _emit_all(module: ir.Module, one: ir.Function) -> None:
-    function = ir.Function(module, ir.FunctionType(VOID, [POINTER]), "all")
-    number = ir.Function(module, ir.FunctionType(I32, []), "omp_get_thread_num")
-    builder = ir.IRBuilder(function.append_basic_block())
-    builder.call(one, [function.args[0], builder.sext(builder.call(number, []), I64)])
-    builder.ret_void()
 
 
 class _Body:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import llvmlite.binding as llvm
 
-from elman.engine.llvm.threads import thread_number_function
+from elman.engine.llvm import openmp
 from elman.errors import UnsupportedStep
 
 _LIBM = ("expm1", "log1p", "erf", "log", "log2", "exp2", "sin", "cos", "pow", "fmod")
@@ -68,8 +68,8 @@ def _initialize() -> None:
             if hasattr(library, symbol):
                 address = ctypes.cast(getattr(library, symbol), ctypes.c_void_p).value
                 llvm.add_symbol(symbol, address)
-    if thread_number := thread_number_function():
-        llvm.add_symbol("omp_get_thread_num", thread_number)
+    for symbol, address in openmp.functions().items():
+        llvm.add_symbol(symbol, address)
 
 
 class Compiled:

@@ -1,12 +1,11 @@
 """A compiled row program as a callable."""
 
-import ctypes
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from elman.engine.llvm.emit import GROUP, Slots, emit_module
+from elman.engine.llvm.emit import GROUP, emit_module
 from elman.engine.llvm.jit import Compiled, host
 from elman.engine.llvm.threads import Worker
 from elman.engine.program import Product, Resets, RowProgram, Schedule
@@ -23,9 +22,7 @@ class LLVMKernel:
         emitted = emit_module(program, host())
         self.program = program
         self._geometry = emitted.geometry
-        self._compiled = Compiled(emitted.text)
-        self._worker = Worker(self._compiled.address("one"), self._compiled.address("all"))
-        self._slots = Slots(program).count
+        self._worker = Worker(Compiled(emitted.text))
         self._row_flops = 2 * sum(
             program.ops[op.left].width * op.width for op in program.ops if isinstance(op, Product)
         ) + 8 * sum(op.width for op in program.ops)
@@ -74,7 +71,7 @@ class LLVMKernel:
         loan = Loan()
         scratch = loan.take((threads * size,), self.program.dtype)
         words = [
-            steps, schedule.backwards, schedule.offsets.data_ptr(), bounds.data_ptr(),
+            threads, steps, schedule.backwards, schedule.offsets.data_ptr(), bounds.data_ptr(),
             scratch.data_ptr(), size, weights.data_ptr(),
             0 if resets is None else resets.mask.data_ptr(),
             0 if resets is None else 1 if resets.when == "before" else 2,
@@ -87,8 +84,7 @@ class LLVMKernel:
             words += [tensor.data_ptr(), tensor.stride(0)]
         if resets is not None:
             words += [tensor.data_ptr() for tensor in resets.values]
-        block = (ctypes.c_int64 * self._slots)(*words)
-        self._worker.run(ctypes.addressof(block), threads)
+        self._worker.run(words, threads)
         loan.close()
 
     def _share(self, schedule: Schedule, steps: int) -> tuple[int, Tensor]:

@@ -60,27 +60,17 @@ def _sums(
     code: Code, lefts: list[ir.Value], k: ir.Value, weights: ir.Value, vectors: int
 ) -> list[list[ir.Value]]:
     """Sums over k of left[r][k] * weights[k][v], for every row r and vector v."""
-    b, zero = code.b, ir.Constant(code.vector, [0.0] * code.lanes)
-    before = b.block
-    head = code.function.append_basic_block("k")
-    after = code.function.append_basic_block()
-    b.branch(head)
-    b.position_at_end(head)
-    index = b.phi(I64)
-    index.add_incoming(integer(0), before)
-    running = [[b.phi(code.vector) for _ in range(vectors)] for _ in lefts]
-    place = code.mul(index, vectors * code.lanes)
-    row_of_weights = [code.load(weights, code.add(place, v * code.lanes)) for v in range(vectors)]
-    totals = []
-    for left, sums in zip(lefts, running, strict=True):
-        factor = code.splat(code.load_scalar(left, index))
-        totals.append([fma(b, factor, w, s) for w, s in zip(row_of_weights, sums, strict=True)])
-    following = b.add(index, integer(1))
-    index.add_incoming(following, head)
-    for sums, new in zip(running, totals, strict=True):
-        for phi, value in zip(sums, new, strict=True):
-            phi.add_incoming(zero, before)
-            phi.add_incoming(value, head)
-    b.cbranch(b.icmp_signed("<", following, k), head, after)
-    b.position_at_end(after)
-    return totals
+    zero = ir.Constant(code.vector, [0.0] * code.lanes)
+
+    def step(index: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
+        place = code.mul(index, vectors * code.lanes)
+        row = [code.load(weights, code.add(place, v * code.lanes)) for v in range(vectors)]
+        found = []
+        for r, left in enumerate(lefts):
+            factor = code.splat(code.load_scalar(left, index))
+            mine = sums[r * vectors : (r + 1) * vectors]
+            found += [fma(code.b, factor, w, s) for w, s in zip(row, mine, strict=True)]
+        return found
+
+    totals = code.fold(k, [zero] * (len(lefts) * vectors), step)
+    return [totals[r * vectors : (r + 1) * vectors] for r in range(len(lefts))]

@@ -6,70 +6,63 @@ without it a plain pool is the last resort.
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from pathlib import Path
 
-import torch
+import llvmlite.ir as ir
+
+from elman.engine.llvm import openmp
+from elman.engine.llvm.builder import I32, I64, POINTER, VOID, Code
+from elman.engine.llvm.jit import Compiled
+
 
 _POINTER = ctypes.c_void_p
 _WORKER = ctypes.CFUNCTYPE(None, _POINTER, ctypes.c_int64)
 
 
+def add_entry(module: ir.Module, one: ir.Function) -> None:
+    """Add `void all(void *data)`, which every thread of an OpenMP team runs.
+
+    The first word of data says into how many shares the work is cut. A team may have fewer threads
+    than were asked for, so thread i of n runs the shares i, i + n, ...
+    """
+    if not openmp.functions():
+        return
+    function = ir.Function(module, ir.FunctionType(VOID, [POINTER]), "all")
+    ask = ir.FunctionType(I32, [])
+    number = ir.Function(module, ask, "omp_get_thread_num")
+    size = ir.Function(module, ask, "omp_get_num_threads")
+    code = Code(function, ir.FloatType(), 1)
+    data = function.args[0]
+    first, step = (code.b.sext(code.b.call(f, []), I64) for f in (number, size))
+    # One more than fits, so that the loop `while i + step <= end` runs for every i < shares.
+    end = code.add(code.slot(data, 0, I64), step, -1)
+    code.loop(first, end, step, lambda share: code.b.call(one, [data, share]))
+    code.b.ret_void()
+
+
 class Worker:
-    """Compiled code `void one(void *data, int64_t thread)` and, for OpenMP, `void all(void *data)`,
-    which asks the runtime for its thread number and calls `one`."""
+    """Compiled code `void one(void *data, int64_t thread)` with the entry `all` for OpenMP."""
 
-    def __init__(self, one: int, all: int) -> None:
-        self._one = _WORKER(one)
-        self._all = all
+    def __init__(self, compiled: Compiled) -> None:
+        self._compiled = compiled  # the code lives as long as this does
+        self._one = _WORKER(compiled.address("one"))
+        self._all = compiled.address("all") if openmp.functions() else 0
 
-    def run(self, data: int, threads: int) -> None:
-        """Run on so many threads, with thread numbers from 0, and wait."""
+    def run(self, words: Sequence[int], threads: int) -> None:
+        """Run the shares of an argument block, whose first word is `threads`, and wait."""
+        block = (ctypes.c_int64 * len(words))(*words)
+        data = ctypes.addressof(block)
         if threads == 1:
             self._one(data, 0)
-        elif (parallel := _parallel()) is not None:
+        elif (parallel := openmp.parallel_function()) is not None:
             parallel(self._all, data, threads, 0)
         else:
             futures = [_pool().submit(self._one, data, index) for index in range(1, threads)]
             self._one(data, 0)
             for future in futures:
                 future.result()
-
-
-@lru_cache(maxsize=1)
-def _openmp() -> ctypes.CDLL | None:
-    """The GNU OpenMP library that torch has loaded."""
-    bundled = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"))
-    for name in [*map(str, bundled), "libgomp.so.1"]:
-        try:
-            library = ctypes.CDLL(name)
-        except OSError:
-            continue
-        if hasattr(library, "GOMP_parallel"):
-            return library
-    return None
-
-
-@lru_cache(maxsize=1)
-def _parallel() -> Callable[..., None] | None:
-    library = _openmp()
-    if library is None:
-        return None
-    function = library.GOMP_parallel
-    function.argtypes = [_POINTER, _POINTER, ctypes.c_uint, ctypes.c_uint]
-    function.restype = None
-    return function
-
-
-@lru_cache(maxsize=1)
-def thread_number_function() -> int:
-    """Address of `int omp_get_thread_num(void)`, 0 without OpenMP."""
-    library = _openmp()
-    if library is None:
-        return 0
-    return ctypes.cast(library.omp_get_thread_num, _POINTER).value or 0
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,251 @@
+"""Sums over rows of outer products, `a.T @ b`: the gradient of a weight from all steps at once.
+
+General libraries first transpose one operand, which here costs as much as the product itself. This
+one copies blocks of both, as they lie, into the cache, and multiplies there.
+"""
+
+from functools import lru_cache
+
+import llvmlite.ir as ir
+import torch
+from torch import Tensor
+
+from elman.engine.llvm.builder import I64, POINTER, VOID, Code, integer
+from elman.engine.llvm.jit import Compiled, Target, host
+from elman.engine.llvm.math import fma
+from elman.engine.llvm.threads import Worker, add_entry
+from elman.engine.workspace import Loan
+
+DEPTH = 192
+"""Rows of a and b that are in work together: a panel of b fits the first cache."""
+
+UNITS = 16
+"""Units of columns of a that are packed together: they fit the second cache beside b's panels."""
+
+VECTORS = 2
+"""Width of a panel of b, in vectors."""
+
+
+def unit_of(registers: int) -> int:
+    """Columns of a whose sums with a panel are held in registers."""
+    return 12 if registers >= 32 else 6
+
+
+def transposed_product(a: Tensor, b: Tensor) -> Tensor:
+    """`a.T @ b`, `(N, M), (N, K) -> (M, K)`; both have unit stride in their rows.
+
+    Every number is a sum in the order of N, whatever the number of threads.
+    """
+    (n, m), k = a.shape, b.shape[1]
+    unit, panel = _sizes(a.dtype)
+    padded = lambda size, step: -(-size // step) * step  # noqa: E731
+    if padded(m, unit) * padded(k, panel) > 1.2 * padded(k, unit) * padded(m, panel):
+        return transposed_product(b, a).t().contiguous()
+    result = a.new_empty(m, k)
+    if n == 0 or m == 0 or k == 0:
+        return result.zero_()
+    worker = _compiled(a.dtype)
+    threads = max(1, min(torch.get_num_threads(), -(-m // unit)))
+    if n * m * k < 1 << 18:
+        threads = 1
+    size = _scratch_size(k, unit, panel)
+    loan = Loan()
+    scratch = loan.take((threads * size,), a.dtype)
+    words = (
+        threads, a.data_ptr(), a.stride(0), b.data_ptr(), b.stride(0), result.data_ptr(), k,
+        n, m, k, scratch.data_ptr(), size,
+    )  # fmt: skip
+    worker.run(words, threads)
+    loan.close()
+    return result
+
+
+@lru_cache(maxsize=2)
+def _compiled(dtype: torch.dtype) -> Worker:
+    return Worker(Compiled(str(emit_transposed_product(dtype, host()))))
+
+
+def _sizes(dtype: torch.dtype) -> tuple[int, int]:
+    """Width of a unit of a and of a panel of b."""
+    target = host()
+    return unit_of(target.registers), VECTORS * target.lanes(dtype.itemsize)
+
+
+def _panel_size(panel: int) -> int:
+    return DEPTH * panel + 16  # neighbours must not compete for the same places in the cache
+
+
+def _unit_size(unit: int) -> int:
+    return DEPTH * unit + 16
+
+
+def _scratch_size(k: int, unit: int, panel: int) -> int:
+    return -(-k // panel) * _panel_size(panel) + UNITS * _unit_size(unit) + unit * panel + 64
+
+
+def emit_transposed_product(dtype: torch.dtype, target: Target) -> ir.Module:
+    module = ir.Module()
+    module.triple = target.triple
+    lanes = target.lanes(dtype.itemsize)
+    element = ir.DoubleType() if dtype == torch.float64 else ir.FloatType()
+    one = ir.Function(module, ir.FunctionType(VOID, [POINTER, I64]), "one")
+    _Product(Code(one, element, lanes), unit_of(target.registers)).emit()
+    add_entry(module, one)
+    return module
+
+
+class _Product:
+    def __init__(self, code: Code, unit: int) -> None:
+        self.code = code
+        self.unit = unit
+        self.panel = VECTORS * code.lanes
+        data = code.function.args[0]
+        pointer = lambda index: code.slot(data, index, POINTER)  # noqa: E731
+        number = lambda index: code.slot(data, index, I64)  # noqa: E731
+        threads = number(0)
+        self.a, self.a_stride = pointer(1), number(2)
+        self.b, self.b_stride = pointer(3), number(4)
+        self.c, self.c_stride = pointer(5), number(6)
+        self.n, self.m, self.k = (number(index) for index in range(7, 10))
+        thread = code.function.args[1]
+        share = code.mul(thread, number(11))
+        self.panels = code.at(pointer(10), share)
+        self.panel_count = self._ceiling(self.k, self.panel)
+        size = code.mul(self.panel_count, _panel_size(self.panel))
+        self.units = code.at(self.panels, size)
+        self.sums = code.at(self.units, UNITS * _unit_size(unit))
+        count = self._ceiling(self.m, unit)
+        divide = code.b.sdiv
+        self.first_unit = divide(code.mul(count, thread), threads)
+        self.last_unit = divide(code.mul(count, code.add(thread, 1)), threads)
+
+    def emit(self) -> None:
+        code = self.code
+        zero = integer(0)
+        until = code.add(self.n, DEPTH - 1)
+        code.loop(zero, until, DEPTH, self._slab)
+        code.b.ret_void()
+
+    def _ceiling(self, value: ir.Value, unit: int) -> ir.Value:
+        return self.code.b.sdiv(self.code.add(value, unit - 1), integer(unit))
+
+    def _slab(self, n0: ir.Value) -> None:
+        """What `DEPTH` rows of a and b add to the result."""
+        code = self.code
+        self.n0 = n0
+        self.depth = code.minimum(code.b.sub(self.n, n0), integer(DEPTH))
+        self._pack(self.b, self.b_stride, self.k, self.panel, integer(0), self.panel_count,
+                   self.panels, _panel_size(self.panel))  # fmt: skip
+
+        def block(u0: ir.Value) -> None:
+            u1 = code.minimum(code.add(u0, UNITS), self.last_unit)
+            self._pack(self.a, self.a_stride, self.m, self.unit, u0, u1,
+                       self.units, _unit_size(self.unit))  # fmt: skip
+            count = code.b.sub(u1, u0)
+            code.loop(integer(0), self.panel_count, 1, lambda j: code.loop(
+                integer(0), count, 1, lambda u: self._tile(u0, u, j)
+            ))  # fmt: skip
+
+        code.loop(self.first_unit, code.add(self.last_unit, UNITS - 1), UNITS, block)
+
+    def _pack(
+        self, source: ir.Value, stride: ir.Value, columns: ir.Value, width: int,
+        begin: ir.Value, end: ir.Value, goal: ir.Value, size: int,
+    ) -> None:  # fmt: skip
+        """Column groups `begin : end` of `width` columns, each as `[depth][width]`, zeros beyond
+        the last column."""
+        code, b = self.code, self.code.b
+        kind = ir.VectorType(code.element, width)
+
+        def row(at: ir.Value) -> None:
+            start = code.mul(code.add(self.n0, at), stride)
+
+            def group(index: ir.Value) -> None:
+                column = code.mul(index, width)
+                place = code.add(code.mul(b.sub(index, begin), size), code.mul(at, width))
+
+                def whole() -> None:
+                    value = b.load(
+                        code.at(source, code.add(start, column)), typ=kind, align=code.align
+                    )
+                    b.store(value, code.at(goal, place), align=code.align)
+
+                def part() -> None:
+                    for lane in range(width):
+                        real = b.icmp_signed("<", code.add(column, lane), columns)
+                        target = code.at(goal, code.add(place, lane))
+                        b.store(ir.Constant(code.element, 0.0), target, align=code.align)
+                        code.when(real, lambda lane=lane, target=target: b.store(
+                            code.load_scalar(source, code.add(start, column, lane)), target,
+                            align=code.align,
+                        ))  # fmt: skip
+
+                fits = b.icmp_signed("<=", code.add(column, width), columns)
+                code.when(fits, whole)
+                code.when(b.not_(fits), part)
+
+            code.loop(begin, end, 1, group)
+
+        code.loop(integer(0), self.depth, 1, row)
+
+    def _tile(self, u0: ir.Value, u: ir.Value, j: ir.Value) -> None:
+        """One unit of a with one panel of b, added to the result."""
+        code, b = self.code, self.code.b
+        totals = self._totals(
+            code.at(self.units, code.mul(u, _unit_size(self.unit))),
+            code.at(self.panels, code.mul(j, _panel_size(self.panel))),
+        )
+        row, column = code.mul(code.add(u0, u), self.unit), code.mul(j, self.panel)
+        first = b.icmp_signed("==", self.n0, integer(0))
+        inside = b.and_(
+            b.icmp_signed("<=", code.add(row, self.unit), self.m),
+            b.icmp_signed("<=", code.add(column, self.panel), self.k),
+        )
+
+        def whole() -> None:
+            zero = ir.Constant(code.vector, [0.0] * code.lanes)
+            for r in range(self.unit):
+                start = code.add(code.mul(code.add(row, r), self.c_stride), column)
+                for v in range(VECTORS):
+                    place = code.add(start, v * code.lanes)
+                    before = b.select(first, zero, code.load(self.c, place))
+                    code.store(b.fadd(before, totals[r][v]), self.c, place)
+
+        def part() -> None:
+            for r in range(self.unit):
+                for v in range(VECTORS):
+                    code.store(totals[r][v], self.sums, r * self.panel + v * code.lanes)
+            rows = code.minimum(b.sub(self.m, row), integer(self.unit))
+            columns = code.minimum(b.sub(self.k, column), integer(self.panel))
+            zero = ir.Constant(code.element, 0.0)
+
+            def element(r: ir.Value, i: ir.Value) -> None:
+                place = code.add(code.mul(code.add(row, r), self.c_stride), column, i)
+                before = b.select(first, zero, code.load_scalar(self.c, place))
+                new = code.load_scalar(self.sums, code.add(code.mul(r, self.panel), i))
+                b.store(b.fadd(before, new), code.at(self.c, place), align=code.align)
+
+            code.loop(integer(0), rows, 1, lambda r: code.loop(
+                integer(0), columns, 1, lambda i: element(r, i)
+            ))  # fmt: skip
+
+        code.when(inside, whole)
+        code.when(b.not_(inside), part)
+
+    def _totals(self, unit: ir.Value, panel: ir.Value) -> list[list[ir.Value]]:
+        """Sums over the slab of unit[n][r] * panel[n][v]."""
+        code, b = self.code, self.code.b
+        zero = ir.Constant(code.vector, [0.0] * code.lanes)
+
+        def step(at: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
+            place = code.mul(at, self.panel)
+            row = [code.load(panel, code.add(place, v * code.lanes)) for v in range(VECTORS)]
+            left = code.mul(at, self.unit)
+            found = []
+            for r in range(self.unit):
+                factor = code.splat(code.load_scalar(unit, code.add(left, r)))
+                found += [fma(b, factor, row[v], sums[r * VECTORS + v]) for v in range(VECTORS)]
+            return found
+
+        totals = code.fold(self.depth, [zero] * (self.unit * VECTORS), step)
+        return [totals[r * VECTORS : (r + 1) * VECTORS] for r in range(self.unit)]
