@@ -1,6 +1,7 @@
 """Running a planned step: the parts outside the loops with torch, the loops with a kernel."""
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from math import prod
 from typing import Any
 
@@ -10,12 +11,16 @@ from torch import Tensor, fx
 from elman.engine.arguments import Arguments
 from elman.engine.layout import Folded
 from elman.engine.lower import _row_shape
-from elman.engine.plan import Loop, Part, Plan
-from elman.engine.program import Kernel, Resets, RowProgram
+from elman.engine.plan import Part, Pass, Plan
+from elman.engine.program import Kernel, Resets, RowProgram, Schedule
 from elman.engine.workspace import Loan
 
 CHUNK_BYTES = 4 << 20
 """Streams that only the forward loop reads are made for so many bytes of time steps at once."""
+
+ROWS_FOR_JOINED = 8
+"""Rows from which on small products of the input run inside the loop: with fewer, a weight that
+was loaded would serve too few of them."""
 
 Environment = dict[fx.Node, Tensor]
 
@@ -25,12 +30,10 @@ class CompiledStep:
 
     def __init__(self, plan: Plan, compile_program: Callable[[RowProgram], Kernel]) -> None:
         self.plan = plan
-        self.dtype = plan.forward.program.dtype
-        self._compile = compile_program
-        self._forward = _Runner(plan.forward, compile_program)
-        self._backward: _Runner | None = None
-        streams = [n for n in plan.forward.streams if n.op != "placeholder"]
-        self._chunk_width = sum(prod(_row_shape(node)) for node in streams)
+        self.dtype = plan.forward.loop.program.dtype
+        self._runner = lru_cache(maxsize=None)(
+            lambda name: _Runner(getattr(plan, name), compile_program)
+        )
 
     def forward(
         self,
@@ -50,29 +53,29 @@ class CompiledStep:
         All tensors are without gradient. inputs are folded; state leaves are `(B, ...)`, sorted.
         """
         plan, trace = self.plan, self.plan.trace
+        # The choice depends on the batch alone, so that results do not depend on anything else.
+        joined = plan.joined is not None and layout.rows >= ROWS_FOR_JOINED
+        runner = self._runner("joined" if joined else "forward")
         constants: Environment = dict(zip(trace.closed_nodes, closed, strict=True))
-        prepared = self._forward.prepare(constants)
-        buffers = [_matrix(leaf).clone() for leaf in state]
-        resets = _resets(arguments, layout, reset_state)
-        found = _Collected(layout.total, {*trace.outputs, *plan.saved}, trace.outputs, loan)
-        for begin, end in self._chunks(arguments, layout, keep):
-            rows = layout.row_range(begin, end)
-            count = rows.stop - rows.start
-            env = dict(constants)
-            for node, leaf in zip(trace.inputs, inputs, strict=True):
-                env[node] = leaf[rows]
-            _evaluate(plan.before, env, count)
-            written = {node: found.place(node, rows, self.dtype) for node in plan.forward.outputs}
-            self._forward.run(
-                prepared, layout.schedule(begin, end, arguments.reverse), env, buffers,
-                written, resets and _cut(resets, rows),
-            )  # fmt: skip
-            for node, buffer in written.items():
-                env[node] = _as_node(buffer, node)
-            _evaluate(plan.after, env, count)
-            found.collect(env, rows)
-        if not found.values and layout.total == 0:
-            self._nothing(found, constants, inputs, state)
+        with Loan() as passing:
+            prepared = runner.prepare(constants, passing)
+            buffers = [_matrix(leaf).clone() for leaf in state]
+            resets = _resets(arguments, layout, reset_state)
+            found = _Collected(layout.total, plan, loan)
+            for begin, end in self._chunks(runner, arguments, layout, keep):
+                rows = layout.row_range(begin, end)
+                env = dict(constants)
+                for node, leaf in zip(trace.inputs, inputs, strict=True):
+                    env[node] = leaf[rows]
+                with Loan() as chunk:
+                    place = partial(found.place, rows=rows, dtype=self.dtype, chunk=chunk)
+                    runner.run(
+                        prepared, layout.schedule(begin, end, arguments.reverse), env, buffers,
+                        resets and _cut(resets, rows), place,
+                    )  # fmt: skip
+                    found.collect(env, rows, chunk)
+            if layout.total == 0:
+                found.collect(self._nothing(runner, constants, inputs), slice(0, 0), passing)
         outputs = [found.values[node] for node in trace.outputs]
         loan.keep_out(outputs)
         final = [b.view(leaf.shape) for b, leaf in zip(buffers, state, strict=True)]
@@ -95,47 +98,36 @@ class CompiledStep:
         d_outputs are folded; d_state is sorted and overwritten; d_reset, zeros `(B, ...)`, receives
         what leaves for the reset state.
         """
-        plan, trace = self.plan, self.plan.trace
-        before, loop, after = plan.backward_before, plan.backward, plan.backward_after
-        assert before is not None
-        assert loop is not None
-        assert after is not None
-        if self._backward is None:
-            self._backward = _Runner(loop, self._compile)
+        trace, runner = self.plan.trace, self._runner("backward")
         env: Environment = dict(zip(trace.closed_nodes, closed, strict=True))
-        prepared = self._backward.prepare(env)
-        env.update(zip(trace.inputs, inputs, strict=True))
-        env.update(saved)
-        for node, value in zip(trace.cot_outputs, d_outputs, strict=True):
-            if node is not None:
-                env[node] = value
-        _evaluate(before, env, layout.total)
-        loan = Loan()
-        buffers = [_matrix(leaf) for leaf in d_state]
-        resets = None
-        if arguments.reset is not None and d_reset is not None:
-            mask = layout.fold(arguments.reset)
-            resets = Resets(mask, [_matrix(leaf) for leaf in d_reset], "after")
-        written = {
-            node: loan.take((layout.total, prod(_row_shape(node))), self.dtype)
-            for node in loop.outputs
-        }
-        schedule = layout.schedule(0, layout.steps, not arguments.reverse)
-        self._backward.run(prepared, schedule, env, buffers, written, resets)
-        for node, buffer in written.items():
-            env[node] = _as_node(buffer, node)
-        _evaluate(after, env, layout.total)
-        d_inputs = [None if node is None else env[node] for node in trace.d_inputs]
-        d_closed = [None if node is None else env[node] for node in trace.d_closed]
+        with Loan() as passing:
+            prepared = runner.prepare(env, passing)
+            env.update(zip(trace.inputs, inputs, strict=True))
+            env.update(saved)
+            for node, value in zip(trace.cot_outputs, d_outputs, strict=True):
+                if node is not None:
+                    env[node] = value
+            buffers = [_matrix(leaf) for leaf in d_state]
+            resets = None
+            if arguments.reset is not None and d_reset is not None:
+                mask = layout.fold(arguments.reset)
+                resets = Resets(mask, [_matrix(leaf) for leaf in d_reset], "after")
+            schedule = layout.schedule(0, layout.steps, not arguments.reverse)
+            runner.run(
+                prepared, schedule, env, buffers, resets,
+                lambda node: passing.take((layout.total, width_of(node)), self.dtype),
+            )  # fmt: skip
+            d_inputs = [None if node is None else env[node] for node in trace.d_inputs]
+            d_closed = [None if node is None else env[node] for node in trace.d_closed]
+            passing.keep_out([*d_inputs, *d_closed])
         first = [b.view(leaf.shape) for b, leaf in zip(buffers, d_state, strict=True)]
-        loan.keep_out([*d_inputs, *d_closed])
         return d_inputs, first, d_closed
 
     def _chunks(
-        self, arguments: Arguments, layout: Folded, keep: bool
+        self, runner: "_Runner", arguments: Arguments, layout: Folded, keep: bool
     ) -> Iterator[tuple[int, int]]:
         """Ranges of time steps in running order."""
-        steps, per_step = layout.steps, self._chunk_width * layout.rows * self.dtype.itemsize
+        steps, per_step = layout.steps, runner.stream_width * layout.rows * self.dtype.itemsize
         size = max(steps, 1)
         if per_step and not (keep and self.plan.before_all_at_once):
             size = max(1, CHUNK_BYTES // per_step)
@@ -144,35 +136,33 @@ class CompiledStep:
             yield start, min(start + size, steps)
 
     def _nothing(
-        self, found: "_Collected", constants: Environment, inputs: list[Tensor], state: list[Tensor]
-    ) -> None:
+        self, runner: "_Runner", constants: Environment, inputs: list[Tensor]
+    ) -> Environment:
         """No time step at all: the parts still tell the shapes of outputs, from zero rows."""
         env = dict(constants)
         env.update(zip(self.plan.trace.inputs, inputs, strict=True))
-        _evaluate(self.plan.before, env, 0)
-        for node in self.plan.forward.outputs:
-            env[node] = _as_node(torch.empty(0, prod(_row_shape(node)), dtype=self.dtype), node)
-        _evaluate(self.plan.after, env, 0)
-        found.collect(env, slice(0, 0))
+        _evaluate(runner.parts.before, env, 0)
+        for node in runner.parts.loop.outputs:
+            env[node] = _as_node(torch.empty(0, width_of(node), dtype=self.dtype), node)
+        _evaluate(runner.parts.after, env, 0)
+        return env
 
 
 class _Collected:
     """Values of all rows, put together from those of chunks."""
 
-    def __init__(
-        self, total: int, wanted: set[fx.Node], outputs: list[fx.Node], loan: Loan
-    ) -> None:
+    def __init__(self, total: int, plan: Plan, loan: Loan) -> None:
         self.values: Environment = {}
-        self._outputs = outputs
+        self._outputs = plan.trace.outputs
+        self._wanted = {*plan.trace.outputs, *plan.saved}
         self._loan = loan
         self._total = total
-        self._wanted = wanted
 
-    def place(self, node: fx.Node, rows: slice, dtype: torch.dtype) -> Tensor:
+    def place(self, node: fx.Node, rows: slice, dtype: torch.dtype, chunk: Loan) -> Tensor:
         """Where the loop writes a node's rows: into the whole value, if the whole is wanted."""
-        width = prod(_row_shape(node))
+        width = width_of(node)
         if node not in self._wanted or node.meta["val"].dtype == torch.bool:
-            return self._loan.take((rows.stop - rows.start, width), dtype)
+            return chunk.take((rows.stop - rows.start, width), dtype)
         if node not in self.values:
             shape = (self._total, *_row_shape(node))
             is_output = node in self._outputs
@@ -181,7 +171,7 @@ class _Collected:
             )
         return self.values[node].view(self._total, width)[rows]
 
-    def collect(self, env: Environment, rows: slice) -> None:
+    def collect(self, env: Environment, rows: slice, chunk: Loan) -> None:
         whole = rows.stop - rows.start == self._total
         for node in self._wanted:
             value = env.get(node)
@@ -189,54 +179,83 @@ class _Collected:
                 continue
             if whole and node not in self.values:
                 self.values[node] = value
+                chunk.keep_out([value])
             elif node not in self.values:
                 self.values[node] = value.new_empty((self._total, *value.shape[1:]))
                 self.values[node][rows] = value
-            elif (
-                self.values[node].data_ptr()
-                + rows.start * self.values[node].stride(0) * (value.element_size())
-                != value.data_ptr()
-            ):
+            elif not self._is_in_place(node, value, rows):
                 self.values[node][rows] = value
+
+    def _is_in_place(self, node: fx.Node, value: Tensor, rows: slice) -> bool:
+        goal = self.values[node]
+        start = goal.data_ptr() + rows.start * goal.stride(0) * value.element_size()
+        return start == value.data_ptr()
 
 
 class _Runner:
-    """A loop's program as a kernel, and its arguments from an environment."""
+    """One pass: its parts, and its loop as a kernel that takes its arguments from an environment."""
 
-    def __init__(self, loop: Loop, compile_program: Callable[[RowProgram], Kernel]) -> None:
-        self.kernel = compile_program(loop.program)
-        self._loop = loop
+    def __init__(self, parts: Pass, compile_program: Callable[[RowProgram], Kernel]) -> None:
+        self.parts = parts
+        self.kernel = compile_program(parts.loop.program)
+        self.stream_width = sum(width_of(n) for n in parts.loop.streams if n.op != "placeholder")
+        dtype = parts.loop.program.dtype
+        self._constant_vectors = {
+            number: torch.full(shape, node, dtype=dtype)
+            for number, (node, shape) in enumerate(parts.loop.vectors)
+            if isinstance(node, float)
+        }
 
-    def prepare(self, constants: Environment) -> tuple[list[Tensor], Any]:
+    def prepare(self, constants: Environment, loan: Loan) -> tuple[list[Tensor], Any]:
         """Vectors and packed weights, once a call."""
-        loop = self._loop
+        loop = self.parts.loop
         env = dict(constants)
         _evaluate(loop.shared, env, 0)
-        dtype = loop.program.dtype
         vectors = [
-            torch.full(shape, node, dtype=dtype)
-            if isinstance(node, float)
-            else env[node].to(dtype).expand(shape).reshape(-1).contiguous()
-            if env[node].dim() <= len(shape)
-            else env[node].to(dtype)[0].expand(shape).reshape(-1).contiguous()
-            for node, shape in loop.vectors
+            _vector(env[node], shape, loop.program.dtype)
+            if isinstance(node, fx.Node)
+            else self._constant_vectors[number]
+            for number, (node, shape) in enumerate(loop.vectors)
         ]
-        return vectors, self.kernel.pack([env[node] for node in loop.weights])
+        return vectors, self.kernel.pack([env[node] for node in loop.weights], loan)
 
     def run(
-        self, prepared: tuple[list[Tensor], Any], schedule: Any, env: Environment,
-        state: list[Tensor], written: dict[fx.Node, Tensor], resets: Resets | None,
+        self, prepared: tuple[list[Tensor], Any], schedule: Schedule, env: Environment,
+        state: list[Tensor], resets: Resets | None, place: Callable[[fx.Node], Tensor],
     ) -> None:  # fmt: skip
-        dtype = self._loop.program.dtype
+        """What comes before, the loop and what comes after; results are added to env.
+
+        place: gives the `(rows, width)` memory of an output of the loop.
+        """
+        loop, rows = self.parts.loop, int(schedule.offsets[-1])
+        _evaluate(self.parts.before, env, rows)
+        dtype = loop.program.dtype
         streams = []
-        for node in self._loop.streams:
+        for node in loop.streams:
             value = _matrix(env[node])
             streams.append(value if value.dtype == dtype else value.to(dtype))
+        written = [place(node) for node in loop.outputs]
         vectors, weights = prepared
         self.kernel(
             schedule, inputs=streams, vectors=vectors, weights=weights, state=state,
-            outputs=list(written.values()), resets=resets,
+            outputs=written, resets=resets,
         )  # fmt: skip
+        for node, buffer in zip(loop.outputs, written, strict=True):
+            env[node] = _as_node(buffer, node)
+        _evaluate(self.parts.after, env, rows)
+
+
+def width_of(node: fx.Node) -> int:
+    return prod(_row_shape(node))
+
+
+def _vector(value: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """What all rows share, spread to the shape that it has within a row, as one vector."""
+    if value.dtype == dtype and value.shape == shape and value.is_contiguous():
+        return value.view(-1)
+    if value.dim() > len(shape):
+        value = value[0]
+    return value.to(dtype).expand(shape).reshape(-1).contiguous()
 
 
 def _evaluate(part: Part, env: Environment, rows: int) -> None:

@@ -20,6 +20,7 @@ from elman.engine.program import (
     Slice,
     Vector,
 )  # fmt: skip
+from elman.engine.workspace import Loan
 
 _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "neg": torch.neg, "abs": torch.abs, "sign": torch.sign, "reciprocal": torch.reciprocal,
@@ -43,7 +44,7 @@ class Interpreter:
     def __init__(self, program: RowProgram) -> None:
         self.program = program
 
-    def pack(self, weights: list[Tensor]) -> list[Tensor]:
+    def pack(self, weights: list[Tensor], loan: Loan) -> list[Tensor]:
         return weights
 
     def __call__(

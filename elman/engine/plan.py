@@ -27,6 +27,9 @@ from elman.engine.rows import name_of
 from elman.engine.trace import Trace
 
 _FASTER = {torch.ops.aten.mm.default: products.mm, torch.ops.aten.addmm.default: products.addmm}
+_PRODUCTS = {torch.ops.aten.mm.default, torch.ops.aten.addmm.default}
+CACHE_BYTES = 640 << 10
+"""Weights of a loop up to this size stay in a core's second cache beside everything else."""
 _VIEWS = {
     "view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "expand", "split_with_sizes",
     "getitem", "slice", "select", "unbind", "broadcast_in_dim", "cat", "_to_copy",
@@ -65,21 +68,30 @@ class Loop:
 
 
 @dataclass
+class Pass:
+    """One run over time: what comes before its loop, the loop, and what comes after."""
+
+    before: Part
+    loop: Loop
+    after: Part
+
+
+@dataclass
 class Plan:
     """All that running a compiled step needs to know.
 
+    forward: the pass with all products of the input before the loop. joined: the same with small
+        ones inside the loop, which saves a stream; None if there are none, or if they are large.
     saved: nodes whose folded values the forward pass keeps for the backward pass.
+    before_all_at_once: whether what comes before the forward loop is kept, too.
     """
 
     trace: Trace
-    before: Part
-    forward: Loop
-    after: Part
+    forward: Pass
+    joined: Pass | None
+    backward: Pass | None
     saved: list[fx.Node]
     before_all_at_once: bool
-    backward_before: Part | None = None
-    backward: Loop | None = None
-    backward_after: Part | None = None
 
 
 def plan(trace: Trace, dtype: torch.dtype, with_gradients: bool) -> Plan:
@@ -109,36 +121,54 @@ class _Planner:
         self._backward = _ancestors(gradients)
 
     def plan(self, with_gradients: bool) -> Plan:
+        backward, saved = self._backward_pass() if with_gradients else (None, [])
+        kept_before = [n for n in saved if n not in self._from_state]
+        joined = self._joined_products(set(saved))
+        return Plan(
+            trace=self._trace,
+            forward=self._forward_pass(saved, kept_before, set()),
+            joined=self._forward_pass(saved, kept_before, joined) if joined else None,
+            backward=backward,
+            saved=saved,
+            before_all_at_once=bool(kept_before),
+        )
+
+    def _forward_pass(
+        self, saved: list[fx.Node], kept_before: list[fx.Node], joined: set[fx.Node]
+    ) -> Pass:
+        loop = self._forward_loop(saved, joined)
+        after = self._part(self._after_targets(saved), self._ready_after)
+        return Pass(self._before(loop, kept_before, after), loop, after)
+
+    def _backward_pass(self) -> tuple[Pass, list[fx.Node]]:
+        """The pass, and the nodes whose values it needs from the forward pass."""
         trace = self._trace
-        if not with_gradients:
-            forward = self._forward_loop([])
-            return Plan(trace, self._before(forward, []), forward, self._after(forward), [], False)
-        backward, back_outputs = self._backward_loop()
-        produced = set(back_outputs) | set(_present(trace.cot_state))
-        after_targets = [
+        loop, outputs = self._backward_loop()
+        produced = set(outputs) | set(_present(trace.cot_state))
+        targets = [
             node for node in _unique(_present([*trace.d_inputs, *trace.d_closed]))
             if node not in produced
         ]  # fmt: skip
-        is_known = lambda node: node in produced or self._kept(node)  # noqa: E731
-        backward_after = self._part(after_targets, is_known)
-        wanted = [n for n in [*backward.streams, *backward_after.inputs] if n not in produced]
-        before_targets = [n for n in _unique(wanted) if not self._kept(n)]
-        backward_before = self._part(before_targets, self._kept)
-        needed = _unique([*wanted, *backward_before.inputs])
-        saved = [node for node in needed if self._saves(node)]
-        forward = self._forward_loop(saved)
-        kept_before = [n for n in saved if n not in self._from_state]
-        return Plan(
-            trace=trace,
-            before=self._before(forward, kept_before),
-            forward=forward,
-            after=self._after(forward, saved),
-            saved=saved,
-            before_all_at_once=bool(kept_before),
-            backward_before=backward_before,
-            backward=backward,
-            backward_after=backward_after,
-        )
+        after = self._part(targets, lambda node: node in produced or self._kept(node))
+        wanted = [n for n in [*loop.streams, *after.inputs] if n not in produced]
+        before = self._part([n for n in _unique(wanted) if not self._kept(n)], self._kept)
+        needed = _unique([*wanted, *before.inputs])
+        return Pass(before, loop, after), [node for node in needed if self._saves(node)]
+
+    def _joined_products(self, keep: set[fx.Node]) -> set[fx.Node]:
+        """Products of the input that only the loop reads, if all weights together stay in the
+        cache; a product before the loop would write and read a stream."""
+        candidates = self._forward - self._from_state
+        inside = self._absorbing(self._loop, candidates, keep)
+        found = {
+            node for node in candidates
+            if node.target in _PRODUCTS and node not in keep and _is_row_tensor(node)
+            and not _is_row_value(node.args[-1]) and _is_row_value(node.args[-2])
+            and all(user in inside for user in node.users)
+        }  # fmt: skip
+        weights = {node.args[-1] for node in [*found, *self._loop] if node.target in _PRODUCTS}
+        size = sum(prod(weight.meta["val"].shape) for weight in weights)
+        return found if size * self._dtype.itemsize <= CACHE_BYTES else set()
 
     # What is known without computing it in the backward pass.
 
@@ -157,9 +187,10 @@ class _Planner:
 
     # Loops.
 
-    def _forward_loop(self, saved: list[fx.Node]) -> Loop:
+    def _forward_loop(self, saved: list[fx.Node], joined: set[fx.Node]) -> Loop:
         trace = self._trace
-        inside = self._absorbing(self._loop, self._forward - self._from_state, set(saved))
+        loop = self._loop | joined
+        inside = self._absorbing(loop, self._forward - self._from_state, set(saved))
         lowering = Lowering(
             lambda node: "here" if node in inside else "stream",
             trace.state, self._dtype, trace.lines,
@@ -223,16 +254,12 @@ class _Planner:
 
     # Parts outside the loops.
 
-    def _before(self, forward: Loop, saved: list[fx.Node]) -> Part:
+    def _before(self, loop: Loop, saved: list[fx.Node], after: Part) -> Part:
         outside = [n for n in self._trace.outputs if n not in self._from_state]
-        after = self._part(self._after_targets(saved), self._ready_after).inputs
-        read = [n for n in after if n not in self._from_state and n.op != "placeholder"]
-        streams = [n for n in forward.streams if n.op != "placeholder"]
+        read = [n for n in after.inputs if n not in self._from_state and n.op != "placeholder"]
+        streams = [n for n in loop.streams if n.op != "placeholder"]
         targets = _unique([*streams, *saved, *outside, *read])
         return self._part(targets, lambda node: node.op == "placeholder")
-
-    def _after(self, forward: Loop, saved: Iterable[fx.Node] = ()) -> Part:
-        return self._part(self._after_targets(list(saved)), self._ready_after)
 
     def _after_targets(self, saved: list[fx.Node]) -> list[fx.Node]:
         results = [*self._trace.outputs, *saved]

@@ -83,5 +83,11 @@ class Loan:
         taken, self._taken = self._taken, {}
         self._workspace.give(taken.values())
 
+    def __enter__(self) -> "Loan":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
     def __del__(self) -> None:
         self.close()

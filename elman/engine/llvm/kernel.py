@@ -1,15 +1,34 @@
 """A compiled row program as a callable."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from elman.engine.llvm.emit import GROUP, emit_module
+from elman.engine.llvm.emit import emit_module
+from elman.engine.llvm.geometry import Geometry
 from elman.engine.llvm.jit import Compiled, host
+from elman.engine.llvm.packing import Copy, pack
 from elman.engine.llvm.threads import Worker
 from elman.engine.program import Product, Resets, RowProgram, Schedule
 from elman.engine.workspace import Loan
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Columns of a weight from `offset` on, and where in the packed weights they go (elements)."""
+
+    weight: int
+    offset: int
+    k: int
+    width: int
+    goal: int
+    row_stride: int
+    tile_stride: int
+    tiles: int
+    vectors: int
+
 
 SMALL = 2_000_000
 """Floating-point operations below which more than one thread would only cost time."""
@@ -22,33 +41,31 @@ class LLVMKernel:
         emitted = emit_module(program, host())
         self.program = program
         self._geometry = emitted.geometry
+        self._parts = _parts(program, emitted.geometry)
         self._worker = Worker(Compiled(emitted.text))
         self._row_flops = 2 * sum(
             program.ops[op.left].width * op.width for op in program.ops if isinstance(op, Product)
         ) + 8 * sum(op.width for op in program.ops)
 
-    def pack(self, weights: list[Tensor]) -> Tensor:
+    def pack(self, weights: list[Tensor], loan: Loan) -> Tensor:
         """All weights as the product's inner loop reads them, `[tile][k][accumulator][lane]`."""
         geometry, program = self._geometry, self.program
-        packed = torch.empty(geometry.packed + 64, dtype=program.dtype)
-        for tiling in geometry.tilings.values():
-            columns, width = tiling.vectors * geometry.lanes, tiling.block.width
-            for one in tiling.passes:
-                size = tiling.tiles * one.k * len(one.places) * columns
-                space = packed[one.weights : one.weights + size]
-                space = space.view(tiling.tiles, one.k, len(one.places), columns)
-                for number, (index, offset) in enumerate(one.places):
-                    op = program.ops[index]
-                    assert isinstance(op, Product)
-                    source = weights[op.index][:, offset : offset + width]
-                    goal, whole = space[:, :, number], width // columns
-                    if whole:
-                        tiles = source[:, : whole * columns].unflatten(1, (whole, columns))
-                        goal[:whole] = tiles.transpose(0, 1)
-                    if width > whole * columns:
-                        rest = width - whole * columns
-                        goal[whole, :, :rest] = source[:, whole * columns :]
-                        goal[whole, :, rest:] = 0
+        packed = loan.take((geometry.packed + geometry.lanes,), program.dtype)
+        size, begin = program.dtype.itemsize, packed.data_ptr()
+        sources = [
+            weight if 1 in weight.stride() else weight.contiguous() for weight in weights
+        ]
+        places = [(weight.data_ptr(), *weight.stride()) for weight in sources]
+        copies = []
+        for part in self._parts:
+            address, k_stride, column_stride = places[part.weight]
+            copies.append(Copy(
+                address + part.offset * column_stride * size, k_stride, column_stride, part.k,
+                part.width, begin + part.goal * size, part.row_stride, part.tile_stride,
+                part.tiles, part.vectors,
+            ))  # fmt: skip
+        if copies:
+            pack(copies, program.dtype)
         return packed
 
     def __call__(
@@ -116,4 +133,17 @@ def _ragged_bounds(schedule: Schedule, threads: int, total: int) -> Tensor:
     return torch.cat([inner.new_zeros(1), inner, inner.new_tensor([schedule.rows])])
 
 
-assert GROUP % 8 == 0
+def _parts(program: RowProgram, geometry: Geometry) -> list[_Part]:
+    found = []
+    for tiling in geometry.tilings.values():
+        columns = tiling.vectors * geometry.lanes
+        for one in tiling.passes:
+            row_stride = len(one.places) * columns
+            for number, (index, offset) in enumerate(one.places):
+                op = program.ops[index]
+                assert isinstance(op, Product)
+                found.append(_Part(
+                    op.index, offset, one.k, tiling.block.width, one.weights + number * columns,
+                    row_stride, one.k * row_stride, tiling.tiles, tiling.vectors,
+                ))  # fmt: skip
+    return found

@@ -1,0 +1,174 @@
+"""Weights in the order in which the product's inner loop reads them, copied anew on every call.
+
+So a change of a weight, by an optimiser or by hand, is always seen; and it has to be fast.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
+
+import llvmlite.ir as ir
+import torch
+
+from elman.engine.llvm.builder import I32, I64, POINTER, VOID, Code, integer
+from elman.engine.llvm.jit import Compiled, Target, host
+from elman.engine.llvm.threads import Worker, add_entry
+
+SMALL = 1 << 17
+"""Elements below which a second thread would only cost time."""
+
+
+class Copy(NamedTuple):
+    """Columns of a `(k, width)` matrix into tiles of `vectors` vectors, zeros beyond the last.
+
+    Element (kk, c) of tile t is source[kk * k_stride + (t * columns + c) * column_stride] and goes
+    to goal[t * tile_stride + kk * row_stride + c]. source and goal are addresses; one of the
+    source's strides is 1.
+    """
+
+    source: int
+    k_stride: int
+    column_stride: int
+    k: int
+    width: int
+    goal: int
+    row_stride: int
+    tile_stride: int
+    tiles: int
+    vectors: int
+
+
+def pack(copies: Iterable[Copy], dtype: torch.dtype) -> None:
+    words = [1, 0]
+    size = 0
+    for copy in copies:
+        words += copy
+        size += copy.k * copy.width
+    words[1] = (len(words) - 2) // len(Copy._fields)
+    words[0] = torch.get_num_threads() if size > SMALL else 1
+    _compiled(dtype).run(words, words[0])
+
+
+@lru_cache(maxsize=2)
+def _compiled(dtype: torch.dtype) -> Worker:
+    return Worker(Compiled(str(emit_packing(dtype, host()))))
+
+
+def emit_packing(dtype: torch.dtype, target: Target) -> ir.Module:
+    module = ir.Module()
+    module.triple = target.triple
+    element = ir.DoubleType() if dtype == torch.float64 else ir.FloatType()
+    one = ir.Function(module, ir.FunctionType(VOID, [POINTER, I64]), "one")
+    _Packing(Code(one, element, target.lanes(dtype.itemsize))).emit()
+    add_entry(module, one)
+    return module
+
+
+class _Packing:
+    """Every share packs its part of the tiles of every matrix."""
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+
+    def emit(self) -> None:
+        code, data = self.code, self.code.function.args[0]
+        self.shares = code.slot(data, 0, I64)
+        self.copies = code.b.gep(data, [integer(2)], source_etype=I64)
+        code.loop(integer(0), code.slot(data, 1, I64), 1, self._copy)
+        code.b.ret_void()
+
+    def _copy(self, number: ir.Value) -> None:
+        code, b = self.code, self.code.b
+        place = code.mul(number, len(Copy._fields))
+        words = b.gep(self.copies, [place], source_etype=I64)
+        pointers = ("source", "goal")
+        for index, name in enumerate(Copy._fields):
+            kind = POINTER if name in pointers else I64
+            setattr(self, name, code.slot(words, index, kind))
+        share = code.function.args[1]
+        begin = b.sdiv(code.mul(self.tiles, share), self.shares)
+        end = b.sdiv(code.mul(self.tiles, code.add(share, 1)), self.shares)
+
+        def vector(tile: ir.Value, v: ir.Value) -> None:
+            within = code.mul(v, code.lanes)
+            column = code.add(code.mul(code.mul(tile, self.vectors), code.lanes), within)
+            goal = code.at(self.goal, code.add(code.mul(tile, self.tile_stride), within))
+            self._vector(column, goal)
+
+        code.loop(begin, end, 1, lambda tile: code.loop(
+            integer(0), self.vectors, 1, lambda v: vector(tile, v)
+        ))  # fmt: skip
+
+    def _vector(self, column: ir.Value, goal: ir.Value) -> None:
+        """One vector's columns, for all k."""
+        code, b = self.code, self.code.b
+        inside = b.icmp_signed("<=", code.add(column, code.lanes), self.width)
+        by_rows = b.icmp_signed("==", self.column_stride, integer(1))
+        source = code.at(self.source, code.mul(column, self.column_stride))
+        whole_rows = b.and_(inside, by_rows)
+        whole_columns = b.and_(inside, b.not_(by_rows))
+        code.when(whole_rows, lambda: code.loop(
+            integer(0), self.k, 1, lambda kk: code.store(
+                code.load(source, code.mul(kk, self.k_stride)), goal, code.mul(kk, self.row_stride)
+            )
+        ))  # fmt: skip
+
+        def transposing() -> None:
+            rest = code.loop(
+                integer(0), self.k, code.lanes, lambda kk: self._square(source, goal, kk)
+            )
+            code.loop(rest, self.k, 1, lambda kk: self._scalars(source, goal, kk, None))
+
+        code.when(whole_columns, transposing)
+        real = b.sub(self.width, column)
+        code.when(b.not_(inside), lambda: code.loop(
+            integer(0), self.k, 1, lambda kk: self._scalars(source, goal, kk, real)
+        ))  # fmt: skip
+
+    def _square(self, source: ir.Value, goal: ir.Value, kk: ir.Value) -> None:
+        """`lanes` columns, contiguous along k, by `lanes` values of k: transposed in registers."""
+        code = self.code
+        rows = [
+            code.load(source, code.add(code.mul(self.column_stride, lane), kk))
+            for lane in range(code.lanes)
+        ]
+        for lane, row in enumerate(_transposed(code, rows)):
+            code.store(row, goal, code.mul(code.add(kk, lane), self.row_stride))
+
+    def _scalars(
+        self, source: ir.Value, goal: ir.Value, kk: ir.Value, real: ir.Value | None
+    ) -> None:
+        code, b = self.code, self.code.b
+        start, end = code.mul(kk, self.k_stride), code.mul(kk, self.row_stride)
+
+        def copy(lane: int) -> None:
+            place = code.add(start, code.mul(self.column_stride, lane))
+            value = code.load_scalar(source, place)
+            b.store(value, code.at(goal, code.add(end, lane)), align=code.align)
+
+        for lane in range(code.lanes):
+            if real is None:
+                copy(lane)
+                continue
+            zero = ir.Constant(code.element, 0.0)
+            b.store(zero, code.at(goal, code.add(end, lane)), align=code.align)
+            is_real = b.icmp_signed("<", integer(lane), real)
+            code.when(is_real, lambda lane=lane: copy(lane))
+
+
+def _transposed(code: Code, rows: list[ir.Value]) -> list[ir.Value]:
+    """A square of vectors transposed: blocks of 1, 2, 4, ... lanes change places in turn."""
+    size, lanes = 1, code.lanes
+    while size < lanes:
+        low = [i if i & size == 0 else lanes + i - size for i in range(lanes)]
+        high = [i + size if i & size == 0 else lanes + i for i in range(lanes)]
+        masks = [
+            ir.Constant(ir.VectorType(I32, lanes), order) for order in (low, high)
+        ]
+        found: list[ir.Value] = list(rows)
+        for i in range(lanes):
+            if i & size == 0:
+                for mask, at in zip(masks, (i, i + size), strict=True):
+                    found[at] = code.b.shuffle_vector(rows[i], rows[i + size], mask)
+        rows, size = found, size * 2
+    return rows
