@@ -14,6 +14,7 @@ from engine_peers import NAMESAKES, Problem, compiled_loop_peer, layer_peer, sca
 from side_by_side import take_turns
 
 from elman.engine.llvm.kernel import LLVMKernel
+from elman.engine.program import Product, RowProgram
 
 
 def loop_speeds(name: str, size: tuple[int, int, int, int], peak: float) -> dict[str, Any]:
@@ -27,26 +28,33 @@ def loop_speeds(name: str, size: tuple[int, int, int, int], peak: float) -> dict
         start = time.perf_counter()
         original(kernel, schedule, **arguments)
         calls.append((id(kernel), time.perf_counter() - start))
+        work[id(kernel)] = _product_flops(kernel.program)
+
+    work: dict[int, int] = {}
 
     LLVMKernel.__call__ = timed  # type: ignore[method-assign]
     try:
-        seconds: dict[str, list[float]] = {"forward": [], "backward": []}
+        speeds: dict[str, list[float]] = {"forward": [], "backward": []}
         for _ in range(9):
             calls.clear()
             peer.training()
             kernels = list(dict.fromkeys(kernel for kernel, _ in calls))
-            for direction, kernel in zip(seconds, kernels, strict=True):
-                seconds[direction].append(sum(t for which, t in calls if which == kernel))
+            for direction, kernel in zip(speeds, kernels, strict=True):
+                seconds = sum(t for which, t in calls if which == kernel)
+                speeds[direction].append(size[0] * size[1] * work[kernel] / seconds / 1e9)
     finally:
         LLVMKernel.__call__ = original  # type: ignore[method-assign]
-    steps, rows, _, hidden = size
-    gates = {"rnn": 1, "gru": 3, "lstm": 4}[name]
-    work = 2 * steps * rows * hidden * gates * hidden
-    speeds = {d: work / statistics.median(t) / 1e9 for d, t in seconds.items()}
+    medians = {direction: statistics.median(found) for direction, found in speeds.items()}
     return {
-        "cell": name, "size": size, "gflops": speeds,
-        "of_best_product": {d: speed / peak for d, speed in speeds.items()},
+        "cell": name, "size": size, "gflops": medians,
+        "of_best_product": {direction: speed / peak for direction, speed in medians.items()},
     }  # fmt: skip
+
+
+def _product_flops(program: RowProgram) -> int:
+    """Floating-point operations of one row's products at one step."""
+    products = [op for op in program.ops if isinstance(op, Product)]
+    return sum(2 * program.ops[op.left].width * op.width for op in products)
 
 
 def compile_seconds(names: list[str]) -> dict[str, dict[str, float]]:

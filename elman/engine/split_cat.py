@@ -27,9 +27,7 @@ def split_cat_products(
 
 
 class _Splitter:
-    def __init__(
-        self, graph: fx.Graph, backward: set[fx.Node], lines: dict[fx.Node, str]
-    ) -> None:
+    def __init__(self, graph: fx.Graph, backward: set[fx.Node], lines: dict[fx.Node, str]) -> None:
         self._graph = graph
         self._backward = backward
         self._lines = lines

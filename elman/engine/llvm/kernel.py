@@ -52,9 +52,7 @@ class LLVMKernel:
         geometry, program = self._geometry, self.program
         packed = loan.take((geometry.packed + geometry.lanes,), program.dtype)
         size, begin = program.dtype.itemsize, packed.data_ptr()
-        sources = [
-            weight if 1 in weight.stride() else weight.contiguous() for weight in weights
-        ]
+        sources = [weight if 1 in weight.stride() else weight.contiguous() for weight in weights]
         places = [(weight.data_ptr(), *weight.stride()) for weight in sources]
         copies = []
         for part in self._parts:

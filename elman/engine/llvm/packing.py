@@ -162,9 +162,7 @@ def _transposed(code: Code, rows: list[ir.Value]) -> list[ir.Value]:
     while size < lanes:
         low = [i if i & size == 0 else lanes + i - size for i in range(lanes)]
         high = [i + size if i & size == 0 else lanes + i for i in range(lanes)]
-        masks = [
-            ir.Constant(ir.VectorType(I32, lanes), order) for order in (low, high)
-        ]
+        masks = [ir.Constant(ir.VectorType(I32, lanes), order) for order in (low, high)]
         found: list[ir.Value] = list(rows)
         for i in range(lanes):
             if i & size == 0:

@@ -5,6 +5,8 @@ the rows' elements, so a weight that was loaded serves them all. Every variant a
 k, so a row's result does not depend on which rows stand beside it.
 """
 
+from dataclasses import dataclass
+
 import llvmlite.ir as ir
 
 from elman.engine.llvm.builder import I64, POINTER, VOID, Code, integer
@@ -16,10 +18,23 @@ def widest_tile(registers: int) -> int:
     return 6 if registers >= 32 else 4
 
 
-def row_variants(vectors: int, registers: int) -> list[int]:
-    """Numbers of rows that are computed together, largest first."""
-    fits = [n for n in (8, 4, 2, 1) if n * vectors + vectors + 1 <= registers - 1]
-    return [n for n in fits if n * vectors <= 24] or [1]
+@dataclass(frozen=True)
+class Variant:
+    """So many rows together, and the tile in parts of so many vectors, to fit the registers."""
+
+    rows: int
+    part: int
+
+
+def variants_of(vectors: int, registers: int) -> list[Variant]:
+    """Many rows with narrow parts first: what is loaded of the weights then serves most rows. The
+    last ones, for few rows, take whole tiles, so that enough sums are under way at once."""
+    large = 12 if registers >= 32 else 6
+    few = (4, 2, 1) if registers >= 32 else (2, 1)
+    narrow = min(vectors, 2)
+    return [
+        Variant(large, narrow), Variant(large // 3 * 2, narrow), *(Variant(n, vectors) for n in few)
+    ]  # fmt: skip
 
 
 def emit_product(
@@ -41,36 +56,62 @@ def emit_product(
     left, left_stride, k, weights, sums, sums_stride, rows = function.args
     code = Code(function, element, lanes)
     row: ir.Value = integer(0)
-    for together in row_variants(vectors, registers):
+    first, second, *few = variants_of(vectors, registers)
 
-        def block(at: ir.Value, together: int = together) -> None:
-            lefts = [code.at(left, code.mul(code.add(at, r), left_stride)) for r in range(together)]
-            totals = _sums(code, lefts, k, weights, vectors)
-            for r in range(together):
-                place = code.mul(code.add(at, r), sums_stride)
-                for v in range(vectors):
-                    code.store(totals[r][v], sums, code.add(place, v * lanes))
+    def run(row: ir.Value, end: ir.Value, variant: Variant) -> ir.Value:
+        def block(at: ir.Value) -> None:
+            for start in range(0, vectors, variant.part):
+                part = range(start, min(start + variant.part, vectors))
+                _block(code, function.args, at, variant.rows, part, vectors)
 
-        row = code.loop(row, rows, together, block)
+        return code.loop(row, end, variant.rows, block)
+
+    row = run(row, _share_of_second(code, rows, first.rows), second)
+    for variant in (first, *few):
+        row = run(row, rows, variant)
     code.b.ret_void()
     return function
 
 
+def _share_of_second(code: Code, rows: ir.Value, large: int) -> ir.Value:
+    """How many rows run 2/3 `large` together so that the others, but for a few, come out as
+    multiples of `large`: 16 = 8 + 8, 20 = 8 + 12, 32 = 8 + 12 + 12."""
+    b, third = code.b, large // 3
+    thirds = b.sdiv(rows, integer(third))
+    times = b.srem(b.sub(integer(3), b.srem(thirds, integer(3))), integer(3))
+    wanted = code.mul(times, 2 * third)
+    return b.select(b.icmp_signed("<=", wanted, rows), wanted, integer(0))
+
+
+def _block(
+    code: Code, arguments: tuple, row: ir.Value, rows: int, part: range, vectors: int
+) -> None:
+    """Sums of some rows, from `row` on, with some of a tile's vectors."""
+    left, left_stride, k, weights, sums, sums_stride, _ = arguments
+    lefts = [code.at(left, code.mul(code.add(row, r), left_stride)) for r in range(rows)]
+    totals = _sums(code, lefts, k, weights, part, vectors)
+    for r in range(rows):
+        place = code.mul(code.add(row, r), sums_stride)
+        for v, total in zip(part, totals[r], strict=True):
+            code.store(total, sums, code.add(place, v * code.lanes))
+
+
 def _sums(
-    code: Code, lefts: list[ir.Value], k: ir.Value, weights: ir.Value, vectors: int
+    code: Code, lefts: list[ir.Value], k: ir.Value, weights: ir.Value, part: range, vectors: int
 ) -> list[list[ir.Value]]:
-    """Sums over k of left[r][k] * weights[k][v], for every row r and vector v."""
+    """Sums over k of left[r][k] * weights[k][v], for every row r and vector v of the part."""
+    width = len(part)
     zero = ir.Constant(code.vector, [0.0] * code.lanes)
 
     def step(index: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
         place = code.mul(index, vectors * code.lanes)
-        row = [code.load(weights, code.add(place, v * code.lanes)) for v in range(vectors)]
+        row = [code.load(weights, code.add(place, v * code.lanes)) for v in part]
         found = []
         for r, left in enumerate(lefts):
             factor = code.splat(code.load_scalar(left, index))
-            mine = sums[r * vectors : (r + 1) * vectors]
+            mine = sums[r * width : (r + 1) * width]
             found += [fma(code.b, factor, w, s) for w, s in zip(row, mine, strict=True)]
         return found
 
-    totals = code.fold(k, [zero] * (len(lefts) * vectors), step)
-    return [totals[r * vectors : (r + 1) * vectors] for r in range(len(lefts))]
+    totals = code.fold(k, [zero] * (len(lefts) * width), step)
+    return [totals[r * width : (r + 1) * width] for r in range(len(lefts))]
