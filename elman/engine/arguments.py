@@ -15,7 +15,7 @@ class Arguments:
     """Checked arguments of one call of `scan`, nests already taken apart.
 
     inputs:      leaves `(T, B, ...)`; structure of the nest in `input_structure`.
-    state:       leaves `(B, ...)`; structure in `state_structure`, readable names in `state_paths`.
+    state:       leaves `(B, ...)`; structure in `state_structure`.
     lengths:     one integer a row, each within 0..T, or None when every row is T steps long.
     reset:       `(T, B)` bool or None; `reset_state`: leaves like `state` (zeros were filled in).
     """
@@ -24,7 +24,6 @@ class Arguments:
     input_structure: Structure
     state: list[Tensor]
     state_structure: Structure
-    state_paths: list[str]
     steps: int
     rows: int
     lengths: list[int] | None
@@ -32,6 +31,11 @@ class Arguments:
     reset_state: list[Tensor] | None
     reverse: bool
     checkpoint: int | None
+
+    @property
+    def state_paths(self) -> list[str]:
+        """Readable names of the state's leaves."""
+        return paths(self.state_structure, "state")
 
     def input_nest(self, leaves: list[Tensor]) -> Nest:
         return rebuild(leaves, self.input_structure)
@@ -52,12 +56,11 @@ def check(
     """Arguments for a backend, or an error that says which of them does not fit and why."""
     inputs, input_structure = flatten(input, "input")
     leaves, state_structure = flatten(state, "state")
-    steps, rows = _leading_sizes(inputs, paths(input, "input"))
-    state_paths = paths(state, "state")
-    for path, leaf in zip(state_paths, leaves, strict=True):
+    steps, rows = _leading_sizes(inputs, input_structure)
+    for index, leaf in enumerate(leaves):
         if leaf.dim() < 1 or leaf.shape[0] != rows:
             raise ShapeError(
-                f"{path} must have the batch of {rows} rows first, as input (T, B, ...) has it, "
+                f"{paths(state_structure, 'state')[index]} must have the batch of {rows} rows first, as input (T, B, ...) has it, "
                 f"but its shape is {_shape(leaf)}; give one state for every row"
             )
     if checkpoint is not None and checkpoint < 1:
@@ -67,33 +70,33 @@ def check(
         input_structure=input_structure,
         state=leaves,
         state_structure=state_structure,
-        state_paths=state_paths,
         steps=steps,
         rows=rows,
         lengths=_lengths(lengths, steps, rows),
         reset=_reset(reset, steps, rows),
-        reset_state=_reset_state(reset, reset_state, leaves, state_structure, state_paths),
+        reset_state=_reset_state(reset, reset_state, leaves, state_structure),
         reverse=bool(reverse),
         checkpoint=checkpoint,
     )
 
 
-def _leading_sizes(inputs: list[Tensor], names: list[str]) -> tuple[int, int]:
+def _leading_sizes(inputs: list[Tensor], structure: Structure) -> tuple[int, int]:
     if not inputs:
         raise ShapeError(
             "input holds no tensor, so the number of steps is unknown; "
             "pass at least one tensor of shape (T, B, ...)"
         )
-    for name, leaf in zip(names, inputs, strict=True):
+    for index, leaf in enumerate(inputs):
         if leaf.dim() < 2:
             raise ShapeError(
-                f"{name} must have shape (T, B, ...), time first and then the batch, "
+                f"{paths(structure, 'input')[index]} must have shape (T, B, ...), time first and then the batch, "
                 f"but its shape is {_shape(leaf)}; add the missing dimension with unsqueeze"
             )
         if leaf.shape[:2] != inputs[0].shape[:2]:
+            names = paths(structure, "input")
             raise ShapeError(
                 f"all inputs must share their first two sizes (T, B), but {names[0]} has "
-                f"{_shape(inputs[0])} and {name} has {_shape(leaf)}"
+                f"{_shape(inputs[0])} and {names[index]} has {_shape(leaf)}"
             )
     return inputs[0].shape[0], inputs[0].shape[1]
 
@@ -134,7 +137,6 @@ def _reset_state(
     reset_state: Nest | None,
     state: list[Tensor],
     structure: Structure,
-    names: list[str],
 ) -> list[Tensor] | None:
     if reset is None:
         if reset_state is not None:
@@ -151,8 +153,9 @@ def _reset_state(
             f"reset_state must be built as state is, {describe(structure)}, "
             f"but it is {describe(given)}"
         )
-    for name, leaf, like in zip(names, leaves, state, strict=True):
+    for index, (leaf, like) in enumerate(zip(leaves, state, strict=True)):
         if leaf.shape != like.shape or leaf.dtype != like.dtype:
+            name = paths(structure, "state")[index]
             raise ShapeError(
                 f"reset_{name} must be like {name}, shape {_shape(like)} of {like.dtype}, "
                 f"but it is {_shape(leaf)} of {leaf.dtype}"

@@ -26,12 +26,14 @@ def run_llvm(step: reference.Step, arguments: Arguments) -> tuple[Nest, Nest]:
     from elman.engine.cache import compiled_step
     from elman.engine.llvm import compile_program
 
-    with torch.autocast("cpu", enabled=False):
-        try:
-            compiled, closed = compiled_step(step, arguments, compile_program)
-        except StepError:
-            return reference.run(step, arguments)  # which says what is wrong in actual sizes
-        return function.run(step, compiled, arguments, closed)
+    if torch.is_autocast_enabled("cpu"):
+        with torch.autocast("cpu", enabled=False):
+            return run_llvm(step, arguments)
+    try:
+        compiled, closed = compiled_step(step, arguments, compile_program)
+    except StepError:
+        return reference.run(step, arguments)  # which says what is wrong in actual sizes
+    return function.run(step, compiled, arguments, closed)
 
 
 def run_auto(step: reference.Step, arguments: Arguments) -> tuple[Nest, Nest]:

@@ -10,7 +10,7 @@ from torch import Tensor, fx
 
 from elman.engine.arguments import Arguments
 from elman.engine.layout import Folded
-from elman.engine.lower import _row_shape
+from elman.engine.lower import row_shape
 from elman.engine.plan import Part, Pass, Plan
 from elman.engine.program import Kernel, Resets, RowProgram, Schedule
 from elman.engine.workspace import Loan
@@ -164,7 +164,7 @@ class _Collected:
         if node not in self._wanted or node.meta["val"].dtype == torch.bool:
             return chunk.take((rows.stop - rows.start, width), dtype)
         if node not in self.values:
-            shape = (self._total, *_row_shape(node))
+            shape = (self._total, *row_shape(node))
             is_output = node in self._outputs
             self.values[node] = (
                 torch.empty(shape, dtype=dtype) if is_output else self._loan.take(shape, dtype)
@@ -227,7 +227,7 @@ class _Runner:
 
         place: gives the `(rows, width)` memory of an output of the loop.
         """
-        loop, rows = self.parts.loop, int(schedule.offsets[-1])
+        loop, rows = self.parts.loop, schedule.total
         _evaluate(self.parts.before, env, rows)
         dtype = loop.program.dtype
         streams = []
@@ -246,7 +246,7 @@ class _Runner:
 
 
 def width_of(node: fx.Node) -> int:
-    return prod(_row_shape(node))
+    return prod(row_shape(node))
 
 
 def _vector(value: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -274,7 +274,8 @@ def _matrix(value: Tensor) -> Tensor:
 
 def _as_node(buffer: Tensor, node: fx.Node) -> Tensor:
     """A stream's rows in the shape and dtype of the node that they stand for."""
-    value = buffer.view(buffer.shape[0], *_row_shape(node))
+    shape = row_shape(node)
+    value = buffer if len(shape) == 1 else buffer.view(buffer.shape[0], *shape)
     return value != 0 if node.meta["val"].dtype == torch.bool else value
 
 

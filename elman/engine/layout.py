@@ -44,7 +44,9 @@ class Folded:
         return slice(begin * self.rows, end * self.rows)
 
     def schedule(self, begin: int, end: int, backwards: bool) -> Schedule:
-        return Schedule(self.rows, _even_offsets(end - begin, self.rows), backwards)
+        steps = end - begin
+        offsets = _even_offsets(steps, self.rows)
+        return Schedule(self.rows, steps, steps * self.rows, offsets, backwards)
 
 
 class Packed(Folded):
@@ -81,7 +83,8 @@ class Packed(Folded):
 
     def schedule(self, begin: int, end: int, backwards: bool) -> Schedule:
         offsets = self.offsets[begin : end + 1] - self.offsets[begin]
-        return Schedule(self.rows, offsets, backwards)
+        rows = self.row_range(begin, end)
+        return Schedule(self.rows, end - begin, rows.stop - rows.start, offsets, backwards)
 
 
 def layout_of(arguments: Arguments) -> Folded:

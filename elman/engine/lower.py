@@ -133,7 +133,7 @@ class Lowering:
         weights = [node.meta["val"].shape for node in self.weights]
         return RowProgram(
             dtype=self._dtype, ops=tuple(self._ops), next=tuple(following), outputs=tuple(outputs),
-            inputs=tuple(prod(_row_shape(node)) for node in self.streams), vectors=vectors,
+            inputs=tuple(prod(row_shape(node)) for node in self.streams), vectors=vectors,
             weights=tuple((int(k), int(n)) for k, n in weights), carried=tuple(carried),
             labels=tuple(self._labels),
         )  # fmt: skip
@@ -141,7 +141,7 @@ class Lowering:
     # One node.
 
     def _lower(self, node: fx.Node, place: str) -> Value:
-        shape = _row_shape(node)
+        shape = row_shape(node)
         self._require_dtype(node)
         if place == "carried":
             return Value(self._add(Carried(prod(shape), self._state.index(node))), shape)
@@ -306,7 +306,7 @@ class Lowering:
         return self._scaled(self._reduced(node, "sum"), node)
 
     def _scaled(self, total: int, node: fx.Node) -> int:
-        count = prod(self._values[node.args[0]].shape) // max(prod(_row_shape(node)), 1)
+        count = prod(self._values[node.args[0]].shape) // max(prod(row_shape(node)), 1)
         return self._pointwise("mul", total, self._add(Constant(1, 1.0 / count)))
 
     def _lower_var(self, node: fx.Node, shape: tuple[int, ...]) -> int:
@@ -399,7 +399,7 @@ class Lowering:
             raise self._unsupported(node)
         for part in node.args[0]:
             part_shape = (
-                _row_shape(part) if _is_row_value(part) else tuple(part.meta["val"].shape[1:])
+                row_shape(part) if _is_row_value(part) else tuple(part.meta["val"].shape[1:])
             )
             if prod(part_shape) == 0:
                 continue
@@ -512,12 +512,15 @@ def _is_row_value(node: Any) -> bool:
     return isinstance(value, Tensor) and value.dim() > 0 and not isinstance(value.shape[0], int)
 
 
-def _row_shape(node: fx.Node) -> tuple[int, ...]:
+def row_shape(node: fx.Node) -> tuple[int, ...]:
     """Shape within a row. Several tensors (a split) have the shape of their first."""
-    value = node.meta["val"]
-    if isinstance(value, tuple | list):
-        value = value[0]
-    return tuple(int(size) for size in value.shape[1:])
+    known = node.meta.get("row_shape")
+    if known is None:
+        value = node.meta["val"]
+        if isinstance(value, tuple | list):
+            value = value[0]
+        known = node.meta["row_shape"] = tuple(int(size) for size in value.shape[1:])
+    return known
 
 
 def _fill_value(node: fx.Node) -> float | None:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, fx
 
 from elman.engine import products
-from elman.engine.lower import Lowering, _fill_value, _is_row_value, _row_shape
+from elman.engine.lower import Lowering, _fill_value, _is_row_value, row_shape
 from elman.engine.program import RowProgram
 from elman.engine.rows import name_of
 from elman.engine.trace import Trace
@@ -214,7 +214,7 @@ class _Planner:
             trace.cot_state, self._dtype, trace.lines,
         )  # fmt: skip
         following = [
-            lowering.zeros(prod(_row_shape(state))) if gradient is None else lowering.full(gradient)
+            lowering.zeros(prod(row_shape(state))) if gradient is None else lowering.full(gradient)
             for gradient, state in zip(trace.d_state, trace.state, strict=True)
         ]
         targets = _present([*trace.d_inputs, *trace.d_closed])
@@ -230,7 +230,7 @@ class _Planner:
         state: list[fx.Node],
     ) -> Loop:  # fmt: skip
         indices = [lowering.full(node) for node in outputs]
-        widths = [prod(_row_shape(node)) for node in state]
+        widths = [prod(row_shape(node)) for node in state]
         program = lowering.program(following, indices, widths)
         nodes = [node for node, _ in lowering.vectors if isinstance(node, fx.Node)]
         shared = self._part(_unique([*nodes, *lowering.weights]), lambda n: n.op == "placeholder")

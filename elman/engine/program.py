@@ -135,12 +135,15 @@ class Schedule:
     """Which rows run when.
 
     rows:      B, the number of rows in the state.
+    steps:     T, the number of time steps. total: N, the number of (time, active row) pairs.
     offsets:   `(T + 1,)` int64 tensor on the CPU, see "Layout" above.
     backwards: run from the last time step to the first. With ragged rows the active set then
                grows: a row's state is untouched until its own last step.
     """
 
     rows: int
+    steps: int
+    total: int
     offsets: torch.Tensor
     backwards: bool = False
 

@@ -104,7 +104,7 @@ class _Loop:
                 f"{describe(arguments.state_structure)}, but it returned {describe(structure)}; "
                 f"is it (output, state), in this order?"
             )
-        check_state_unchanged(arguments.state_paths, state, after)
+        check_state_unchanged(arguments, state, after)
         for leaf in output:
             if leaf.dim() < 1 or leaf.shape[0] != rows:
                 raise StepError(
@@ -131,21 +131,23 @@ class _Loop:
 
 
 def check_state_unchanged(
-    names: Iterable[str], before: Iterable[Tensor], after: Iterable[Tensor]
+    arguments: Arguments, before: Iterable[Tensor], after: Iterable[Tensor]
 ) -> None:
     """Raise `StepError` if a step changed the shape or the dtype of a state leaf."""
-    for name, old, new in zip(names, before, after, strict=True):
+    for index, (old, new) in enumerate(zip(before, after, strict=True)):
+        if new.shape == old.shape and new.dtype == old.dtype:
+            continue
+        name = arguments.state_paths[index]
         if new.shape != old.shape:
             raise StepError(
                 f"a step must keep the shape of its state, but {name} went in as "
                 f"{tuple(old.shape)} and came out as {tuple(new.shape)}; "
                 f"start from a state of the shape that the step returns"
             )
-        if new.dtype != old.dtype:
-            raise StepError(
-                f"a step must keep the dtype of its state, but {name} went in as {old.dtype} "
-                f"and came out as {new.dtype}; convert input, state or parameters to one dtype"
-            )
+        raise StepError(
+            f"a step must keep the dtype of its state, but {name} went in as {old.dtype} "
+            f"and came out as {new.dtype}; convert input, state or parameters to one dtype"
+        )
 
 
 def _where_reset(mask: Tensor, values: list[Tensor], state: list[Tensor]) -> list[Tensor]:

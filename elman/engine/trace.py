@@ -168,7 +168,7 @@ class _Tracer:
         following, structure = flatten(result[1], "the next state")
         if structure != a.state_structure:
             raise StepError("a step must return a state built like the one it was given")
-        check_state_unchanged(a.state_paths, state, following)
+        check_state_unchanged(a, state, following)
         for leaf in flatten(result[0], "output")[0]:
             if leaf.dim() < 1 or leaf.shape[0] != self._rows:
                 raise StepError("every output of a step must have one entry for each row first")

@@ -12,6 +12,9 @@ from math import prod
 import torch
 from torch import Tensor
 
+SMALL = 1 << 16
+"""Bytes below which the allocator is as fast."""
+
 LIMIT = 1 << 30
 """Bytes that may wait here unused; beyond that the oldest are let go."""
 
@@ -69,19 +72,24 @@ class Loan:
         self._taken: dict[int, Tensor] = {}
 
     def take(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        if prod(shape) * dtype.itemsize < SMALL:
+            return torch.empty(shape, dtype=dtype)
         tensor = self._workspace.take(shape, dtype)
         self._taken[tensor.untyped_storage().data_ptr()] = tensor
         return tensor
 
     def keep_out(self, tensors: Iterable[Tensor | None]) -> None:
         """These go to the caller: what they share memory with does not go back."""
+        if not self._taken:
+            return
         for tensor in tensors:
             if tensor is not None:
                 self._taken.pop(tensor.untyped_storage().data_ptr(), None)
 
     def close(self) -> None:
-        taken, self._taken = self._taken, {}
-        self._workspace.give(taken.values())
+        if self._taken:
+            taken, self._taken = self._taken, {}
+            self._workspace.give(taken.values())
 
     def __enter__(self) -> "Loan":
         return self

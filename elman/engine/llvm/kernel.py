@@ -77,7 +77,7 @@ class LLVMKernel:
         outputs: list[Tensor],
         resets: Resets | None = None,
     ) -> None:
-        steps = len(schedule.offsets) - 1
+        steps = schedule.steps
         if steps < 1 or schedule.rows < 1:
             return
         threads, bounds = self._share(schedule, steps)
@@ -104,7 +104,7 @@ class LLVMKernel:
 
     def _share(self, schedule: Schedule, steps: int) -> tuple[int, Tensor]:
         """How many threads, and which rows each of them runs: `(threads + 1,)` bounds."""
-        total = int(schedule.offsets[-1])
+        total = schedule.total
         threads = min(torch.get_num_threads(), -(-schedule.rows // 2))
         if threads <= 1 or total * self._row_flops < SMALL:
             return 1, _even_bounds(schedule.rows, 1)
