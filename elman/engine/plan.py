@@ -27,6 +27,10 @@ from elman.engine.rows import name_of
 from elman.engine.trace import Trace
 
 _FASTER = {torch.ops.aten.mm.default: products.mm, torch.ops.aten.addmm.default: products.addmm}
+_ARITHMETIC = {
+    "add", "sub", "rsub", "mul", "neg", "abs", "minimum", "maximum", "where", "lt", "le", "gt", "ge",
+    "eq", "ne", "relu", "clamp", "logical_and", "logical_or", "logical_not", "bitwise_not",
+}  # fmt: skip
 _PRODUCTS = {torch.ops.aten.mm.default, torch.ops.aten.addmm.default}
 CACHE_BYTES = 640 << 10
 """Weights of a loop up to this size stay in a core's second cache beside everything else."""
@@ -119,6 +123,13 @@ class _Planner:
         self._back_loop -= set(carried)
         gradients = _present([*trace.d_inputs, *trace.d_state, *trace.d_closed])
         self._backward = _ancestors(gradients)
+        self._back_loop |= {
+            node
+            for node in self._backward
+            if node.target is torch.ops.aten.cat.default
+            and all(part in self._back_loop for part in node.args[0])
+        }  # the loop had better write them whole than in pieces that are joined later
+        self._recomputed: set[fx.Node] = set()
 
     def plan(self, with_gradients: bool) -> Plan:
         backward, saved = self._backward_pass() if with_gradients else (None, [])
@@ -142,6 +153,12 @@ class _Planner:
 
     def _backward_pass(self) -> tuple[Pass, list[fx.Node]]:
         """The pass, and the nodes whose values it needs from the forward pass."""
+        self._recomputed = set()
+        _, saved = self._backward_with_what_is_saved()
+        self._recomputed = self._worth_recomputing(saved)
+        return self._backward_with_what_is_saved()
+
+    def _backward_with_what_is_saved(self) -> tuple[Pass, list[fx.Node]]:
         trace = self._trace
         loop, outputs = self._backward_loop()
         produced = set(outputs) | set(_present(trace.cot_state))
@@ -154,6 +171,35 @@ class _Planner:
         before = self._part([n for n in _unique(wanted) if not self._kept(n)], self._kept)
         needed = _unique([*wanted, *before.inputs])
         return Pass(before, loop, after), [node for node in needed if self._saves(node)]
+
+    def _worth_recomputing(self, saved: list[fx.Node]) -> set[fx.Node]:
+        """Nodes that are computed again in registers, from others that are saved, rather than kept
+        in memory: a little arithmetic, and at most one elementary function for each."""
+        kept, found = set(saved), set()
+        for node in sorted(saved, key=self._order.__getitem__, reverse=True):
+            if node in self._trace.outputs or node not in self._from_state:
+                continue
+            sources = self._recomputation(node, kept - {node})
+            if sources:
+                kept.remove(node)
+                found |= sources
+        return found - kept
+
+    def _recomputation(self, node: fx.Node, kept: set[fx.Node]) -> set[fx.Node]:
+        """The nodes to compute again for this one, or none if that is too much."""
+        given = {*self._trace.inputs, *self._trace.closed_nodes}
+        found: set[fx.Node] = set()
+        stack = [node]
+        while stack:
+            current = stack.pop()
+            if current in found or current in kept or current in given:
+                continue
+            if current.op == "placeholder" or not _is_cheap(current):
+                return set()
+            found.add(current)
+            stack += [source for source in current.all_input_nodes if _is_row_value(source)]
+        functions = [n for n in found if name_of(n) not in _ARITHMETIC and name_of(n) not in _VIEWS]
+        return found if len(found) <= 8 and len(functions) <= 1 else set()
 
     def _joined_products(self, keep: set[fx.Node]) -> set[fx.Node]:
         """Products of the input that only the loop reads, if all weights together stay in the
@@ -176,7 +222,11 @@ class _Planner:
         """A value that the backward pass finds ready: an argument, or saved by the forward pass."""
         if node.op == "placeholder":
             return True
-        return node in self._forward and _is_row_tensor(node) and self._depends_on_rows(node)
+        return (
+            node in self._forward - self._recomputed
+            and _is_row_tensor(node)
+            and self._depends_on_rows(node)
+        )
 
     def _saves(self, node: fx.Node) -> bool:
         given = {*self._trace.inputs, *self._trace.closed_nodes, *_present(self._trace.cot_outputs)}
@@ -207,7 +257,7 @@ class _Planner:
     def _backward_loop(self) -> tuple[Loop, list[fx.Node]]:
         trace = self._trace
         carried = _present(trace.cot_state)
-        candidates = self._backward - self._from_cotangent - self._forward
+        candidates = self._backward - self._from_cotangent - self._forward | self._recomputed
         inside = self._absorbing(self._back_loop, candidates, set())
         lowering = Lowering(
             lambda node: "here" if node in inside else "stream",
@@ -246,8 +296,13 @@ class _Planner:
         inside = set(loop)
         for node in reversed(self._nodes):
             if node in candidates and node not in keep and _is_cheap(node):
-                is_result = any(user.op == "output" for user in node.users)
-                serves_loop = bool(node.users) and all(user in inside for user in node.users)
+                users = set(node.users)
+                if node in self._recomputed:  # what the forward pass does with it, it has done
+                    users = {u for u in users if u.op != "output"} - (
+                        self._forward - self._recomputed
+                    )
+                is_result = any(user.op == "output" for user in users)
+                serves_loop = bool(users) and all(user in inside for user in users)
                 if (serves_loop and not is_result) or _fill_value(node) is not None:
                     inside.add(node)
         return inside

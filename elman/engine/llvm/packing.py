@@ -14,7 +14,7 @@ from elman.engine.llvm.builder import I32, I64, POINTER, VOID, Code, integer
 from elman.engine.llvm.jit import Compiled, Target, host
 from elman.engine.llvm.threads import Worker, add_entry
 
-SMALL = 1 << 17
+SMALL = 1 << 15
 """Elements below which a second thread would only cost time."""
 
 
