@@ -60,7 +60,8 @@ def check(
     for index, leaf in enumerate(leaves):
         if leaf.dim() < 1 or leaf.shape[0] != rows:
             raise ShapeError(
-                f"{paths(state_structure, 'state')[index]} must have the batch of {rows} rows first, as input (T, B, ...) has it, "
+                f"{paths(state_structure, 'state')[index]} must have the batch of {rows} rows "
+                f"first, as input (T, B, ...) has it, "
                 f"but its shape is {_shape(leaf)}; give one state for every row"
             )
     if checkpoint is not None and checkpoint < 1:
@@ -89,7 +90,8 @@ def _leading_sizes(inputs: list[Tensor], structure: Structure) -> tuple[int, int
     for index, leaf in enumerate(inputs):
         if leaf.dim() < 2:
             raise ShapeError(
-                f"{paths(structure, 'input')[index]} must have shape (T, B, ...), time first and then the batch, "
+                f"{paths(structure, 'input')[index]} must have shape (T, B, ...), time first and "
+                f"then the batch, "
                 f"but its shape is {_shape(leaf)}; add the missing dimension with unsqueeze"
             )
         if leaf.shape[:2] != inputs[0].shape[:2]:

@@ -20,7 +20,7 @@ def run_llvm(step: reference.Step, arguments: Arguments) -> tuple[Nest, Nest]:
         UnsupportedStep: names the operation, and the line of the user's source, that stands in the
             way.
     """
-    _require_plain_call(arguments)
+    require_plain_call(arguments)
     # Loaded on first use: LLVM takes a moment that a program without a scan should not pay.
     from elman.engine import function
     from elman.engine.cache import compiled_step
@@ -65,7 +65,8 @@ class _TransformedCall(UnsupportedStep):
     """vmap, forward-mode differentiation or torch.compile is at work around the call."""
 
 
-def _require_plain_call(arguments: Arguments) -> None:
+def require_plain_call(arguments: Arguments) -> None:
+    """Raise `UnsupportedStep` if it is the call, and not the step, that can't be compiled."""
     functorch = torch._C._functorch
     if functorch.peek_interpreter_stack() is not None:
         raise _TransformedCall("torch.func transforms run with backend='reference'")

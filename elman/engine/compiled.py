@@ -193,7 +193,7 @@ class _Collected:
 
 
 class _Runner:
-    """One pass: its parts, and its loop as a kernel that takes its arguments from an environment."""
+    """One pass: its parts, and a kernel for its loop that takes arguments from an environment."""
 
     def __init__(self, parts: Pass, compile_program: Callable[[RowProgram], Kernel]) -> None:
         self.parts = parts

@@ -28,8 +28,8 @@ from elman.engine.trace import Trace
 
 _FASTER = {torch.ops.aten.mm.default: products.mm, torch.ops.aten.addmm.default: products.addmm}
 _ARITHMETIC = {
-    "add", "sub", "rsub", "mul", "neg", "abs", "minimum", "maximum", "where", "lt", "le", "gt", "ge",
-    "eq", "ne", "relu", "clamp", "logical_and", "logical_or", "logical_not", "bitwise_not",
+    "add", "sub", "rsub", "mul", "neg", "abs", "minimum", "maximum", "where", "lt", "le", "gt",
+    "ge", "eq", "ne", "relu", "clamp", "logical_and", "logical_or", "logical_not", "bitwise_not",
 }  # fmt: skip
 _PRODUCTS = {torch.ops.aten.mm.default, torch.ops.aten.addmm.default}
 CACHE_BYTES = 640 << 10
@@ -46,12 +46,13 @@ class Part:
     """Straight-line torch code that runs on folded rows.
 
     Call it as `function(rows, *values of inputs)`; it returns the values of `targets` as a tuple.
+    nodes: what it computes, in order.
     """
 
     inputs: list[fx.Node]
     targets: list[fx.Node]
+    nodes: list[fx.Node]
     function: Callable[..., tuple] = field(repr=False)
-    size: int
 
 
 @dataclass
@@ -349,7 +350,8 @@ class _Planner:
                 inside.add(node)
                 stack.extend(node.all_input_nodes)
         inputs.sort(key=self._order.__getitem__)
-        return Part(inputs, targets, self._code(inputs, inside, targets), len(inside))
+        nodes = sorted(inside, key=self._order.__getitem__)
+        return Part(inputs, targets, nodes, self._code(inputs, inside, targets))
 
     def _code(
         self, inputs: list[fx.Node], inside: set[fx.Node], targets: list[fx.Node]

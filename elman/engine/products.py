@@ -2,7 +2,8 @@
 
 `torch.mm` goes to the BLAS that torch was built with, which on some processors reaches half the
 speed of oneDNN. oneDNN's product `input @ weight.T` is reached through the operation that torch's
-compiler uses for linear layers; where it is missing, or for what it can't do, `torch.mm` serves. Products that sum over rows are our own.
+compiler uses for linear layers; where it is missing, or for what it can't do, `torch.mm` serves.
+Products that sum over rows are our own.
 """
 
 from functools import lru_cache

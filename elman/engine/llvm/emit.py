@@ -22,8 +22,8 @@ from elman.engine.llvm.builder import I8, I32, I64, POINTER, VOID, Code, integer
 from elman.engine.llvm.geometry import GROUP, Geometry, Tiling, geometry_of
 from elman.engine.llvm.jit import Target as Processor
 from elman.engine.llvm.product import emit_product
-from elman.engine.llvm.threads import add_entry
 from elman.engine.llvm.stages import Block, Piece, Place, Stage, looked_up, stages_of
+from elman.engine.llvm.threads import add_entry
 from elman.engine.program import (
     Carried,
     Constant,

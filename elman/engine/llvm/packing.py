@@ -4,8 +4,8 @@ So a change of a weight, by an optimiser or by hand, is always seen; and it has 
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
-from typing import NamedTuple
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import llvmlite.ir as ir
 import torch
@@ -82,67 +82,69 @@ class _Packing:
         place = code.mul(number, len(Copy._fields))
         words = b.gep(self.copies, [place], source_etype=I64)
         pointers = ("source", "goal")
-        for index, name in enumerate(Copy._fields):
-            kind = POINTER if name in pointers else I64
-            setattr(self, name, code.slot(words, index, kind))
+        self.copy: Any = Copy(*(
+            code.slot(words, index, POINTER if name in pointers else I64)
+            for index, name in enumerate(Copy._fields)
+        ))  # fmt: skip
         share = code.function.args[1]
-        begin = b.sdiv(code.mul(self.tiles, share), self.shares)
-        end = b.sdiv(code.mul(self.tiles, code.add(share, 1)), self.shares)
+        begin = b.sdiv(code.mul(self.copy.tiles, share), self.shares)
+        end = b.sdiv(code.mul(self.copy.tiles, code.add(share, 1)), self.shares)
 
         def vector(tile: ir.Value, v: ir.Value) -> None:
             within = code.mul(v, code.lanes)
-            column = code.add(code.mul(code.mul(tile, self.vectors), code.lanes), within)
-            goal = code.at(self.goal, code.add(code.mul(tile, self.tile_stride), within))
+            column = code.add(code.mul(code.mul(tile, self.copy.vectors), code.lanes), within)
+            goal = code.at(self.copy.goal, code.add(code.mul(tile, self.copy.tile_stride), within))
             self._vector(column, goal)
 
         code.loop(begin, end, 1, lambda tile: code.loop(
-            integer(0), self.vectors, 1, lambda v: vector(tile, v)
+            integer(0), self.copy.vectors, 1, lambda v: vector(tile, v)
         ))  # fmt: skip
 
     def _vector(self, column: ir.Value, goal: ir.Value) -> None:
         """One vector's columns, for all k."""
         code, b = self.code, self.code.b
-        inside = b.icmp_signed("<=", code.add(column, code.lanes), self.width)
-        by_rows = b.icmp_signed("==", self.column_stride, integer(1))
-        source = code.at(self.source, code.mul(column, self.column_stride))
+        inside = b.icmp_signed("<=", code.add(column, code.lanes), self.copy.width)
+        by_rows = b.icmp_signed("==", self.copy.column_stride, integer(1))
+        source = code.at(self.copy.source, code.mul(column, self.copy.column_stride))
         whole_rows = b.and_(inside, by_rows)
         whole_columns = b.and_(inside, b.not_(by_rows))
-        code.when(whole_rows, lambda: code.loop(
-            integer(0), self.k, 1, lambda kk: code.store(
-                code.load(source, code.mul(kk, self.k_stride)), goal, code.mul(kk, self.row_stride)
-            )
-        ))  # fmt: skip
+
+        def row(kk: ir.Value) -> None:
+            value = code.load(source, code.mul(kk, self.copy.k_stride))
+            code.store(value, goal, code.mul(kk, self.copy.row_stride))
+
+        code.when(whole_rows, lambda: code.loop(integer(0), self.copy.k, 1, row))
 
         def transposing() -> None:
             rest = code.loop(
-                integer(0), self.k, code.lanes, lambda kk: self._square(source, goal, kk)
+                integer(0), self.copy.k, code.lanes, lambda kk: self._square(source, goal, kk)
             )
-            code.loop(rest, self.k, 1, lambda kk: self._scalars(source, goal, kk, None))
+            code.loop(rest, self.copy.k, 1, lambda kk: self._scalars(source, goal, kk, None))
 
         code.when(whole_columns, transposing)
-        real = b.sub(self.width, column)
+        real = b.sub(self.copy.width, column)
         code.when(b.not_(inside), lambda: code.loop(
-            integer(0), self.k, 1, lambda kk: self._scalars(source, goal, kk, real)
+            integer(0), self.copy.k, 1, lambda kk: self._scalars(source, goal, kk, real)
         ))  # fmt: skip
 
     def _square(self, source: ir.Value, goal: ir.Value, kk: ir.Value) -> None:
         """`lanes` columns, contiguous along k, by `lanes` values of k: transposed in registers."""
         code = self.code
         rows = [
-            code.load(source, code.add(code.mul(self.column_stride, lane), kk))
+            code.load(source, code.add(code.mul(self.copy.column_stride, lane), kk))
             for lane in range(code.lanes)
         ]
         for lane, row in enumerate(_transposed(code, rows)):
-            code.store(row, goal, code.mul(code.add(kk, lane), self.row_stride))
+            code.store(row, goal, code.mul(code.add(kk, lane), self.copy.row_stride))
 
     def _scalars(
         self, source: ir.Value, goal: ir.Value, kk: ir.Value, real: ir.Value | None
     ) -> None:
         code, b = self.code, self.code.b
-        start, end = code.mul(kk, self.k_stride), code.mul(kk, self.row_stride)
+        start, end = code.mul(kk, self.copy.k_stride), code.mul(kk, self.copy.row_stride)
 
         def copy(lane: int) -> None:
-            place = code.add(start, code.mul(self.column_stride, lane))
+            place = code.add(start, code.mul(self.copy.column_stride, lane))
             value = code.load_scalar(source, place)
             b.store(value, code.at(goal, code.add(end, lane)), align=code.align)
 
@@ -153,7 +155,7 @@ class _Packing:
             zero = ir.Constant(code.element, 0.0)
             b.store(zero, code.at(goal, code.add(end, lane)), align=code.align)
             is_real = b.icmp_signed("<", integer(lane), real)
-            code.when(is_real, lambda lane=lane: copy(lane))
+            code.when(is_real, partial(copy, lane))
 
 
 def _transposed(code: Code, rows: list[ir.Value]) -> list[ir.Value]:

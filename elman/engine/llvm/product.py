@@ -53,8 +53,7 @@ def emit_product(
     function = ir.Function(module, signature, name)
     function.linkage = "internal"
     function.attributes.add("noinline")
-    left, left_stride, k, weights, sums, sums_stride, rows = function.args
-    code = Code(function, element, lanes)
+    code, rows = Code(function, element, lanes), function.args[-1]
     row: ir.Value = integer(0)
     first, second, *few = variants_of(vectors, registers)
 

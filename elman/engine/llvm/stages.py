@@ -71,13 +71,15 @@ class Stage:
 
 @dataclass
 class Stages:
-    """The stages, and the ops that are kept in scratch memory between them.
+    """The stages, the ops that are kept in scratch memory between them, and the level of each op:
+    the number of the stage that computes it.
 
     is_loaded(op, level, width): whether a block of that level and width reads the op from there.
     """
 
     stages: list[Stage]
     scratch: list[int]
+    levels: dict[int, int]
     is_loaded: Callable[[int, int, int], bool]
 
 
@@ -108,7 +110,7 @@ class _Builder:
                 finish.setdefault(self._level[index], []).append(index)
                 depth = max(depth, self._level[index] + 1)
         stages = [Stage(finish.get(i, []), blocks.get(i, [])) for i in range(depth)]
-        return Stages(stages, sorted(self._kept), self.is_loaded)
+        return Stages(stages, sorted(self._kept), self._level, self.is_loaded)
 
     # Levels.
 

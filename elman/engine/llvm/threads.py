@@ -16,7 +16,6 @@ from elman.engine.llvm import openmp
 from elman.engine.llvm.builder import I32, I64, POINTER, VOID, Code
 from elman.engine.llvm.jit import Compiled
 
-
 _POINTER = ctypes.c_void_p
 _WORKER = ctypes.CFUNCTYPE(None, _POINTER, ctypes.c_int64)
 

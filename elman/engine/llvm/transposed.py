@@ -4,7 +4,7 @@ General libraries first transpose one operand, which here costs as much as the p
 one copies blocks of both, as they lie, into the cache, and multiplies there.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import llvmlite.ir as ir
 import torch
@@ -170,15 +170,16 @@ class _Product:
                     )
                     b.store(value, code.at(goal, place), align=code.align)
 
+                def copy(lane: int) -> None:
+                    value = code.load_scalar(source, code.add(start, column, lane))
+                    b.store(value, code.at(goal, code.add(place, lane)), align=code.align)
+
                 def part() -> None:
+                    zero = ir.Constant(code.element, 0.0)
                     for lane in range(width):
+                        b.store(zero, code.at(goal, code.add(place, lane)), align=code.align)
                         real = b.icmp_signed("<", code.add(column, lane), columns)
-                        target = code.at(goal, code.add(place, lane))
-                        b.store(ir.Constant(code.element, 0.0), target, align=code.align)
-                        code.when(real, lambda lane=lane, target=target: b.store(
-                            code.load_scalar(source, code.add(start, column, lane)), target,
-                            align=code.align,
-                        ))  # fmt: skip
+                        code.when(real, partial(copy, lane))
 
                 fits = b.icmp_signed("<=", code.add(column, width), columns)
                 code.when(fits, whole)
