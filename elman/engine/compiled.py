@@ -46,7 +46,7 @@ class CompiledStep:
         keep: bool,
         loan: Loan,
     ) -> tuple[list[Tensor], list[Tensor], Environment]:
-        """Outputs `(N, ...)`, final state, and what the backward pass needs (if `keep`).
+        """Outputs `(T, B, ...)`, final state, and what the backward pass needs (if `keep`).
 
         Intermediate values are on loan; the saved ones live as long as it does.
 
@@ -61,7 +61,7 @@ class CompiledStep:
             prepared = runner.prepare(constants, passing)
             buffers = [_matrix(leaf).clone() for leaf in state]
             resets = _resets(arguments, layout, reset_state)
-            found = _Collected(layout.total, plan, loan)
+            found = _Collected(layout, plan, loan)
             for begin, end in self._chunks(runner, arguments, layout, keep):
                 rows = layout.row_range(begin, end)
                 env = dict(constants)
@@ -76,7 +76,7 @@ class CompiledStep:
                     found.collect(env, rows, chunk)
             if layout.total == 0:
                 found.collect(self._nothing(runner, constants, inputs), slice(0, 0), passing)
-        outputs = [found.values[node] for node in trace.outputs]
+        outputs = [found.output(node) for node in trace.outputs]
         loan.keep_out(outputs)
         final = [b.view(leaf.shape) for b, leaf in zip(buffers, state, strict=True)]
         saved = {node: found.values[node] for node in plan.saved} if keep else {}
@@ -151,12 +151,14 @@ class CompiledStep:
 class _Collected:
     """Values of all rows, put together from those of chunks."""
 
-    def __init__(self, total: int, plan: Plan, loan: Loan) -> None:
+    def __init__(self, layout: Folded, plan: Plan, loan: Loan) -> None:
         self.values: Environment = {}
+        self._layout = layout
+        self._outputs_made: dict[fx.Node, Tensor | None] = {}
         self._outputs = plan.trace.outputs
         self._wanted = {*plan.trace.outputs, *plan.saved}
         self._loan = loan
-        self._total = total
+        self._total = layout.total
 
     def place(self, node: fx.Node, rows: slice, dtype: torch.dtype, chunk: Loan) -> Tensor:
         """Where the loop writes a node's rows: into the whole value, if the whole is wanted."""
@@ -164,12 +166,18 @@ class _Collected:
         if node not in self._wanted or node.meta["val"].dtype == torch.bool:
             return chunk.take((rows.stop - rows.start, width), dtype)
         if node not in self.values:
-            shape = (self._total, *row_shape(node))
-            is_output = node in self._outputs
-            self.values[node] = (
-                torch.empty(shape, dtype=dtype) if is_output else self._loan.take(shape, dtype)
-            )
+            if node in self._outputs:
+                made = self._layout.fresh(row_shape(node), dtype)
+                self._outputs_made[node], self.values[node] = made
+            else:
+                self.values[node] = self._loan.take((self._total, *row_shape(node)), dtype)
         return self.values[node].view(self._total, width)[rows]
+
+    def output(self, node: fx.Node) -> Tensor:
+        """`(T, B, ...)`; no view of another tensor if that can be had, so that the user may change
+        it in place."""
+        made = self._outputs_made.get(node)
+        return self._layout.unfold(self.values[node]) if made is None else made
 
     def collect(self, env: Environment, rows: slice, chunk: Loan) -> None:
         whole = rows.stop - rows.start == self._total
@@ -266,10 +274,9 @@ def _evaluate(part: Part, env: Environment, rows: int) -> None:
 
 def _matrix(value: Tensor) -> Tensor:
     """`(rows, width)` with unit stride within a row."""
-    flat = value.flatten(1) if value.dim() != 2 else value
-    if value.dim() == 1:
-        flat = value[:, None]
-    return flat if flat.stride(1) == 1 or flat.shape[1] == 1 else flat.contiguous()
+    if value.dim() != 2:
+        value = value[:, None] if value.dim() == 1 else value.flatten(1)
+    return value if value.stride(1) == 1 or value.shape[1] == 1 else value.contiguous()
 
 
 def _as_node(buffer: Tensor, node: fx.Node) -> Tensor:

@@ -70,8 +70,7 @@ class _Call:
             keep,
             loan,
         )
-        unfolded = [layout.unfold(leaf) for leaf in outputs]
-        return [*unfolded, *(layout.unsort(leaf) for leaf in final)], saved
+        return [*outputs, *(layout.unsort(leaf) for leaf in final)], saved
 
     def backward(
         self, tensors: tuple[Tensor, ...], saved: Environment, gradients: tuple[Tensor, ...]

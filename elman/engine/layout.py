@@ -9,6 +9,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from elman.engine import workspace
 from elman.engine.arguments import Arguments
 from elman.engine.program import Schedule
 
@@ -30,6 +31,11 @@ class Folded:
 
     def fold(self, value: Tensor) -> Tensor:
         return value.reshape(self.total, *value.shape[2:])
+
+    def fresh(self, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor | None, Tensor]:
+        """Memory for an output: as the user sees it, if that is possible, and folded."""
+        whole = workspace.fresh((self.steps, self.rows, *shape), dtype)
+        return whole, whole.view(self.total, *shape)
 
     def unfold(self, value: Tensor) -> Tensor:
         return value.view(self.steps, self.rows, *value.shape[1:])
@@ -66,6 +72,9 @@ class Packed(Folded):
 
     def fold(self, value: Tensor) -> Tensor:
         return value.reshape(self.steps * self.rows, *value.shape[2:]).index_select(0, self._index)
+
+    def fresh(self, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor | None, Tensor]:
+        return None, workspace.fresh((self.total, *shape), dtype)
 
     def unfold(self, value: Tensor) -> Tensor:
         padded = value.new_zeros((self.steps * self.rows, *value.shape[1:]))

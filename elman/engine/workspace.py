@@ -19,6 +19,11 @@ LIMIT = 1 << 30
 """Bytes that may wait here unused; beyond that the oldest are let go."""
 
 
+def fresh(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """An uninitialised tensor for results. Tests fill it with NaN instead."""
+    return torch.empty(shape, dtype=dtype)
+
+
 class Workspace:
     """Spare buffers by size. All methods may be called from any thread."""
 
@@ -44,7 +49,7 @@ class Workspace:
             if buffer is not None:
                 self._waiting -= len(buffer)
         if buffer is None:
-            buffer = torch.empty(max(size, 64), dtype=torch.uint8)
+            buffer = fresh((max(size, 64),), torch.uint8)
         return buffer[:size].view(dtype).view(shape)
 
     def give(self, tensors: Iterable[Tensor]) -> None:
@@ -73,7 +78,7 @@ class Loan:
 
     def take(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         if prod(shape) * dtype.itemsize < SMALL:
-            return torch.empty(shape, dtype=dtype)
+            return fresh(shape, dtype)
         tensor = self._workspace.take(shape, dtype)
         self._taken[tensor.untyped_storage().data_ptr()] = tensor
         return tensor

@@ -10,6 +10,7 @@ import llvmlite.ir as ir
 import torch
 from torch import Tensor
 
+from elman.engine import workspace
 from elman.engine.llvm.builder import I64, POINTER, VOID, Code, integer
 from elman.engine.llvm.jit import Compiled, Target, host
 from elman.engine.llvm.math import fma
@@ -41,7 +42,7 @@ def transposed_product(a: Tensor, b: Tensor) -> Tensor:
     padded = lambda size, step: -(-size // step) * step  # noqa: E731
     if padded(m, unit) * padded(k, panel) > 1.2 * padded(k, unit) * padded(m, panel):
         return transposed_product(b, a).t().contiguous()
-    result = a.new_empty(m, k)
+    result = workspace.fresh((m, k), a.dtype)
     if n == 0 or m == 0 or k == 0:
         return result.zero_()
     worker = _compiled(a.dtype)

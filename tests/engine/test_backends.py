@@ -1,0 +1,154 @@
+"""Every cell on every backend gives what the plain loop gives in float64."""
+
+import threading
+
+import pytest
+import torch
+from torch.utils import _pytree as pytree
+
+import elman
+from elman.cells import CELLS
+from elman.engine import BACKENDS, workspace
+from tests.engine.comparing import TOLERANCES, Run, oracle
+
+STEPS, ROWS = 7, 6
+LENGTHS = [7, 0, 3, 5, 1, 7]
+VARIANTS = {
+    "plain": (),
+    "lengths": ("lengths",),
+    "reset": ("reset",),
+    "reverse": ("reverse",),
+    "all": ("lengths", "reset", "reverse"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _nan_in_fresh_memory(monkeypatch):
+    def poisoned(shape, dtype):
+        if dtype.is_floating_point:
+            return torch.full(shape, float("nan"), dtype=dtype)
+        return torch.full(shape, 0xFF, dtype=dtype)  # bytes of a NaN
+
+    monkeypatch.setattr(workspace, "fresh", poisoned)
+    monkeypatch.setattr(workspace, "WORKSPACE", workspace.Workspace())
+
+
+def options_of(variant, state):
+    names = VARIANTS[variant]
+    options = {}
+    if "lengths" in names:
+        options["lengths"] = LENGTHS
+    if "reverse" in names:
+        options["reverse"] = True
+    if "reset" in names:
+        options["reset"] = torch.rand(STEPS, ROWS) < 0.25
+        options["reset_state"] = pytree.tree_map(torch.randn_like, state)
+    return options
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", CELLS)
+def test_cells(name, backend, variant, dtype):
+    cell = CELLS[name](5, 9).to(dtype)
+    input = torch.randn(STEPS, ROWS, 5, dtype=dtype)
+    state = pytree.tree_map(torch.randn_like, cell.initial_state(ROWS))
+    options = options_of(variant, state)
+    expected = oracle(cell, input, state, **options)
+    Run.of(cell, input, state, backend, **options).require_equal(expected, TOLERANCES[dtype])
+    with torch.no_grad():  # another program: nothing is kept for a backward pass
+        output, _ = elman.scan(cell, input, state, backend=backend, **options)
+    torch.testing.assert_close(
+        output.double(), expected.tensors["output 0"], rtol=0, atol=TOLERANCES[dtype]
+    )
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (3, 17), (17, 127), (127, 3), (64, 128), (1, 16)])
+@pytest.mark.parametrize("rows", [1, 2, 13, 70])
+@pytest.mark.parametrize("name", ["lstm", "mgu"])
+def test_awkward_sizes(name, rows, sizes):
+    cell = CELLS[name](*sizes)
+    input, state = torch.randn(4, rows, sizes[0]), cell.initial_state(rows)
+    expected = oracle(cell, input, state)
+    Run.of(cell, input, state, "llvm").require_equal(expected, TOLERANCES[torch.float32])
+
+
+@pytest.mark.parametrize("name", ["gru", "layer-norm-lstm", "concat"])
+@pytest.mark.parametrize("variant", ["plain", "all"])
+def test_any_number_of_threads_gives_the_same_bits(name, variant):
+    cell = CELLS[name](70, 96)  # large enough that the work is shared
+    input = torch.randn(STEPS, ROWS, 70).repeat(1, 6, 1)
+    state = pytree.tree_map(torch.randn_like, cell.initial_state(6 * ROWS))
+    options = {}
+    if variant == "all":
+        options = {"lengths": LENGTHS * 6, "reverse": True}
+        options["reset"] = torch.rand(STEPS, 6 * ROWS) < 0.2
+    runs = []
+    for threads in (1, 2, 3, 4, 4):
+        torch.set_num_threads(threads)
+        runs.append(Run.of(cell, input, state, "llvm", **options))
+    for run in runs[1:]:
+        run.require_same_bits(runs[0], lambda name: not name.startswith("d "))
+    runs[-1].require_same_bits(runs[-2], lambda name: True)
+
+
+def test_several_python_threads_may_call_one_step():
+    cell = CELLS["lstm"](16, 32)
+    inputs = [torch.randn(20, 8, 16) for _ in range(6)]
+    expected = [elman.scan(cell, x, cell.initial_state(8), backend="reference")[0] for x in inputs]
+    found = [None] * len(inputs)
+
+    def work(number):
+        for _ in range(20):
+            found[number] = elman.scan(cell, inputs[number], cell.initial_state(8))[0]
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(len(inputs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_nan_and_infinity_behave_as_in_the_plain_loop():
+    cell = CELLS["gru"](3, 4).double()
+    input = torch.randn(5, 4, 3, dtype=torch.double)
+    input[1, 0, 0], input[2, 1, 1], input[0, 2] = float("nan"), float("inf"), -float("inf")
+    state = cell.initial_state(4)
+    results = [elman.scan(cell, input, state, backend=b)[0] for b in ("reference", "llvm")]
+    torch.testing.assert_close(*results, equal_nan=True)
+    assert results[0][:, 3].isfinite().all()
+
+
+def test_a_graph_can_be_run_backward_twice_and_an_output_changed_in_place_is_noticed():
+    cell = CELLS["lstm"](3, 4)
+    x = torch.randn(5, 2, 3, requires_grad=True)
+    output, _ = elman.scan(cell, x, cell.initial_state(2), backend="llvm")
+    (first,) = torch.autograd.grad(output.sum(), x, retain_graph=True)
+    (second,) = torch.autograd.grad(output.sum(), x, retain_graph=True)
+    assert torch.equal(first, second)
+    state = torch.zeros(2, 4)
+    rnn = CELLS["rnn"](3, 4)
+    output, _ = elman.scan(rnn, x, state, backend="llvm")
+    output.mul_(2)
+    with pytest.raises(RuntimeError, match="changed in place"):
+        output.sum().backward()
+    output, _ = elman.scan(cell, x, cell.initial_state(2), backend="llvm")
+    output.mul_(2)  # which the backward pass of an LSTM does not need
+    torch.testing.assert_close(torch.autograd.grad(output.sum(), x)[0], 2 * first)
+
+
+def test_results_are_not_memory_that_is_used_again():
+    cell = CELLS["lstm"](64, 64)
+    x = torch.randn(40, 16, 64, requires_grad=True)
+    run = lambda: elman.scan(cell, x, cell.initial_state(16), backend="llvm")  # noqa: E731
+    output, state = run()
+    gradients = torch.autograd.grad(output.sum(), [x, *cell.parameters()])
+    kept = [t.clone() for t in (output, *state, *gradients)]
+    for _ in range(3):
+        other, _ = run()
+        torch.autograd.grad((3 * other).sum(), [x, *cell.parameters()])
+    for before, after in zip(kept, (output, *state, *gradients), strict=True):
+        assert torch.equal(before, after)
