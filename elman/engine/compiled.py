@@ -163,7 +163,7 @@ class _Collected:
     def place(self, node: fx.Node, rows: slice, dtype: torch.dtype, chunk: Loan) -> Tensor:
         """Where the loop writes a node's rows: into the whole value, if the whole is wanted."""
         width = width_of(node)
-        if node not in self._wanted or node.meta["val"].dtype == torch.bool:
+        if node not in self._wanted or node.meta["val"].dtype != dtype:
             return chunk.take((rows.stop - rows.start, width), dtype)
         if node not in self.values:
             if node in self._outputs:
@@ -283,7 +283,8 @@ def _as_node(buffer: Tensor, node: fx.Node) -> Tensor:
     """A stream's rows in the shape and dtype of the node that they stand for."""
     shape = row_shape(node)
     value = buffer if len(shape) == 1 else buffer.view(buffer.shape[0], *shape)
-    return value != 0 if node.meta["val"].dtype == torch.bool else value
+    dtype = node.meta["val"].dtype
+    return value if dtype == value.dtype else value != 0 if dtype == torch.bool else value.to(dtype)
 
 
 def _resets(

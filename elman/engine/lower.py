@@ -156,7 +156,7 @@ class Lowering:
             source = self._values[node.args[0]]
             return Value(self._pointwise(_UNARY[target], source.op), shape)
         if target in _RESHAPING or name in ("expand", "broadcast_in_dim"):
-            return self._reshaped(node, shape)
+            return self._reshaped(node, name, shape)
         if name in ("split_with_sizes", "unbind"):  # the parts are taken by getitem
             return self._values[node.args[0]]
         if target is operator.getitem:
@@ -259,7 +259,10 @@ class Lowering:
         return self._pointwise("where", *(self._operand(arg, shape, node) for arg in node.args))
 
     def _lower_to_copy(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        return self._operand(node.args[0], shape, node)
+        value = self._operand(node.args[0], shape, node)
+        if node.meta["val"].dtype == torch.bool:
+            return self._pointwise("ne", value, self._constant(0.0))
+        return value
 
     _lower_convert_element_type = _lower_to_copy
 
@@ -294,7 +297,24 @@ class Lowering:
         )
 
     def _lower_sum(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        return self._reduced(node, "sum")
+        return self._sum_of_leading(node) or self._reduced(node, "sum")
+
+    def _sum_of_leading(self, node: fx.Node) -> int | None:
+        """A sum over the first axes of a row: whole slices are added."""
+        source, axes = self._values[node.args[0]], node.args[1] if len(node.args) > 1 else None
+        rank = len(source.shape) + 1
+        if not isinstance(axes, list | tuple) or len(axes) >= rank - 1:
+            return None
+        if sorted(axis % rank for axis in axes) != list(range(1, len(axes) + 1)):
+            return None
+        count, width = prod(source.shape[: len(axes)]), prod(source.shape[len(axes) :])
+        if count > _MANY:
+            return None
+        wide = self._widened(source.op, count * width)
+        total = self._slice(wide, 0, width)
+        for i in range(1, count):
+            total = self._pointwise("add", total, self._slice(wide, i * width, width))
+        return total
 
     def _lower_amax(self, node: fx.Node, shape: tuple[int, ...]) -> int:
         return self._reduced(node, "amax")
@@ -310,18 +330,26 @@ class Lowering:
         return self._pointwise("mul", total, self._add(Constant(1, 1.0 / count)))
 
     def _lower_var(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        """`prims.var(x, [axes], correction)` over all that a row holds, in two passes."""
-        source = self._values[node.args[0]]
-        if prod(shape) != 1 or len(node.args) < 3:
+        """`prims.var(x, [axes], correction)`, in two passes."""
+        if len(node.args) < 3:
             raise self._unsupported(node)
-        count, wide = prod(source.shape), self._widened(source.op, prod(source.shape))
-        mean = self._pointwise("mul", self._add(Reduce(1, "sum", wide)), self._constant(1 / count))
-        centred = self._pointwise("sub", wide, mean)
+        return self._cat([
+            self._variance(part, float(node.args[2])) for part in self._groups(node)
+        ])  # fmt: skip
+
+    def _variance(self, values: int, correction: float) -> int:
+        count = self._ops[values].width
+        total = self._add(Reduce(1, "sum", values))
+        mean = self._pointwise("mul", total, self._constant(1 / count))
+        centred = self._pointwise("sub", values, mean)
         squares = self._add(Reduce(1, "sum", self._pointwise("mul", centred, centred)))
-        divisor = max(count - float(node.args[2]), 0.0)
-        return self._pointwise("div", squares, self._constant(divisor))
+        return self._pointwise("div", squares, self._constant(max(count - correction, 0.0)))
 
     def _reduced(self, node: fx.Node, name: Any) -> int:
+        return self._cat([self._add(Reduce(1, name, part)) for part in self._groups(node)])
+
+    def _groups(self, node: fx.Node) -> list[int]:
+        """The values that are reduced, one group for each number that comes out."""
         source = self._values[node.args[0]]
         along: Any = node.args[1] if len(node.args) > 1 else list(range(len(source.shape) + 1))
         rank = len(source.shape) + 1
@@ -332,16 +360,18 @@ class Lowering:
             raise self._unsupported(node)
         width = prod(source.shape) // kept
         wide = self._widened(source.op, prod(source.shape))
-        parts = [self._slice(wide, i * width, width) for i in range(kept)]
-        return self._cat([self._add(Reduce(1, name, part)) for part in parts])
+        return [self._slice(wide, i * width, width) for i in range(kept)]
 
     # Views.
 
-    def _reshaped(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
+    def _reshaped(self, node: fx.Node, name: str, shape: tuple[int, ...]) -> Value:
         source = self._values[node.args[0]]
         if self._ops[source.op].width in (1, prod(shape)):
             return Value(source.op, shape)
-        inner = tuple(size for size in source.shape if size != 1) or (1,)
+        inner = source.shape
+        if name == "broadcast_in_dim":  # args[2]: which axis of the result each axis becomes
+            sizes = dict(zip([axis - 1 for axis in node.args[2][1:]], inner, strict=True))
+            inner = tuple(sizes.get(axis, 1) for axis in range(len(shape)))
         return Value(self._broadcast(Value(source.op, inner), shape, node), shape)
 
     def _part_of_split(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
@@ -490,7 +520,9 @@ class Lowering:
 
     def _require_dtype(self, node: fx.Node) -> None:
         value = node.meta.get("val")
-        if isinstance(value, Tensor) and value.dtype not in (self._dtype, torch.bool):
+        if not isinstance(value, Tensor) or value.dtype in (self._dtype, torch.bool):
+            return
+        if not is_count(node):
             raise self._unsupported(
                 node, f"gives {value.dtype}, but the loop computes in {self._dtype}"
             )
@@ -536,3 +568,21 @@ def _fill_value(node: fx.Node) -> float | None:
         )
         return float(fill) if isinstance(fill, bool | int | float) else None
     return None
+
+
+def is_count(node: fx.Node) -> bool:
+    """Whether an integer comes from comparisons and constants alone, such as the number of elements
+    for which something holds: those are small, and exact in floating point."""
+    known = node.meta.get("is_count")
+    if known is None:
+        value = node.meta.get("val")
+        if not isinstance(value, Tensor) or not _is_row_value(node):
+            known = True  # a constant, or a size
+        elif value.dtype == torch.bool:
+            known = True
+        elif value.dtype != torch.int64 or node.op == "placeholder":
+            known = False
+        else:
+            known = all(is_count(source) for source in node.all_input_nodes)
+        node.meta["is_count"] = known
+    return known

@@ -20,13 +20,18 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from elman.engine import products
-from elman.engine.lower import Lowering, _fill_value, _is_row_value, row_shape
+from elman.engine import faster
+from elman.engine.lower import Lowering, _fill_value, _is_row_value, is_count, row_shape
 from elman.engine.program import RowProgram
 from elman.engine.rows import name_of
 from elman.engine.trace import Trace
+from elman.errors import UnsupportedStep
 
-_FASTER = {torch.ops.aten.mm.default: products.mm, torch.ops.aten.addmm.default: products.addmm}
+_FASTER = {
+    torch.ops.aten.mm.default: faster.mm,
+    torch.ops.aten.addmm.default: faster.addmm,
+    torch.ops.prims.var.default: faster.var,
+}
 _ARITHMETIC = {
     "add", "sub", "rsub", "mul", "neg", "abs", "minimum", "maximum", "where", "lt", "le", "gt",
     "ge", "eq", "ne", "relu", "clamp", "logical_and", "logical_or", "logical_not", "bitwise_not",
@@ -116,6 +121,11 @@ class _Planner:
         self._order = {node: index for index, node in enumerate(self._nodes)}
         results = _present([*trace.outputs, *trace.next_state])
         self._forward = _ancestors(results)
+        # Other results of one operation, such as the mask of a dropout, are made in passing.
+        self._forward |= {
+            node for node in self._nodes
+            if name_of(node) == "getitem" and node.args[0] in self._forward
+        }  # fmt: skip
         self._from_state = self._descendants(trace.state)
         carried = _present(trace.cot_state)
         self._from_cotangent = self._descendants(carried)
@@ -170,6 +180,12 @@ class _Planner:
         after = self._part(targets, lambda node: node in produced or self._kept(node))
         wanted = [n for n in [*loop.streams, *after.inputs] if n not in produced]
         before = self._part([n for n in _unique(wanted) if not self._kept(n)], self._kept)
+        for node in [*before.nodes, *after.nodes]:
+            if node in self._forward and _is_random(node):  # a second draw would be another one
+                raise UnsupportedStep(
+                    f"what {name_of(node)} at {trace.lines.get(node, 'unknown line')} draws can't "
+                    f"be kept for the backward pass; the step runs with backend='reference'"
+                )
         needed = _unique([*wanted, *before.inputs])
         return Pass(before, loop, after), [node for node in needed if self._saves(node)]
 
@@ -234,7 +250,7 @@ class _Planner:
         return self._kept(node) and node not in given
 
     def _depends_on_rows(self, node: fx.Node) -> bool:
-        return (_fill_value(node) is None and name_of(node) not in _VIEWS) or node in self._loop
+        return (_fill_value(node) is None and not _is_view(node)) or node in self._loop
 
     # Loops.
 
@@ -391,12 +407,23 @@ class _Planner:
 def _is_cheap(node: fx.Node) -> bool:
     """Elementwise or a view, and the same each time it is computed."""
     tags: Any = getattr(node.target, "tags", ())
-    if torch.Tag.nondeterministic_seeded in tags or name_of(node) == "embedding":
+    if _is_random(node) or name_of(node) == "embedding":
         return False
     value = node.meta.get("val")
-    if isinstance(value, Tensor) and not (value.is_floating_point() or value.dtype == torch.bool):
+    if isinstance(value, Tensor) and not (value.is_floating_point() or is_count(node)):
         return False
-    return torch.Tag.pointwise in tags or name_of(node) in _VIEWS
+    return torch.Tag.pointwise in tags or _is_view(node)
+
+
+def _is_random(node: fx.Node) -> bool:
+    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+
+
+def _is_view(node: fx.Node) -> bool:
+    """A view, or a constant; not one of several results that are computed together."""
+    if name_of(node) == "getitem" and name_of(node.args[0]) not in _VIEWS:
+        return False
+    return name_of(node) in _VIEWS
 
 
 def _is_row_tensor(node: fx.Node) -> bool:

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 import torch.utils._pytree as pytree
 from torch import Tensor, fx, nn
-from torch._decomp import core_aten_decompositions, get_decompositions
 from torch._dispatch.python import enable_python_dispatcher
 from torch._dynamo.source import ConstantSource
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
@@ -25,25 +24,14 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 from torch.overrides import TorchFunctionMode
 
 from elman.engine.arguments import Arguments
+from elman.engine.decompositions import decompositions
 from elman.engine.nest import Structure, flatten
 from elman.engine.reference import Step, check_state_unchanged
 from elman.engine.simplify import simplify
 from elman.engine.split_cat import split_cat_products
 from elman.errors import StepError, UnsupportedStep
 
-aten = torch.ops.aten
-# Beyond torch's core set: what becomes sums and elementwise operations inside the loop.
-_EXTRA = [
-    aten.native_layer_norm, aten._softmax, aten._log_softmax, aten.gelu, aten.var, aten.var_mean,
-    aten.elu, aten.leaky_relu, aten.hardtanh, aten.mean, aten.linalg_vector_norm, aten.relu,
-]  # fmt: skip
 _LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
-
-
-def decompositions() -> dict[Any, Callable]:
-    table = dict(core_aten_decompositions())
-    table.update(get_decompositions(_EXTRA))
-    return table
 
 
 @dataclass

@@ -1,0 +1,68 @@
+"""What traced operations are made of: torch's own table, and what it leaves whole.
+
+Inside a loop there are only products, elementwise functions and sums or extrema of a row, so that
+is what everything has to become.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._decomp import core_aten_decompositions, get_decompositions
+
+aten = torch.ops.aten
+# Beyond torch's core set.
+_EXTRA = [
+    aten.native_layer_norm, aten._softmax, aten._log_softmax, aten.gelu, aten.var, aten.var_mean,
+    aten.elu, aten.leaky_relu, aten.hardtanh, aten.mean, aten.linalg_vector_norm, aten.relu,
+]  # fmt: skip
+
+
+def decompositions() -> dict[Any, Callable]:
+    table = dict(core_aten_decompositions())
+    table.update(get_decompositions(_EXTRA))
+    table[aten.max.dim] = lambda x, dim, keepdim=False: _extremum(x, dim, keepdim, aten.amax)
+    table[aten.min.dim] = lambda x, dim, keepdim=False: _extremum(x, dim, keepdim, aten.amin)
+    table[aten.argmax.default] = lambda x, dim=None, keepdim=False: _place(
+        x, dim, keepdim, aten.amax
+    )
+    table[aten.argmin.default] = lambda x, dim=None, keepdim=False: _place(
+        x, dim, keepdim, aten.amin
+    )
+    table[aten.scatter.src] = _scatter
+    return table
+
+
+def _places(x: Tensor, dim: int) -> Tensor:
+    """0, 1, 2, ... along an axis."""
+    dim = dim % x.dim()
+    size = [1] * x.dim()
+    size[dim] = x.shape[dim]
+    return torch.arange(x.shape[dim], device=x.device).view(size)
+
+
+def _extremum(x: Tensor, dim: int, keepdim: bool, reduce: Any) -> tuple[Tensor, Tensor]:
+    """The extreme value and the first place where it stands."""
+    if x.dim() < 2:
+        return NotImplemented
+    value = reduce(x, [dim], True)
+    index = torch.where(x == value, _places(x, dim), x.shape[dim]).amin([dim], keepdim=True)
+    if not keepdim:
+        value, index = value.squeeze(dim), index.squeeze(dim)
+    return value, index
+
+
+def _place(x: Tensor, dim: int | None, keepdim: bool, reduce: Any) -> Tensor:
+    if dim is None or x.dim() < 2:
+        return NotImplemented
+    return _extremum(x, dim, keepdim, reduce)[1]
+
+
+def _scatter(base: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """`scatter` of one element along an axis, as in the gradient of a maximum."""
+    rest = [axis for axis in range(base.dim()) if axis != dim % base.dim()]
+    whole = all(base.shape[axis] == index.shape[axis] == source.shape[axis] for axis in rest)
+    if index.dim() < 2 or index.shape[dim] != 1 or source.shape[dim] != 1 or not whole:
+        return NotImplemented
+    return torch.where(_places(base, dim) == index, source, base)
