@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, fx
 
 from elman.engine.arguments import Arguments
-from elman.engine.layout import Folded
+from elman.engine.layout import Folded, single_step
 from elman.engine.lower import row_shape
-from elman.engine.plan import Part, Pass, Plan
+from elman.engine.parts import Loop, Part, TorchCode
+from elman.engine.plan import Pass, Plan
 from elman.engine.program import Kernel, Resets, RowProgram, Schedule
 from elman.engine.workspace import Loan
 
@@ -23,6 +24,7 @@ ROWS_FOR_JOINED = 8
 was loaded would serve too few of them."""
 
 Environment = dict[fx.Node, Tensor]
+Place = Callable[[fx.Node], Tensor]
 
 
 class CompiledStep:
@@ -32,7 +34,7 @@ class CompiledStep:
         self.plan = plan
         self.dtype = plan.forward.loop.program.dtype
         self._runner = lru_cache(maxsize=None)(
-            lambda name: _Runner(getattr(plan, name), compile_program)
+            lambda name: _PassRunner(getattr(plan, name), compile_program)
         )
 
     def forward(
@@ -71,7 +73,7 @@ class CompiledStep:
                     place = partial(found.place, rows=rows, dtype=self.dtype, chunk=chunk)
                     runner.run(
                         prepared, layout.schedule(begin, end, arguments.reverse), env, buffers,
-                        resets and _cut(resets, rows), place,
+                        resets and _cut(resets, rows), place, chunk,
                     )  # fmt: skip
                     found.collect(env, rows, chunk)
             if layout.total == 0:
@@ -115,7 +117,7 @@ class CompiledStep:
             schedule = layout.schedule(0, layout.steps, not arguments.reverse)
             runner.run(
                 prepared, schedule, env, buffers, resets,
-                lambda node: passing.take((layout.total, width_of(node)), self.dtype),
+                partial(_borrowed, passing, layout.total, self.dtype), passing,
             )  # fmt: skip
             d_inputs = [None if node is None else env[node] for node in trace.d_inputs]
             d_closed = [None if node is None else env[node] for node in trace.d_closed]
@@ -124,7 +126,7 @@ class CompiledStep:
         return d_inputs, first, d_closed
 
     def _chunks(
-        self, runner: "_Runner", arguments: Arguments, layout: Folded, keep: bool
+        self, runner: "_PassRunner", arguments: Arguments, layout: Folded, keep: bool
     ) -> Iterator[tuple[int, int]]:
         """Ranges of time steps in running order."""
         steps, per_step = layout.steps, runner.stream_width * layout.rows * self.dtype.itemsize
@@ -136,15 +138,17 @@ class CompiledStep:
             yield start, min(start + size, steps)
 
     def _nothing(
-        self, runner: "_Runner", constants: Environment, inputs: list[Tensor]
+        self, runner: "_PassRunner", constants: Environment, inputs: list[Tensor]
     ) -> Environment:
         """No time step at all: the parts still tell the shapes of outputs, from zero rows."""
         env = dict(constants)
         env.update(zip(self.plan.trace.inputs, inputs, strict=True))
-        _evaluate(runner.parts.before, env, 0)
-        for node in runner.parts.loop.outputs:
-            env[node] = _as_node(torch.empty(0, width_of(node), dtype=self.dtype), node)
-        _evaluate(runner.parts.after, env, 0)
+        with Loan() as loan:
+            runner.before.run(env, 0, loan)
+            for node in runner.loop.loop.outputs:
+                env[node] = _as_node(torch.empty(0, width_of(node), dtype=self.dtype), node)
+            runner.after.run(env, 0, loan)
+            loan.keep_out(env.values())
         return env
 
 
@@ -200,57 +204,96 @@ class _Collected:
         return start == value.data_ptr()
 
 
-class _Runner:
-    """One pass: its parts, and a kernel for its loop that takes arguments from an environment."""
+class _LoopRunner:
+    """A row program as a kernel that takes its arguments from an environment."""
 
-    def __init__(self, parts: Pass, compile_program: Callable[[RowProgram], Kernel]) -> None:
-        self.parts = parts
-        self.kernel = compile_program(parts.loop.program)
-        self.stream_width = sum(width_of(n) for n in parts.loop.streams if n.op != "placeholder")
-        dtype = parts.loop.program.dtype
+    def __init__(self, loop: Loop, compile_program: Callable[[RowProgram], Kernel]) -> None:
+        self.loop = loop
+        self._kernel = compile_program(loop.program)
+        dtype = loop.program.dtype
         self._constant_vectors = {
             number: torch.full(shape, node, dtype=dtype)
-            for number, (node, shape) in enumerate(parts.loop.vectors)
+            for number, (node, shape) in enumerate(loop.vectors)
             if isinstance(node, float)
         }
 
-    def prepare(self, constants: Environment, loan: Loan) -> tuple[list[Tensor], Any]:
-        """Vectors and packed weights, once a call."""
-        loop = self.parts.loop
-        env = dict(constants)
-        _evaluate(loop.shared, env, 0)
+    def prepare(self, env: Environment, loan: Loan) -> tuple[list[Tensor], Any]:
+        """Vectors and packed weights."""
+        loop = self.loop
         vectors = [
             _vector(env[node], shape, loop.program.dtype)
             if isinstance(node, fx.Node)
             else self._constant_vectors[number]
             for number, (node, shape) in enumerate(loop.vectors)
         ]
-        return vectors, self.kernel.pack([env[node] for node in loop.weights], loan)
+        return vectors, self._kernel.pack([env[node] for node in loop.weights], loan)
 
     def run(
         self, prepared: tuple[list[Tensor], Any], schedule: Schedule, env: Environment,
-        state: list[Tensor], resets: Resets | None, place: Callable[[fx.Node], Tensor],
+        state: list[Tensor], resets: Resets | None, place: Place,
     ) -> None:  # fmt: skip
-        """What comes before, the loop and what comes after; results are added to env.
-
-        place: gives the `(rows, width)` memory of an output of the loop.
-        """
-        loop, rows = self.parts.loop, schedule.total
-        _evaluate(self.parts.before, env, rows)
-        dtype = loop.program.dtype
+        """Run the loop; results are added to env. place gives the memory of each output."""
+        loop, dtype = self.loop, self.loop.program.dtype
         streams = []
         for node in loop.streams:
             value = _matrix(env[node])
             streams.append(value if value.dtype == dtype else value.to(dtype))
         written = [place(node) for node in loop.outputs]
         vectors, weights = prepared
-        self.kernel(
+        self._kernel(
             schedule, inputs=streams, vectors=vectors, weights=weights, state=state,
             outputs=written, resets=resets,
         )  # fmt: skip
         for node, buffer in zip(loop.outputs, written, strict=True):
             env[node] = _as_node(buffer, node)
-        _evaluate(self.parts.after, env, rows)
+
+
+class _PartRunner:
+    """Straight-line code; sections that are row programs run as loops of a single step."""
+
+    def __init__(self, part: Part, compile_program: Callable[[RowProgram], Kernel]) -> None:
+        self._sections = [
+            _LoopRunner(section, compile_program) if isinstance(section, Loop) else section
+            for section in part.sections
+        ]
+
+    def run(self, env: Environment, rows: int, loan: Loan) -> None:
+        for section in self._sections:
+            if isinstance(section, TorchCode):
+                values = section.function(rows, *[env[node] for node in section.inputs])
+                env.update(zip(section.targets, values, strict=True))
+            else:
+                place = partial(_borrowed, loan, rows, section.loop.program.dtype)
+                prepared = section.prepare(env, loan)
+                section.run(prepared, single_step(rows), env, [], None, place)
+
+
+class _PassRunner:
+    def __init__(self, parts: Pass, compile_program: Callable[[RowProgram], Kernel]) -> None:
+        self.stream_width = sum(width_of(n) for n in parts.loop.streams if n.op != "placeholder")
+        self._shared = _PartRunner(parts.shared, compile_program)
+        self.before = _PartRunner(parts.before, compile_program)
+        self.loop = _LoopRunner(parts.loop, compile_program)
+        self.after = _PartRunner(parts.after, compile_program)
+
+    def prepare(self, constants: Environment, loan: Loan) -> tuple[list[Tensor], Any]:
+        """What the loop needs of the values that all rows share, once a call."""
+        env = dict(constants)
+        self._shared.run(env, 0, loan)
+        return self.loop.prepare(env, loan)
+
+    def run(
+        self, prepared: tuple[list[Tensor], Any], schedule: Schedule, env: Environment,
+        state: list[Tensor], resets: Resets | None, place: Place, loan: Loan,
+    ) -> None:  # fmt: skip
+        """What comes before, the loop and what comes after; results are added to env."""
+        self.before.run(env, schedule.total, loan)
+        self.loop.run(prepared, schedule, env, state, resets, place)
+        self.after.run(env, schedule.total, loan)
+
+
+def _borrowed(loan: Loan, rows: int, dtype: torch.dtype, node: fx.Node) -> Tensor:
+    return loan.take((rows, width_of(node)), dtype)
 
 
 def width_of(node: fx.Node) -> int:
@@ -264,12 +307,6 @@ def _vector(value: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor
     if value.dim() > len(shape):
         value = value[0]
     return value.to(dtype).expand(shape).reshape(-1).contiguous()
-
-
-def _evaluate(part: Part, env: Environment, rows: int) -> None:
-    if part.targets:
-        values = part.function(rows, *[env[node] for node in part.inputs])
-        env.update(zip(part.targets, values, strict=True))
 
 
 def _matrix(value: Tensor) -> Tensor:

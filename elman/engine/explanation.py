@@ -15,7 +15,8 @@ from elman.engine.compiled import ROWS_FOR_JOINED
 from elman.engine.llvm import compile_program
 from elman.engine.llvm.stages import stages_of
 from elman.engine.nest import paths
-from elman.engine.plan import Loop, Pass, Plan
+from elman.engine.parts import Loop
+from elman.engine.plan import Pass, Plan
 from elman.errors import UnsupportedStep
 
 _WIDE = 92

@@ -21,6 +21,11 @@ def _even_offsets(steps: int, rows: int) -> Tensor:
     )  # fmt: skip
 
 
+def single_step(rows: int) -> Schedule:
+    """All rows in one step, for code that has no state."""
+    return Schedule(rows, 1, rows, _even_offsets(1, rows))
+
+
 class Folded:
     """All rows have all steps: `(T, B, ...)` is folded to `(T * B, ...)` without a copy."""
 

@@ -110,7 +110,7 @@ class Lowering:
             place = "carried" if current in self._state else self._place(current)
             missing = [
                 source for source in current.all_input_nodes
-                if place == "here" and source not in self._values and _is_row_value(source)
+                if place == "here" and source not in self._values and is_row_value(source)
             ]  # fmt: skip
             if missing:
                 stack.extend(missing)
@@ -176,7 +176,7 @@ class Lowering:
             return self._add(Constant(1, float(value)))
         if not isinstance(value, fx.Node):
             raise self._unsupported(node)
-        if not _is_row_value(value):
+        if not is_row_value(value):
             return self._shared_operand(value, shape, node)
         found = self._values[value]
         return self._broadcast(found, shape, node)
@@ -185,7 +185,7 @@ class Lowering:
         meta = value.meta.get("val")
         if not isinstance(meta, Tensor):
             raise self._unsupported(node, "uses the number of rows as a value")
-        constant = _fill_value(value)
+        constant = fill_value(value)
         if constant is not None:
             return self._add(Constant(1, constant))
         if meta.dim() > len(shape) and meta.shape[0] != 1:
@@ -267,7 +267,7 @@ class Lowering:
     _lower_convert_element_type = _lower_to_copy
 
     def _lower_full_like(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        constant = _fill_value(node)
+        constant = fill_value(node)
         if constant is None:
             raise self._unsupported(node)
         return self._add(Constant(1, constant))
@@ -286,7 +286,7 @@ class Lowering:
         return self._pointwise("add", product, self._operand(bias, shape, node))
 
     def _product(self, node: fx.Node, left: Any, weight: Any) -> int:
-        if _is_row_value(weight) or not _is_row_value(left):
+        if is_row_value(weight) or not is_row_value(left):
             raise self._unsupported(node, "multiplies two values that differ by row")
         source = self._values[left]
         k, n = weight.meta["val"].shape
@@ -429,7 +429,7 @@ class Lowering:
             raise self._unsupported(node)
         for part in node.args[0]:
             part_shape = (
-                row_shape(part) if _is_row_value(part) else tuple(part.meta["val"].shape[1:])
+                row_shape(part) if is_row_value(part) else tuple(part.meta["val"].shape[1:])
             )
             if prod(part_shape) == 0:
                 continue
@@ -536,7 +536,7 @@ class Lowering:
         )
 
 
-def _is_row_value(node: Any) -> bool:
+def is_row_value(node: Any) -> bool:
     """Whether the node is a tensor, or several, with one entry for every row."""
     value = node.meta.get("val") if isinstance(node, fx.Node) else None
     if isinstance(value, tuple | list):
@@ -555,7 +555,7 @@ def row_shape(node: fx.Node) -> tuple[int, ...]:
     return known
 
 
-def _fill_value(node: fx.Node) -> float | None:
+def fill_value(node: fx.Node) -> float | None:
     """The number that fills a tensor such as `zeros_like(x)`, if it is known."""
     name = name_of(node) if node.op == "call_function" else ""
     if name in ("zeros_like", "zeros", "new_zeros"):
@@ -576,7 +576,7 @@ def is_count(node: fx.Node) -> bool:
     known = node.meta.get("is_count")
     if known is None:
         value = node.meta.get("val")
-        if not isinstance(value, Tensor) or not _is_row_value(node):
+        if not isinstance(value, Tensor) or not is_row_value(node):
             known = True  # a constant, or a size
         elif value.dtype == torch.bool:
             known = True

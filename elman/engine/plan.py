@@ -7,31 +7,24 @@
 | after | depends on the state and does not feed it | on all rows at once |
 | backward before, loop, after | the same, for the cotangent of the state | the same |
 
-What stands outside the loops becomes straight-line functions of torch operations on folded rows
-(`Part`); the loops become row programs. Weight gradients thereby come out as one product over all
+What stands outside the loops becomes straight-line code on folded rows (`elman.engine.parts`); the
+loops become row programs. Weight gradients thereby come out as one product over all
 steps. What a loop needs from outside, and the backward pass from the forward pass, are streams.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor, fx
 
-from elman.engine import faster
-from elman.engine.lower import Lowering, _fill_value, _is_row_value, is_count, row_shape
-from elman.engine.program import RowProgram
+from elman.engine.lower import Lowering, fill_value, is_row_value, row_shape
+from elman.engine.parts import VIEWS, Loop, Part, Parts, is_cheap, is_random, is_view
 from elman.engine.rows import name_of
 from elman.engine.trace import Trace
 from elman.errors import UnsupportedStep
 
-_FASTER = {
-    torch.ops.aten.mm.default: faster.mm,
-    torch.ops.aten.addmm.default: faster.addmm,
-    torch.ops.prims.var.default: faster.var,
-}
 _ARITHMETIC = {
     "add", "sub", "rsub", "mul", "neg", "abs", "minimum", "maximum", "where", "lt", "le", "gt",
     "ge", "eq", "ne", "relu", "clamp", "logical_and", "logical_or", "logical_not", "bitwise_not",
@@ -39,48 +32,14 @@ _ARITHMETIC = {
 _PRODUCTS = {torch.ops.aten.mm.default, torch.ops.aten.addmm.default}
 CACHE_BYTES = 640 << 10
 """Weights of a loop up to this size stay in a core's second cache beside everything else."""
-_VIEWS = {
-    "view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "expand", "split_with_sizes",
-    "getitem", "slice", "select", "unbind", "broadcast_in_dim", "cat", "_to_copy",
-    "convert_element_type", "full", "full_like", "zeros_like", "ones_like",
-}  # fmt: skip
-
-
-@dataclass
-class Part:
-    """Straight-line torch code that runs on folded rows.
-
-    Call it as `function(rows, *values of inputs)`; it returns the values of `targets` as a tuple.
-    nodes: what it computes, in order.
-    """
-
-    inputs: list[fx.Node]
-    targets: list[fx.Node]
-    nodes: list[fx.Node]
-    function: Callable[..., tuple] = field(repr=False)
-
-
-@dataclass
-class Loop:
-    """A row program, and the nodes that its streams stand for.
-
-    streams: nodes whose folded values it reads. outputs: nodes whose values it writes for every
-    (time, row). vectors, weights: come from `shared`, a part that runs once a call; its targets
-    are the nodes in `shared.targets`; `vectors` holds (node or fill value, shape).
-    """
-
-    program: RowProgram
-    streams: list[fx.Node]
-    outputs: list[fx.Node]
-    vectors: list[tuple[fx.Node | float, tuple[int, ...]]]
-    weights: list[fx.Node]
-    shared: Part
 
 
 @dataclass
 class Pass:
-    """One run over time: what comes before its loop, the loop, and what comes after."""
+    """One run over time: what is computed once from what all rows share, what comes before the
+    loop, the loop, and what comes after."""
 
+    shared: Part
     before: Part
     loop: Loop
     after: Part
@@ -119,6 +78,7 @@ class _Planner:
         self._dtype = dtype
         self._nodes = [node for node in trace.graph.nodes if node.op != "output"]
         self._order = {node: index for index, node in enumerate(self._nodes)}
+        self._parts = Parts(trace, dtype)
         results = _present([*trace.outputs, *trace.next_state])
         self._forward = _ancestors(results)
         # Other results of one operation, such as the mask of a dropout, are made in passing.
@@ -159,8 +119,8 @@ class _Planner:
         self, saved: list[fx.Node], kept_before: list[fx.Node], joined: set[fx.Node]
     ) -> Pass:
         loop = self._forward_loop(saved, joined)
-        after = self._part(self._after_targets(saved), self._ready_after)
-        return Pass(self._before(loop, kept_before, after), loop, after)
+        after = self._parts.make(self._after_targets(saved), self._ready_after)
+        return self._pass(self._before(loop, kept_before, after), loop, after)
 
     def _backward_pass(self) -> tuple[Pass, list[fx.Node]]:
         """The pass, and the nodes whose values it needs from the forward pass."""
@@ -177,17 +137,17 @@ class _Planner:
             node for node in _unique(_present([*trace.d_inputs, *trace.d_closed]))
             if node not in produced
         ]  # fmt: skip
-        after = self._part(targets, lambda node: node in produced or self._kept(node))
+        after = self._parts.make(targets, lambda node: node in produced or self._kept(node))
         wanted = [n for n in [*loop.streams, *after.inputs] if n not in produced]
-        before = self._part([n for n in _unique(wanted) if not self._kept(n)], self._kept)
+        before = self._parts.make([n for n in _unique(wanted) if not self._kept(n)], self._kept)
         for node in [*before.nodes, *after.nodes]:
-            if node in self._forward and _is_random(node):  # a second draw would be another one
+            if node in self._forward and is_random(node):  # a second draw would be another one
                 raise UnsupportedStep(
                     f"what {name_of(node)} at {trace.lines.get(node, 'unknown line')} draws can't "
                     f"be kept for the backward pass; the step runs with backend='reference'"
                 )
         needed = _unique([*wanted, *before.inputs])
-        return Pass(before, loop, after), [node for node in needed if self._saves(node)]
+        return self._pass(before, loop, after), [node for node in needed if self._saves(node)]
 
     def _worth_recomputing(self, saved: list[fx.Node]) -> set[fx.Node]:
         """Nodes that are computed again in registers, from others that are saved, rather than kept
@@ -211,11 +171,11 @@ class _Planner:
             current = stack.pop()
             if current in found or current in kept or current in given:
                 continue
-            if current.op == "placeholder" or not _is_cheap(current):
+            if current.op == "placeholder" or not is_cheap(current):
                 return set()
             found.add(current)
-            stack += [source for source in current.all_input_nodes if _is_row_value(source)]
-        functions = [n for n in found if name_of(n) not in _ARITHMETIC and name_of(n) not in _VIEWS]
+            stack += [source for source in current.all_input_nodes if is_row_value(source)]
+        functions = [n for n in found if name_of(n) not in _ARITHMETIC and name_of(n) not in VIEWS]
         return found if len(found) <= 8 and len(functions) <= 1 else set()
 
     def _joined_products(self, keep: set[fx.Node]) -> set[fx.Node]:
@@ -226,7 +186,7 @@ class _Planner:
         found = {
             node for node in candidates
             if node.target in _PRODUCTS and node not in keep and _is_row_tensor(node)
-            and not _is_row_value(node.args[-1]) and _is_row_value(node.args[-2])
+            and not is_row_value(node.args[-1]) and is_row_value(node.args[-2])
             and all(user in inside for user in node.users)
         }  # fmt: skip
         weights = {node.args[-1] for node in [*found, *self._loop] if node.target in _PRODUCTS}
@@ -250,7 +210,7 @@ class _Planner:
         return self._kept(node) and node not in given
 
     def _depends_on_rows(self, node: fx.Node) -> bool:
-        return (_fill_value(node) is None and not _is_view(node)) or node in self._loop
+        return (fill_value(node) is None and not is_view(node)) or node in self._loop
 
     # Loops.
 
@@ -266,7 +226,7 @@ class _Planner:
         wanted = [n for n in trace.outputs if n in self._loop or n in trace.state]
         wanted += [n for n in saved if n in self._loop or n in trace.state]
         wanted += [
-            n for n in self._part(self._after_targets(saved), self._ready_after).inputs
+            n for n in self._parts.needed(self._after_targets(saved), self._ready_after)[0]
             if n in self._loop or n in trace.state
         ]  # fmt: skip
         return self._loop_of(lowering, following, _unique(wanted), trace.state)
@@ -285,10 +245,10 @@ class _Planner:
             for gradient, state in zip(trace.d_state, trace.state, strict=True)
         ]
         targets = _present([*trace.d_inputs, *trace.d_closed])
-        frontier = self._part(
+        frontier, _ = self._parts.needed(
             _unique(targets),
             lambda node: node in self._back_loop or node in carried or self._kept(node),
-        ).inputs
+        )
         outputs = [n for n in frontier if n in self._back_loop or n in carried]
         return self._loop_of(lowering, following, _unique(outputs), trace.state), outputs
 
@@ -299,9 +259,13 @@ class _Planner:
         indices = [lowering.full(node) for node in outputs]
         widths = [prod(row_shape(node)) for node in state]
         program = lowering.program(following, indices, widths)
-        nodes = [node for node, _ in lowering.vectors if isinstance(node, fx.Node)]
-        shared = self._part(_unique([*nodes, *lowering.weights]), lambda n: n.op == "placeholder")
-        return Loop(program, lowering.streams, outputs, lowering.vectors, lowering.weights, shared)
+        return Loop(program, lowering.streams, outputs, lowering.vectors, lowering.weights)
+
+    def _pass(self, before: Part, loop: Loop, after: Part) -> Pass:
+        nodes = [node for node, _ in loop.vectors if isinstance(node, fx.Node)]
+        targets = _unique([*nodes, *loop.weights])
+        shared = self._parts.make(targets, lambda n: n.op == "placeholder", fuse=False)
+        return Pass(shared, before, loop, after)
 
     def _absorbing(
         self, loop: set[fx.Node], candidates: set[fx.Node], keep: set[fx.Node]
@@ -312,7 +276,7 @@ class _Planner:
         """
         inside = set(loop)
         for node in reversed(self._nodes):
-            if node in candidates and node not in keep and _is_cheap(node):
+            if node in candidates and node not in keep and is_cheap(node):
                 users = set(node.users)
                 if node in self._recomputed:  # what the forward pass does with it, it has done
                     users = {u for u in users if u.op != "output"} - (
@@ -320,7 +284,7 @@ class _Planner:
                     )
                 is_result = any(user.op == "output" for user in users)
                 serves_loop = bool(users) and all(user in inside for user in users)
-                if (serves_loop and not is_result) or _fill_value(node) is not None:
+                if (serves_loop and not is_result) or fill_value(node) is not None:
                     inside.add(node)
         return inside
 
@@ -331,7 +295,7 @@ class _Planner:
         read = [n for n in after.inputs if n not in self._from_state and n.op != "placeholder"]
         streams = [n for n in loop.streams if n.op != "placeholder"]
         targets = _unique([*streams, *saved, *outside, *read])
-        return self._part(targets, lambda node: node.op == "placeholder")
+        return self._parts.make(targets, lambda node: node.op == "placeholder")
 
     def _after_targets(self, saved: list[fx.Node]) -> list[fx.Node]:
         results = [*self._trace.outputs, *saved]
@@ -347,50 +311,7 @@ class _Planner:
         if node in self._loop:
             return _is_row_tensor(node)
         # What was computed before the loop is kept rather than computed again, unless it is cheap.
-        return node not in self._from_state and _is_row_tensor(node) and not _is_cheap(node)
-
-    def _part(self, targets: list[fx.Node], is_ready: Callable[[fx.Node], bool]) -> Part:
-        """Code for `targets` from what is ready."""
-        inside: set[fx.Node] = set()
-        inputs: list[fx.Node] = []
-        stack = list(targets)
-        while stack:
-            node = stack.pop()
-            if node in inside or node in inputs:
-                continue
-            if self._is_row_count(node):
-                continue
-            if is_ready(node):
-                inputs.append(node)
-            else:
-                inside.add(node)
-                stack.extend(node.all_input_nodes)
-        inputs.sort(key=self._order.__getitem__)
-        nodes = sorted(inside, key=self._order.__getitem__)
-        return Part(inputs, targets, nodes, self._code(inputs, inside, targets))
-
-    def _code(
-        self, inputs: list[fx.Node], inside: set[fx.Node], targets: list[fx.Node]
-    ) -> Callable[..., tuple]:
-        graph = fx.Graph()
-        copies: dict[fx.Node, fx.Node] = {}
-        rows = graph.placeholder("rows")
-        for index, node in enumerate(inputs):
-            copies[node] = graph.placeholder(f"value_{index}")
-
-        def copy_of(node: fx.Node) -> fx.Node:
-            return rows if self._is_row_count(node) else copies[node]
-
-        for node in self._nodes:
-            if node in inside:
-                copies[node] = copy = graph.node_copy(node, copy_of)
-                copy.target = _FASTER.get(node.target, node.target)
-        graph.output(tuple(copy_of(node) for node in targets))
-        return fx.GraphModule(torch.nn.Module(), graph).forward
-
-    def _is_row_count(self, node: fx.Node) -> bool:
-        value = node.meta.get("val")
-        return isinstance(value, torch.SymInt) and value.node.expr == self._trace.rows
+        return node not in self._from_state and _is_row_tensor(node) and not is_cheap(node)
 
     def _descendants(self, sources: Iterable[fx.Node]) -> set[fx.Node]:
         """What depends on the data of the sources, not only on their number of rows."""
@@ -404,30 +325,8 @@ class _Planner:
         return found
 
 
-def _is_cheap(node: fx.Node) -> bool:
-    """Elementwise or a view, and the same each time it is computed."""
-    tags: Any = getattr(node.target, "tags", ())
-    if _is_random(node) or name_of(node) == "embedding":
-        return False
-    value = node.meta.get("val")
-    if isinstance(value, Tensor) and not (value.is_floating_point() or is_count(node)):
-        return False
-    return torch.Tag.pointwise in tags or _is_view(node)
-
-
-def _is_random(node: fx.Node) -> bool:
-    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
-
-
-def _is_view(node: fx.Node) -> bool:
-    """A view, or a constant; not one of several results that are computed together."""
-    if name_of(node) == "getitem" and name_of(node.args[0]) not in _VIEWS:
-        return False
-    return name_of(node) in _VIEWS
-
-
 def _is_row_tensor(node: fx.Node) -> bool:
-    return isinstance(node.meta.get("val"), Tensor) and _is_row_value(node)
+    return isinstance(node.meta.get("val"), Tensor) and is_row_value(node)
 
 
 def _ancestors(nodes: Iterable[fx.Node]) -> set[fx.Node]:

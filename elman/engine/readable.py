@@ -10,7 +10,7 @@ from torch import Tensor, fx
 
 from elman.engine.llvm.stages import Stages, arguments
 from elman.engine.lower import row_shape
-from elman.engine.plan import Loop, Part
+from elman.engine.parts import Loop, Part
 from elman.engine.program import (
     Carried,
     Cat,

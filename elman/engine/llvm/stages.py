@@ -97,6 +97,7 @@ class _Builder:
 
     def build(self) -> Stages:
         """Levels and kept values depend on one another; both only grow, so repeat until still."""
+        self._kept = {i for i in self._live if isinstance(self._ops[i], Reduce)}
         before = None
         while before != self._kept:
             before = set(self._kept)
@@ -158,7 +159,7 @@ class _Builder:
                     continue
                 single = op.width == 1 and self._ops[index].width > 1
                 earlier = self._level[source] < level and isinstance(op, Product | Pointwise)
-                if isinstance(op, Reduce) or single or earlier:
+                if single or earlier:
                     self._kept.add(source)
                 elif isinstance(op, Slice | Cat):
                     stack += [(inner, level) for inner in arguments(op)]

@@ -1,0 +1,212 @@
+"""Straight-line code outside the loops, on the folded rows of many time steps at once.
+
+What can be lowered is fused into row programs without a state, which pass over the rows once and
+keep what is between in registers; products, sums over rows, random draws and the rest are torch
+operations. The two kinds take turns.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, fx
+
+from elman.engine import faster
+from elman.engine.lower import Lowering, is_count, is_row_value, row_shape
+from elman.engine.program import RowProgram
+from elman.engine.rows import name_of
+from elman.engine.trace import Trace
+from elman.errors import UnsupportedStep
+
+_FASTER = {
+    torch.ops.aten.mm.default: faster.mm,
+    torch.ops.aten.addmm.default: faster.addmm,
+    torch.ops.prims.var.default: faster.var,
+}
+VIEWS = {
+    "view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "expand", "split_with_sizes",
+    "getitem", "slice", "select", "unbind", "broadcast_in_dim", "cat", "_to_copy",
+    "convert_element_type", "full", "full_like", "zeros_like", "ones_like",
+}  # fmt: skip
+_FREE_VIEWS = {"split_with_sizes", "getitem", "slice", "select", "unbind"}
+_REDUCTIONS = {"sum", "amax", "amin", "mean", "var"}
+
+
+@dataclass
+class TorchCode:
+    """Operations of torch. `function(rows, *values of inputs)` gives the values of `targets`."""
+
+    inputs: list[fx.Node]
+    targets: list[fx.Node]
+    function: Callable[..., tuple] = field(repr=False)
+
+
+@dataclass
+class Loop:
+    """A row program, and the nodes that its streams stand for.
+
+    streams: nodes whose folded values it reads. outputs: nodes whose values it writes for every
+    row. vectors: (node or fill value, shape within a row) of what all rows share. weights: the
+    nodes of its weights.
+    """
+
+    program: RowProgram
+    streams: list[fx.Node]
+    outputs: list[fx.Node]
+    vectors: list[tuple[fx.Node | float, tuple[int, ...]]]
+    weights: list[fx.Node]
+
+
+@dataclass
+class Part:
+    """Code that computes `targets` from `inputs`, section by section. nodes: what it computes, in
+    order."""
+
+    inputs: list[fx.Node]
+    targets: list[fx.Node]
+    nodes: list[fx.Node]
+    sections: list[TorchCode | Loop]
+
+
+class Parts:
+    """Makes parts of one trace."""
+
+    def __init__(self, trace: Trace, dtype: torch.dtype) -> None:
+        self._trace = trace
+        self._dtype = dtype
+        nodes = [node for node in trace.graph.nodes if node.op != "output"]
+        self._order = {node: index for index, node in enumerate(nodes)}
+
+    def needed(
+        self, targets: Iterable[fx.Node], is_ready: Callable[[fx.Node], bool]
+    ) -> tuple[list[fx.Node], list[fx.Node]]:
+        """What is ready and serves as input, and what has to be computed, both in order."""
+        inside: set[fx.Node] = set()
+        inputs: set[fx.Node] = set()
+        stack = list(targets)
+        while stack:
+            node = stack.pop()
+            if node in inside or node in inputs or self._is_row_count(node):
+                continue
+            if is_ready(node):
+                inputs.add(node)
+            else:
+                inside.add(node)
+                stack.extend(node.all_input_nodes)
+        in_order = lambda found: sorted(found, key=self._order.__getitem__)  # noqa: E731
+        return in_order(inputs), in_order(inside)
+
+    def make(
+        self, targets: list[fx.Node], is_ready: Callable[[fx.Node], bool], fuse: bool = True
+    ) -> Part:
+        inputs, nodes = self.needed(targets, is_ready)
+        stages = self._stages(nodes, fuse)
+        stage_of = {node: number for number, stage in stages.items() for node in stage}
+        wanted = set(targets)
+        for node in nodes:
+            wanted |= {s for s in node.all_input_nodes if stage_of.get(s) != stage_of[node]}
+        sections = [
+            section
+            for number in sorted(stages)
+            for section in self._sections(stages[number], wanted, fused=number % 2 == 1)
+        ]
+        return Part(inputs, targets, nodes, sections)
+
+    def _stages(self, nodes: list[fx.Node], fuse: bool) -> dict[int, list[fx.Node]]:
+        """Nodes by stage: even ones are left to torch, odd ones are fused."""
+        stage: dict[fx.Node, int] = {}
+        for node in nodes:
+            before = max((stage[s] for s in node.all_input_nodes if s in stage), default=0)
+            is_odd = before % 2 == 1
+            fused = fuse and self._can_be_fused(node)
+            if fused and name_of(node) in _FREE_VIEWS and not is_odd:
+                fused = False  # torch needs no copy for it
+            stage[node] = before if fused == is_odd else before + 1
+        found: dict[int, list[fx.Node]] = {}
+        for node, number in stage.items():
+            found.setdefault(number, []).append(node)
+        return found
+
+    def _can_be_fused(self, node: fx.Node) -> bool:
+        value = node.meta.get("val")
+        tensors = value if isinstance(value, tuple | list) else [value]
+        if not tensors or not all(isinstance(v, Tensor) for v in tensors):
+            return False
+        if not is_row_value(node) or is_random(node):
+            return False
+        if not self._is_numeric(node):
+            return False
+        if not all(self._is_numeric(s) for s in node.all_input_nodes if is_row_value(s)):
+            return False
+        tags = getattr(node.target, "tags", ())
+        return torch.Tag.pointwise in tags or is_view(node) or name_of(node) in _REDUCTIONS
+
+    def _is_numeric(self, node: fx.Node) -> bool:
+        """Whether row programs can hold the node's values."""
+        value = node.meta["val"]
+        tensors = value if isinstance(value, tuple | list) else [value]
+        return all(v.dtype in (self._dtype, torch.bool) for v in tensors) or is_count(node)
+
+    def _sections(
+        self, nodes: list[fx.Node], wanted: set[fx.Node], fused: bool
+    ) -> list[TorchCode | Loop]:
+        targets = [node for node in nodes if node in wanted]
+        if not targets:
+            return []
+        if fused and sum(not is_view(n) and row_shape(n) not in ((), (1,)) for n in nodes) >= 2:
+            try:
+                return [self._fused(set(nodes), targets)]
+            except UnsupportedStep:
+                pass  # torch can do it, only with more passes over memory
+        return [self._torch_code(nodes, targets)]
+
+    def _fused(self, inside: set[fx.Node], targets: list[fx.Node]) -> Loop:
+        lowering = Lowering(
+            lambda node: "here" if node in inside else "stream", [], self._dtype, self._trace.lines
+        )
+        program = lowering.program([], [lowering.full(node) for node in targets], [])
+        return Loop(program, lowering.streams, targets, lowering.vectors, lowering.weights)
+
+    def _torch_code(self, nodes: list[fx.Node], targets: list[fx.Node]) -> TorchCode:
+        inside = set(nodes)
+        graph = fx.Graph()
+        rows = graph.placeholder("rows")
+        inputs = list(dict.fromkeys(
+            source for node in nodes for source in node.all_input_nodes
+            if source not in inside and not self._is_row_count(source)
+        ))  # fmt: skip
+        copies = {node: graph.placeholder(f"value_{i}") for i, node in enumerate(inputs)}
+
+        def copy_of(node: fx.Node) -> fx.Node:
+            return rows if self._is_row_count(node) else copies[node]
+
+        for node in nodes:
+            copies[node] = copy = graph.node_copy(node, copy_of)
+            copy.target = _FASTER.get(node.target, node.target)
+        graph.output(tuple(copies[node] for node in targets))
+        return TorchCode(inputs, targets, fx.GraphModule(torch.nn.Module(), graph).forward)
+
+    def _is_row_count(self, node: fx.Node) -> bool:
+        value = node.meta.get("val")
+        return isinstance(value, torch.SymInt) and value.node.expr == self._trace.rows
+
+
+def is_random(node: fx.Node) -> bool:
+    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+
+
+def is_view(node: fx.Node) -> bool:
+    """A view, or a constant; not one of several results that are computed together."""
+    if name_of(node) == "getitem" and name_of(node.args[0]) not in VIEWS:
+        return False
+    return name_of(node) in VIEWS
+
+
+def is_cheap(node: fx.Node) -> bool:
+    """Elementwise or a view, and the same each time it is computed."""
+    if is_random(node) or name_of(node) == "embedding":
+        return False
+    value = node.meta.get("val")
+    if isinstance(value, Tensor) and not (value.is_floating_point() or is_count(node)):
+        return False
+    return torch.Tag.pointwise in getattr(node.target, "tags", ()) or is_view(node)
