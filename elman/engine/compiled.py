@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from elman.engine import workspace
 from elman.engine.arguments import Arguments
 from elman.engine.layout import Folded, single_step
 from elman.engine.lower import row_shape
 from elman.engine.parts import Loop, Part, TorchCode
 from elman.engine.plan import Pass, Plan
 from elman.engine.program import Kernel, Resets, RowProgram, Schedule
-from elman.engine.workspace import Loan
 
 CHUNK_BYTES = 4 << 20
 """Streams that only the forward loop reads are made for so many bytes of time steps at once."""
@@ -25,6 +25,8 @@ was loaded would serve too few of them."""
 
 Environment = dict[fx.Node, Tensor]
 Place = Callable[[fx.Node], Tensor]
+Prepared = tuple[list[Tensor], Any]  # vectors and packed weights of a loop
+PreparedLoops = dict["_LoopRunner", Prepared]  # of all loops of a pass that have run in this call
 
 
 class CompiledStep:
@@ -46,11 +48,8 @@ class CompiledStep:
         reset_state: list[Tensor] | None,
         closed: list[Tensor],
         keep: bool,
-        loan: Loan,
     ) -> tuple[list[Tensor], list[Tensor], Environment]:
         """Outputs `(T, B, ...)`, final state, and what the backward pass needs (if `keep`).
-
-        Intermediate values are on loan; the saved ones live as long as it does.
 
         All tensors are without gradient. inputs are folded; state leaves are `(B, ...)`, sorted.
         """
@@ -59,27 +58,23 @@ class CompiledStep:
         joined = plan.joined is not None and layout.rows >= ROWS_FOR_JOINED
         runner = self._runner("joined" if joined else "forward")
         constants: Environment = dict(zip(trace.closed_nodes, closed, strict=True))
-        with Loan() as passing:
-            prepared = runner.prepare(constants, passing)
-            buffers = [_matrix(leaf).clone() for leaf in state]
-            resets = _resets(arguments, layout, reset_state)
-            found = _Collected(layout, plan, loan)
-            for begin, end in self._chunks(runner, arguments, layout, keep):
-                rows = layout.row_range(begin, end)
-                env = dict(constants)
-                for node, leaf in zip(trace.inputs, inputs, strict=True):
-                    env[node] = leaf[rows]
-                with Loan() as chunk:
-                    place = partial(found.place, rows=rows, dtype=self.dtype, chunk=chunk)
-                    runner.run(
-                        prepared, layout.schedule(begin, end, arguments.reverse), env, buffers,
-                        resets and _cut(resets, rows), place, chunk,
-                    )  # fmt: skip
-                    found.collect(env, rows, chunk)
-            if layout.total == 0:
-                found.collect(self._nothing(runner, constants, inputs), slice(0, 0), passing)
+        prepared = runner.prepare(constants)
+        buffers = [_matrix(leaf).clone() for leaf in state]
+        resets = _resets(arguments, layout, reset_state)
+        found = _Collected(layout, plan)
+        for begin, end in self._chunks(runner, arguments, layout, keep):
+            rows = layout.row_range(begin, end)
+            env = dict(constants)
+            for node, leaf in zip(trace.inputs, inputs, strict=True):
+                env[node] = leaf[rows]
+            runner.run(
+                prepared, layout.schedule(begin, end, arguments.reverse), env, buffers,
+                resets and _cut(resets, rows), partial(found.place, rows=rows, dtype=self.dtype),
+            )  # fmt: skip
+            found.collect(env, rows)
+        if layout.total == 0:
+            found.collect(self._nothing(runner, constants, inputs), slice(0, 0))
         outputs = [found.output(node) for node in trace.outputs]
-        loan.keep_out(outputs)
         final = [b.view(leaf.shape) for b, leaf in zip(buffers, state, strict=True)]
         saved = {node: found.values[node] for node in plan.saved} if keep else {}
         return outputs, final, saved
@@ -102,26 +97,22 @@ class CompiledStep:
         """
         trace, runner = self.plan.trace, self._runner("backward")
         env: Environment = dict(zip(trace.closed_nodes, closed, strict=True))
-        with Loan() as passing:
-            prepared = runner.prepare(env, passing)
-            env.update(zip(trace.inputs, inputs, strict=True))
-            env.update(saved)
-            for node, value in zip(trace.cot_outputs, d_outputs, strict=True):
-                if node is not None:
-                    env[node] = value
-            buffers = [_matrix(leaf) for leaf in d_state]
-            resets = None
-            if arguments.reset is not None and d_reset is not None:
-                mask = layout.fold(arguments.reset)
-                resets = Resets(mask, [_matrix(leaf) for leaf in d_reset], "after")
-            schedule = layout.schedule(0, layout.steps, not arguments.reverse)
-            runner.run(
-                prepared, schedule, env, buffers, resets,
-                partial(_borrowed, passing, layout.total, self.dtype), passing,
-            )  # fmt: skip
-            d_inputs = [None if node is None else env[node] for node in trace.d_inputs]
-            d_closed = [None if node is None else env[node] for node in trace.d_closed]
-            passing.keep_out([*d_inputs, *d_closed])
+        prepared = runner.prepare(env)
+        env.update(zip(trace.inputs, inputs, strict=True))
+        env.update(saved)
+        for node, value in zip(trace.cot_outputs, d_outputs, strict=True):
+            if node is not None:
+                env[node] = value
+        buffers = [_matrix(leaf) for leaf in d_state]
+        resets = None
+        if arguments.reset is not None and d_reset is not None:
+            mask = layout.fold(arguments.reset)
+            resets = Resets(mask, [_matrix(leaf) for leaf in d_reset], "after")
+        schedule = layout.schedule(0, layout.steps, not arguments.reverse)
+        place = partial(_taken, layout.total, self.dtype)
+        runner.run(prepared, schedule, env, buffers, resets, place)
+        d_inputs = [None if node is None else env[node] for node in trace.d_inputs]
+        d_closed = [None if node is None else env[node] for node in trace.d_closed]
         first = [b.view(leaf.shape) for b, leaf in zip(buffers, d_state, strict=True)]
         return d_inputs, first, d_closed
 
@@ -132,7 +123,8 @@ class CompiledStep:
         steps, per_step = layout.steps, runner.stream_width * layout.rows * self.dtype.itemsize
         size = max(steps, 1)
         if per_step and not (keep and self.plan.before_all_at_once):
-            size = max(1, CHUNK_BYTES // per_step)
+            pieces = -(-steps * per_step // CHUNK_BYTES)
+            size = max(1, -(-steps // max(pieces, 1)))
         starts = range(0, steps, size)
         for start in reversed(starts) if arguments.reverse else starts:
             yield start, min(start + size, steps)
@@ -143,38 +135,36 @@ class CompiledStep:
         """No time step at all: the parts still tell the shapes of outputs, from zero rows."""
         env = dict(constants)
         env.update(zip(self.plan.trace.inputs, inputs, strict=True))
-        with Loan() as loan:
-            runner.before.run(env, 0, loan)
-            for node in runner.loop.loop.outputs:
-                env[node] = _as_node(torch.empty(0, width_of(node), dtype=self.dtype), node)
-            runner.after.run(env, 0, loan)
-            loan.keep_out(env.values())
+        prepared = runner.prepare(constants)
+        runner.before.run(prepared, env, 0)
+        for node in runner.loop.loop.outputs:
+            env[node] = _as_node(torch.empty(0, width_of(node), dtype=self.dtype), node)
+        runner.after.run(prepared, env, 0)
         return env
 
 
 class _Collected:
     """Values of all rows, put together from those of chunks."""
 
-    def __init__(self, layout: Folded, plan: Plan, loan: Loan) -> None:
+    def __init__(self, layout: Folded, plan: Plan) -> None:
         self.values: Environment = {}
         self._layout = layout
         self._outputs_made: dict[fx.Node, Tensor | None] = {}
         self._outputs = plan.trace.outputs
         self._wanted = {*plan.trace.outputs, *plan.saved}
-        self._loan = loan
         self._total = layout.total
 
-    def place(self, node: fx.Node, rows: slice, dtype: torch.dtype, chunk: Loan) -> Tensor:
+    def place(self, node: fx.Node, rows: slice, dtype: torch.dtype) -> Tensor:
         """Where the loop writes a node's rows: into the whole value, if the whole is wanted."""
         width = width_of(node)
         if node not in self._wanted or node.meta["val"].dtype != dtype:
-            return chunk.take((rows.stop - rows.start, width), dtype)
+            return workspace.take((rows.stop - rows.start, width), dtype)
         if node not in self.values:
             if node in self._outputs:
                 made = self._layout.fresh(row_shape(node), dtype)
                 self._outputs_made[node], self.values[node] = made
             else:
-                self.values[node] = self._loan.take((self._total, *row_shape(node)), dtype)
+                self.values[node] = workspace.take((self._total, *row_shape(node)), dtype)
         return self.values[node].view(self._total, width)[rows]
 
     def output(self, node: fx.Node) -> Tensor:
@@ -183,7 +173,7 @@ class _Collected:
         made = self._outputs_made.get(node)
         return self._layout.unfold(self.values[node]) if made is None else made
 
-    def collect(self, env: Environment, rows: slice, chunk: Loan) -> None:
+    def collect(self, env: Environment, rows: slice) -> None:
         whole = rows.stop - rows.start == self._total
         for node in self._wanted:
             value = env.get(node)
@@ -191,7 +181,6 @@ class _Collected:
                 continue
             if whole and node not in self.values:
                 self.values[node] = value
-                chunk.keep_out([value])
             elif node not in self.values:
                 self.values[node] = value.new_empty((self._total, *value.shape[1:]))
                 self.values[node][rows] = value
@@ -217,7 +206,7 @@ class _LoopRunner:
             if isinstance(node, float)
         }
 
-    def prepare(self, env: Environment, loan: Loan) -> tuple[list[Tensor], Any]:
+    def prepare(self, env: Environment) -> Prepared:
         """Vectors and packed weights."""
         loop = self.loop
         vectors = [
@@ -226,11 +215,11 @@ class _LoopRunner:
             else self._constant_vectors[number]
             for number, (node, shape) in enumerate(loop.vectors)
         ]
-        return vectors, self._kernel.pack([env[node] for node in loop.weights], loan)
+        return vectors, self._kernel.pack([env[node] for node in loop.weights])
 
     def run(
-        self, prepared: tuple[list[Tensor], Any], schedule: Schedule, env: Environment,
-        state: list[Tensor], resets: Resets | None, place: Place,
+        self, prepared: Prepared, schedule: Schedule, env: Environment, state: list[Tensor],
+        resets: Resets | None, place: Place,
     ) -> None:  # fmt: skip
         """Run the loop; results are added to env. place gives the memory of each output."""
         loop, dtype = self.loop, self.loop.program.dtype
@@ -257,15 +246,16 @@ class _PartRunner:
             for section in part.sections
         ]
 
-    def run(self, env: Environment, rows: int, loan: Loan) -> None:
+    def run(self, prepared: PreparedLoops, env: Environment, rows: int) -> None:
         for section in self._sections:
             if isinstance(section, TorchCode):
                 values = section.function(rows, *[env[node] for node in section.inputs])
                 env.update(zip(section.targets, values, strict=True))
             else:
-                place = partial(_borrowed, loan, rows, section.loop.program.dtype)
-                prepared = section.prepare(env, loan)
-                section.run(prepared, single_step(rows), env, [], None, place)
+                if section not in prepared:
+                    prepared[section] = section.prepare(env)
+                place = partial(_taken, rows, section.loop.program.dtype)
+                section.run(prepared[section], single_step(rows), env, [], None, place)
 
 
 class _PassRunner:
@@ -276,24 +266,24 @@ class _PassRunner:
         self.loop = _LoopRunner(parts.loop, compile_program)
         self.after = _PartRunner(parts.after, compile_program)
 
-    def prepare(self, constants: Environment, loan: Loan) -> tuple[list[Tensor], Any]:
+    def prepare(self, constants: Environment) -> PreparedLoops:
         """What the loop needs of the values that all rows share, once a call."""
         env = dict(constants)
-        self._shared.run(env, 0, loan)
-        return self.loop.prepare(env, loan)
+        self._shared.run({}, env, 0)
+        return {self.loop: self.loop.prepare(env)}
 
     def run(
-        self, prepared: tuple[list[Tensor], Any], schedule: Schedule, env: Environment,
-        state: list[Tensor], resets: Resets | None, place: Place, loan: Loan,
+        self, prepared: PreparedLoops, schedule: Schedule, env: Environment,
+        state: list[Tensor], resets: Resets | None, place: Place,
     ) -> None:  # fmt: skip
         """What comes before, the loop and what comes after; results are added to env."""
-        self.before.run(env, schedule.total, loan)
-        self.loop.run(prepared, schedule, env, state, resets, place)
-        self.after.run(env, schedule.total, loan)
+        self.before.run(prepared, env, schedule.total)
+        self.loop.run(prepared[self.loop], schedule, env, state, resets, place)
+        self.after.run(prepared, env, schedule.total)
 
 
-def _borrowed(loan: Loan, rows: int, dtype: torch.dtype, node: fx.Node) -> Tensor:
-    return loan.take((rows, width_of(node)), dtype)
+def _taken(rows: int, dtype: torch.dtype, node: fx.Node) -> Tensor:
+    return workspace.take((rows, width_of(node)), dtype)
 
 
 def width_of(node: fx.Node) -> int:

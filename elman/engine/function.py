@@ -12,7 +12,6 @@ from elman.engine.arguments import Arguments
 from elman.engine.compiled import CompiledStep, Environment
 from elman.engine.layout import Folded, layout_of
 from elman.engine.nest import Nest, flatten, rebuild
-from elman.engine.workspace import Loan
 
 
 def run(
@@ -27,7 +26,7 @@ def run(
     tensors = (*arguments.inputs, *arguments.state, *(arguments.reset_state or ()), *closed)
     if compiled.plan.backward is None:
         with torch.no_grad():
-            results, _ = call.forward(tensors, keep=False, loan=Loan())
+            results, _ = call.forward(tensors, keep=False)
     else:
         results = list(_Scan.apply(call, *tensors))
     count = len(trace.outputs)
@@ -55,9 +54,7 @@ class _Call:
         reset_state = groups[2] if a.reset_state is not None else None
         return groups[0], groups[1], reset_state, list(tensors[start:])
 
-    def forward(
-        self, tensors: tuple[Tensor, ...], keep: bool, loan: Loan
-    ) -> tuple[list[Tensor], Environment]:
+    def forward(self, tensors: tuple[Tensor, ...], keep: bool) -> tuple[list[Tensor], Environment]:
         inputs, state, reset_state, closed = self.parts(tensors)
         layout = self.layout
         outputs, final, saved = self.compiled.forward(
@@ -68,7 +65,6 @@ class _Call:
             reset_state and [layout.sort(leaf) for leaf in reset_state],
             closed,
             keep,
-            loan,
         )
         return [*outputs, *(layout.unsort(leaf) for leaf in final)], saved
 
@@ -116,8 +112,7 @@ class _Call:
 class _Scan(Function):
     @staticmethod
     def forward(ctx: Any, call: _Call, *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.loan = Loan()  # goes back when autograd lets go of this context
-        results, saved = call.forward(tensors, keep=True, loan=ctx.loan)
+        results, saved = call.forward(tensors, keep=True)
         ctx.call, ctx.saved = call, saved
         ctx.versions = [(value, value._version) for value in saved.values()]
         ctx.save_for_backward(*tensors)

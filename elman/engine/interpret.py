@@ -20,7 +20,6 @@ from elman.engine.program import (
     Slice,
     Vector,
 )  # fmt: skip
-from elman.engine.workspace import Loan
 
 _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "neg": torch.neg, "abs": torch.abs, "sign": torch.sign, "reciprocal": torch.reciprocal,
@@ -44,7 +43,7 @@ class Interpreter:
     def __init__(self, program: RowProgram) -> None:
         self.program = program
 
-    def pack(self, weights: list[Tensor], loan: Loan) -> list[Tensor]:
+    def pack(self, weights: list[Tensor]) -> list[Tensor]:
         return weights
 
     def __call__(

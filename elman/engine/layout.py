@@ -39,8 +39,10 @@ class Folded:
 
     def fresh(self, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor | None, Tensor]:
         """Memory for an output: as the user sees it, if that is possible, and folded."""
-        whole = workspace.fresh((self.steps, self.rows, *shape), dtype)
-        return whole, whole.view(self.total, *shape)
+        whole = workspace.take((self.steps, self.rows, *shape), dtype)
+        # Detached: autograd's node may hold the second for its backward pass, and will be held by
+        # the first, so they must not know each other.
+        return whole, whole.detach().view(self.total, *shape)
 
     def unfold(self, value: Tensor) -> Tensor:
         return value.view(self.steps, self.rows, *value.shape[1:])
@@ -79,7 +81,7 @@ class Packed(Folded):
         return value.reshape(self.steps * self.rows, *value.shape[2:]).index_select(0, self._index)
 
     def fresh(self, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor | None, Tensor]:
-        return None, workspace.fresh((self.total, *shape), dtype)
+        return None, workspace.take((self.total, *shape), dtype)
 
     def unfold(self, value: Tensor) -> Tensor:
         padded = value.new_zeros((self.steps * self.rows, *value.shape[1:]))

@@ -23,6 +23,9 @@ _FASTER = {
     torch.ops.aten.addmm.default: faster.addmm,
     torch.ops.prims.var.default: faster.var,
 }
+PRODUCTS = {torch.ops.aten.mm.default, torch.ops.aten.addmm.default}
+CACHE_BYTES = 640 << 10
+"""Weights up to this size stay in a core's second cache beside everything else."""
 VIEWS = {
     "view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "expand", "split_with_sizes",
     "getitem", "slice", "select", "unbind", "broadcast_in_dim", "cat", "_to_copy",
@@ -139,7 +142,8 @@ class Parts:
         if not all(self._is_numeric(s) for s in node.all_input_nodes if is_row_value(s)):
             return False
         tags = getattr(node.target, "tags", ())
-        return torch.Tag.pointwise in tags or is_view(node) or name_of(node) in _REDUCTIONS
+        is_row_by_row = is_view(node) or name_of(node) in _REDUCTIONS or is_small_product(node)
+        return torch.Tag.pointwise in tags or is_row_by_row
 
     def _is_numeric(self, node: fx.Node) -> bool:
         """Whether row programs can hold the node's values."""
@@ -153,7 +157,7 @@ class Parts:
         targets = [node for node in nodes if node in wanted]
         if not targets:
             return []
-        if fused and sum(not is_view(n) and row_shape(n) not in ((), (1,)) for n in nodes) >= 2:
+        if fused and sum(map(_passes, nodes)) >= 2:
             try:
                 return [self._fused(set(nodes), targets)]
             except UnsupportedStep:
@@ -189,6 +193,23 @@ class Parts:
     def _is_row_count(self, node: fx.Node) -> bool:
         value = node.meta.get("val")
         return isinstance(value, torch.SymInt) and value.node.expr == self._trace.rows
+
+
+def _passes(node: fx.Node) -> int:
+    """How often torch would pass over memory for this node; a product counts as two."""
+    if is_view(node):
+        return 0
+    values = [node, *(s for s in node.all_input_nodes if is_row_value(s))]
+    is_wide = any(row_shape(value) not in ((), (1,)) for value in values)
+    return 2 if is_small_product(node) else int(is_wide)
+
+
+def is_small_product(node: fx.Node) -> bool:
+    """A product of rows with a weight that stays in a core's second cache."""
+    if node.target not in PRODUCTS or not is_row_value(node) or not is_row_value(node.args[-2]):
+        return False
+    weight = node.args[-1].meta["val"]
+    return not is_row_value(node.args[-1]) and weight.numel() * weight.element_size() <= CACHE_BYTES
 
 
 def is_random(node: fx.Node) -> bool:

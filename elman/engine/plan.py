@@ -20,7 +20,17 @@ import torch
 from torch import Tensor, fx
 
 from elman.engine.lower import Lowering, fill_value, is_row_value, row_shape
-from elman.engine.parts import VIEWS, Loop, Part, Parts, is_cheap, is_random, is_view
+from elman.engine.parts import (
+    CACHE_BYTES,
+    PRODUCTS,
+    VIEWS,
+    Loop,
+    Part,
+    Parts,
+    is_cheap,
+    is_random,
+    is_view,
+)
 from elman.engine.rows import name_of
 from elman.engine.trace import Trace
 from elman.errors import UnsupportedStep
@@ -29,9 +39,6 @@ _ARITHMETIC = {
     "add", "sub", "rsub", "mul", "neg", "abs", "minimum", "maximum", "where", "lt", "le", "gt",
     "ge", "eq", "ne", "relu", "clamp", "logical_and", "logical_or", "logical_not", "bitwise_not",
 }  # fmt: skip
-_PRODUCTS = {torch.ops.aten.mm.default, torch.ops.aten.addmm.default}
-CACHE_BYTES = 640 << 10
-"""Weights of a loop up to this size stay in a core's second cache beside everything else."""
 
 
 @dataclass
@@ -185,11 +192,11 @@ class _Planner:
         inside = self._absorbing(self._loop, candidates, keep)
         found = {
             node for node in candidates
-            if node.target in _PRODUCTS and node not in keep and _is_row_tensor(node)
+            if node.target in PRODUCTS and node not in keep and _is_row_tensor(node)
             and not is_row_value(node.args[-1]) and is_row_value(node.args[-2])
             and all(user in inside for user in node.users)
         }  # fmt: skip
-        weights = {node.args[-1] for node in [*found, *self._loop] if node.target in _PRODUCTS}
+        weights = {node.args[-1] for node in [*found, *self._loop] if node.target in PRODUCTS}
         size = sum(prod(weight.meta["val"].shape) for weight in weights)
         return found if size * self._dtype.itemsize <= CACHE_BYTES else set()
 

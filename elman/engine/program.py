@@ -20,8 +20,6 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from elman.engine.workspace import Loan
-
 PointwiseName = Literal[
     # arithmetic
     "add", "sub", "mul", "div", "neg", "abs", "sign", "reciprocal", "sqrt", "rsqrt", "pow",
@@ -173,10 +171,10 @@ class Kernel(Protocol):
     `outputs` are written in full: one row for every (time, active row). An output may be the same
     memory as an input of the same width (each row is read before it is written). A `Carried`
     output gives the state at the beginning of each step. `weights` is what `pack` made of the
-    program's weights, in memory on loan, so that several calls can share it.
+    program's weights, so that several calls can share it.
     """
 
-    def pack(self, weights: list[torch.Tensor], loan: Loan) -> Any: ...
+    def pack(self, weights: list[torch.Tensor]) -> Any: ...
 
     def __call__(
         self,

@@ -1,12 +1,12 @@
 """Memory that is used again.
 
-A fresh page costs more to touch than the arithmetic that fills it, so buffers that live only within
-a call, or from its forward to its backward pass, come from here and go back.
+A fresh page costs more to touch than the arithmetic that fills it, so what the engine writes, from
+scratch values to the outputs that users get, lies in buffers that are handed out again as soon as
+nobody holds a tensor in them: torch counts the holders of a storage, autograd's among them.
 """
 
 import threading
-from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Callable
 from math import prod
 
 import torch
@@ -18,89 +18,73 @@ SMALL = 1 << 16
 LIMIT = 1 << 30
 """Bytes that may wait here unused; beyond that the oldest are let go."""
 
+_holders: Callable[[int], int] | None = getattr(torch._C, "_storage_Use_Count", None)
 
-def fresh(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """An uninitialised tensor for results. Tests fill it with NaN instead."""
-    return torch.empty(shape, dtype=dtype)
+
+class _Buffer:
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.storage = torch.UntypedStorage(size)
+        self._address = self.storage._cdata
+        assert _holders is not None
+        self._own_holders = _holders(self._address)
+
+    def is_free(self) -> bool:
+        assert _holders is not None
+        return _holders(self._address) <= self._own_holders
+
+    def is_whole(self) -> bool:
+        """Whether the memory is still all there; a user may resize the storage of a tensor."""
+        return self.storage.nbytes() == self.size
+
+    def tensor(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        return torch.empty(0, dtype=dtype).set_(self.storage, 0, shape, _strides(shape))
 
 
 class Workspace:
-    """Spare buffers by size. All methods may be called from any thread."""
+    """Buffers, the latest used last. All methods may be called from any thread."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
-        self._spare: OrderedDict[int, Tensor] = OrderedDict()  # by address
-        self._waiting = 0
+        self._buffers: list[_Buffer] = []
         self._lock = threading.Lock()
-        # Python's garbage collector may give buffers back in the middle of any line, also one that
-        # holds the lock, so `give` takes no lock and leaves them here.
-        self._returned: deque[Tensor] = deque()
 
     def take(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """An uninitialised tensor."""
+        """An uninitialised contiguous tensor; its memory comes back when it is dropped."""
         size = prod(shape) * dtype.itemsize
+        if size < SMALL or _holders is None:
+            return torch.empty(shape, dtype=dtype)
         with self._lock:
-            self._collect()
-            found = next(
-                (key for key, b in reversed(self._spare.items()) if size <= len(b) <= 1.25 * size),
-                None,
-            )
-            buffer = None if found is None else self._spare.pop(found)
-            if buffer is not None:
-                self._waiting -= len(buffer)
-        if buffer is None:
-            buffer = fresh((max(size, 64),), torch.uint8)
-        return buffer[:size].view(dtype).view(shape)
+            for index in range(len(self._buffers) - 1, -1, -1):
+                buffer = self._buffers[index]
+                if size <= buffer.size <= 1.25 * size and buffer.is_free():
+                    del self._buffers[index]
+                    if buffer.is_whole():
+                        break
+            else:
+                self._drop_oldest(size)
+                buffer = _Buffer(size)
+            self._buffers.append(buffer)
+            return buffer.tensor(shape, dtype)
 
-    def give(self, tensors: Iterable[Tensor]) -> None:
-        """Take back tensors that came from `take` and that nobody looks at any more."""
-        self._returned.extend(tensors)
-
-    def _collect(self) -> None:
-        while self._returned:
-            storage = self._returned.popleft().untyped_storage()
-            buffer = torch.empty(0, dtype=torch.uint8).set_(storage)
-            self._spare[storage.data_ptr()] = buffer
-            self._waiting += len(buffer)
-        while self._waiting > self._limit:
-            self._waiting -= len(self._spare.popitem(last=False)[1])
+    def _drop_oldest(self, coming: int) -> None:
+        """Keep what lies unused within the limit."""
+        unused = [buffer for buffer in self._buffers if buffer.is_free()]
+        total = coming + sum(buffer.size for buffer in unused)
+        for buffer in unused:
+            if total <= self._limit:
+                break
+            self._buffers.remove(buffer)
+            total -= buffer.size
 
 
-WORKSPACE = Workspace()
+def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
-class Loan:
-    """Buffers taken for one purpose; they go back when `close` is called or the loan is dropped."""
+_WORKSPACE = Workspace()
 
-    def __init__(self, workspace: Workspace = WORKSPACE) -> None:
-        self._workspace = workspace
-        self._taken: dict[int, Tensor] = {}
 
-    def take(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        if prod(shape) * dtype.itemsize < SMALL:
-            return fresh(shape, dtype)
-        tensor = self._workspace.take(shape, dtype)
-        self._taken[tensor.untyped_storage().data_ptr()] = tensor
-        return tensor
-
-    def keep_out(self, tensors: Iterable[Tensor | None]) -> None:
-        """These go to the caller: what they share memory with does not go back."""
-        if not self._taken:
-            return
-        for tensor in tensors:
-            if tensor is not None:
-                self._taken.pop(tensor.untyped_storage().data_ptr(), None)
-
-    def close(self) -> None:
-        if self._taken:
-            taken, self._taken = self._taken, {}
-            self._workspace.give(taken.values())
-
-    def __enter__(self) -> "Loan":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self.close()
+def take(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """An uninitialised contiguous tensor from the workspace that all scans share."""
+    return _WORKSPACE.take(shape, dtype)

@@ -24,13 +24,12 @@ VARIANTS = {
 
 @pytest.fixture(autouse=True)
 def _nan_in_fresh_memory(monkeypatch):
-    def poisoned(shape, dtype):
-        if dtype.is_floating_point:
-            return torch.full(shape, float("nan"), dtype=dtype)
-        return torch.full(shape, 0xFF, dtype=dtype)  # bytes of a NaN
+    take = workspace.take
 
-    monkeypatch.setattr(workspace, "fresh", poisoned)
-    monkeypatch.setattr(workspace, "WORKSPACE", workspace.Workspace())
+    def poisoned(shape, dtype):
+        return take(shape, dtype).fill_(float("nan"))
+
+    monkeypatch.setattr(workspace, "take", poisoned)
 
 
 def options_of(variant, state):

@@ -6,13 +6,13 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from elman.engine import workspace
 from elman.engine.llvm.emit import emit_module
 from elman.engine.llvm.geometry import Geometry
 from elman.engine.llvm.jit import Compiled, host
 from elman.engine.llvm.packing import Copy, pack
 from elman.engine.llvm.threads import Worker
 from elman.engine.program import Product, Resets, RowProgram, Schedule
-from elman.engine.workspace import Loan
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class LLVMKernel:
             program.ops[op.left].width * op.width for op in program.ops if isinstance(op, Product)
         ) + 8 * sum(op.width for op in program.ops)
 
-    def pack(self, weights: list[Tensor], loan: Loan) -> Tensor:
+    def pack(self, weights: list[Tensor]) -> Tensor:
         """All weights as the product's inner loop reads them, `[tile][k][accumulator][lane]`."""
         geometry, program = self._geometry, self.program
-        packed = loan.take((geometry.packed + geometry.lanes,), program.dtype)
+        packed = workspace.take((geometry.packed + geometry.lanes,), program.dtype)
         size, begin = program.dtype.itemsize, packed.data_ptr()
         sources = [weight if 1 in weight.stride() else weight.contiguous() for weight in weights]
         places = [(weight.data_ptr(), *weight.stride()) for weight in sources]
@@ -83,8 +83,7 @@ class LLVMKernel:
         threads, bounds = self._share(schedule, steps)
         size = self._geometry.scratch
         # Taken anew for each call: calls may run side by side in several of the user's threads.
-        loan = Loan()
-        scratch = loan.take((threads * size,), self.program.dtype)
+        scratch = workspace.take((threads * size,), self.program.dtype)
         words = [
             threads, steps, schedule.backwards, schedule.offsets.data_ptr(), bounds.data_ptr(),
             scratch.data_ptr(), size, weights.data_ptr(),
@@ -100,7 +99,6 @@ class LLVMKernel:
         if resets is not None:
             words += [tensor.data_ptr() for tensor in resets.values]
         self._worker.run(words, threads)
-        loan.close()
 
     def _share(self, schedule: Schedule, steps: int) -> tuple[int, Tensor]:
         """How many threads, and which rows each of them runs: `(threads + 1,)` bounds."""

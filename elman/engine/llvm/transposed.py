@@ -15,7 +15,6 @@ from elman.engine.llvm.builder import I64, POINTER, VOID, Code, integer
 from elman.engine.llvm.jit import Compiled, Target, host
 from elman.engine.llvm.math import fma
 from elman.engine.llvm.threads import Worker, add_entry
-from elman.engine.workspace import Loan
 
 DEPTH = 192
 """Rows of a and b that are in work together: a panel of b fits the first cache."""
@@ -42,7 +41,7 @@ def transposed_product(a: Tensor, b: Tensor) -> Tensor:
     padded = lambda size, step: -(-size // step) * step  # noqa: E731
     if padded(m, unit) * padded(k, panel) > 1.2 * padded(k, unit) * padded(m, panel):
         return transposed_product(b, a).t().contiguous()
-    result = workspace.fresh((m, k), a.dtype)
+    result = workspace.take((m, k), a.dtype)
     if n == 0 or m == 0 or k == 0:
         return result.zero_()
     worker = _compiled(a.dtype)
@@ -50,14 +49,12 @@ def transposed_product(a: Tensor, b: Tensor) -> Tensor:
     if n * m * k < 1 << 18:
         threads = 1
     size = _scratch_size(k, unit, panel)
-    loan = Loan()
-    scratch = loan.take((threads * size,), a.dtype)
+    scratch = workspace.take((threads * size,), a.dtype)
     words = (
         threads, a.data_ptr(), a.stride(0), b.data_ptr(), b.stride(0), result.data_ptr(), k,
         n, m, k, scratch.data_ptr(), size,
     )  # fmt: skip
     worker.run(words, threads)
-    loan.close()
     return result
 
 
