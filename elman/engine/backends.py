@@ -74,7 +74,7 @@ def require_plain_call(arguments: Arguments) -> None:
         raise _TransformedCall("forward-mode differentiation runs with backend='reference'")
     if torch.compiler.is_compiling():
         raise _TransformedCall("torch.compile sees the plain loop of backend='reference'")
-    dtypes = {leaf.dtype for leaf in arguments.state if leaf.is_floating_point()}
+    dtypes = {x.dtype for x in arguments.state if x.is_floating_point() or x.is_complex()}
     if len(dtypes) > 1 or not dtypes <= {torch.float32, torch.float64}:
         found = ", ".join(sorted(str(dtype) for dtype in dtypes))
         raise UnsupportedStep(

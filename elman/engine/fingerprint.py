@@ -9,6 +9,7 @@ identity: the caller hands in those that the step holds now.
 import enum
 import functools
 import types
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -41,10 +42,19 @@ def fingerprint(step: Any) -> tuple[tuple, list[Tensor]]:
     return tuple(reader.parts), reader.tensors
 
 
+def modules_of(step: Any) -> list[nn.Module]:
+    """All modules that the step is or can reach."""
+    reader = _Reader()
+    with suppress(NotCacheable):  # those that were found before it count all the same
+        reader.read(step)
+    return reader.modules
+
+
 class _Reader:
     def __init__(self) -> None:
         self.parts: list[Any] = []
         self.tensors: list[Tensor] = []
+        self.modules: list[nn.Module] = []
         self._seen: dict[int, int] = {}
 
     def read(self, value: Any) -> None:
@@ -106,6 +116,7 @@ class _Reader:
 
     def _module(self, module: nn.Module) -> None:
         parts: list[Any] = self.parts
+        self.modules.append(module)
         kind: Any = type(module)
         attributes = module.__dict__
         parts.append(kind)

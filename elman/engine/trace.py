@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 import torch.utils._pytree as pytree
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 from torch._dispatch.python import enable_python_dispatcher
 from torch._dynamo.source import ConstantSource
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
@@ -25,6 +25,7 @@ from torch.overrides import TorchFunctionMode
 
 from elman.engine.arguments import Arguments
 from elman.engine.decompositions import decompositions
+from elman.engine.fingerprint import modules_of
 from elman.engine.nest import Structure, flatten
 from elman.engine.reference import Step, check_state_unchanged
 from elman.engine.simplify import simplify
@@ -298,7 +299,7 @@ def _divided(items: list, sizes: list[int]) -> list[list]:
 @contextmanager
 def _left_as_it_was(step: Step) -> Iterator[None]:
     """Attributes that the step sets on its modules are put back; setting any is unsupported."""
-    modules = list(step.modules()) if isinstance(step, nn.Module) else []
+    modules = modules_of(step)
     before = [(m, dict(m.__dict__), dict(m._buffers), dict(m._parameters)) for m in modules]
     try:
         yield

@@ -147,6 +147,19 @@ def test_dropout_that_does_not_depend_on_the_state():
     torch.testing.assert_close(gradient, kept / 0.75)
 
 
+def test_a_draw_with_odds_from_the_state():
+    """The random numbers do not depend on the state, so they are drawn for all steps at once."""
+
+    def step(x, h):
+        h = torch.bernoulli(torch.sigmoid(h + x))
+        return h, h
+
+    output, _ = elman.scan(step, torch.zeros(200, 100, 20), torch.zeros(100, 20), backend="llvm")
+    after = {value: output[1:][output[:-1] == value].mean().item() for value in (0.0, 1.0)}
+    assert after[0.0] == pytest.approx(0.5, abs=0.01)
+    assert after[1.0] == pytest.approx(0.731, abs=0.01)
+
+
 def test_an_injected_mask_gives_what_the_plain_loop_gives():
     def step(x, h):
         h = torch.tanh(x["x"] @ W + h) * x["mask"]

@@ -1,0 +1,144 @@
+"""Random row programs: machine code against the interpreter."""
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from elman.engine.interpret import Interpreter
+from elman.engine.llvm import compile_program
+from elman.engine.program import (
+    Carried,
+    Cat,
+    Constant,
+    Input,
+    Pointwise,
+    Product,
+    Reduce,
+    Resets,
+    RowProgram,
+    Schedule,
+    Slice,
+    Vector,
+)  # fmt: skip
+
+UNARY = ["tanh", "sigmoid", "exp", "neg", "abs", "erf", "floor", "sign", "not", "sin"]
+BINARY = ["add", "sub", "mul", "minimum", "maximum", "lt", "ge", "and"]
+
+
+@st.composite
+def programs(draw):
+    """A program over two inputs, a vector, two state leaves and some weights."""
+    widths = [draw(st.sampled_from([1, 3, 8, 16, 17, 33])) for _ in range(3)]
+    ops = [
+        Input(widths[0], 0), Input(1, 1), Vector(widths[0], 0), Carried(widths[1], 0),
+        Carried(widths[2], 1), Constant(1, draw(st.floats(-2, 2))),
+    ]  # fmt: skip
+    weights: list[tuple[int, int]] = []
+    for _ in range(draw(st.integers(1, 14))):
+        source = draw(st.integers(0, len(ops) - 1))
+        width = ops[source].width
+        kind = draw(st.sampled_from(["unary", "binary", "where", "reduce", "slice", "cat", "mm"]))
+        partners = [i for i, op in enumerate(ops) if op.width in (width, 1)]
+        if kind == "unary":
+            ops.append(Pointwise(width, draw(st.sampled_from(UNARY)), (source,)))
+        elif kind == "binary":
+            other = draw(st.sampled_from(partners))
+            order = (source, other) if draw(st.booleans()) else (other, source)
+            ops.append(Pointwise(width, draw(st.sampled_from(BINARY)), order))
+        elif kind == "where":
+            others = draw(st.tuples(st.sampled_from(partners), st.sampled_from(partners)))
+            ops.append(Pointwise(width, "where", (source, *others)))
+        elif kind == "reduce":
+            ops.append(Reduce(1, draw(st.sampled_from(["sum", "amax", "amin"])), source))
+        elif kind == "slice":
+            start = draw(st.integers(0, width - 1))
+            ops.append(Slice(draw(st.integers(1, width - start)), source, start))
+        elif kind == "cat":
+            others = [draw(st.integers(0, len(ops) - 1)) for _ in range(draw(st.integers(1, 3)))]
+            parts = (source, *others)
+            ops.append(Cat(sum(ops[i].width for i in parts), parts))
+        else:
+            weights.append((width, draw(st.sampled_from([1, 5, 16, 40]))))
+            ops.append(Product(weights[-1][1], source, len(weights) - 1))
+    following = []
+    for width in widths[1:]:  # the next state is bounded, so that nothing grows without end
+        source = draw(st.sampled_from([i for i, op in enumerate(ops) if op.width >= width]))
+        ops.append(Slice(width, source, 0))
+        ops.append(Pointwise(width, "tanh", (len(ops) - 1,)))
+        following.append(len(ops) - 1)
+    outputs = draw(st.lists(st.integers(0, len(ops) - 1), min_size=1, max_size=3, unique=True))
+    dtype = draw(st.sampled_from([torch.float64, torch.float32]))
+    return RowProgram(
+        dtype, tuple(ops), tuple(following), tuple(outputs), (widths[0], 1), (widths[0],),
+        tuple(weights), tuple(widths[1:]),
+    )  # fmt: skip
+
+
+@st.composite
+def schedules(draw):
+    rows = draw(st.integers(1, 40))
+    lengths = sorted(draw(st.lists(st.integers(0, 4), min_size=rows, max_size=rows)), reverse=True)
+    active = [sum(length > t for length in lengths) for t in range(max(lengths))]
+    offsets = torch.tensor([0, *torch.tensor(active).cumsum(0).tolist()])
+    return Schedule(rows, len(active), int(offsets[-1]), offsets, draw(st.booleans()))
+
+
+def run(kernel, program, schedule, when, seed):
+    torch.manual_seed(seed)
+    random = lambda *shape: torch.randn(*shape, dtype=program.dtype)  # noqa: E731
+    inputs = [random(schedule.total, w) for w in program.inputs]
+    vectors = [random(w) for w in program.vectors]
+    weights = [random(k, n) / k**0.5 for k, n in program.weights]
+    state = [random(schedule.rows, w) for w in program.carried]
+    resets = None
+    if when is not None:
+        mask = torch.rand(schedule.total) < 0.3
+        resets = Resets(mask, [random(schedule.rows, w) for w in program.carried], when)
+    outputs = [
+        torch.full((schedule.total, program.ops[i].width), float("nan"), dtype=program.dtype)
+        for i in program.outputs
+    ]
+    kernel(
+        schedule, inputs=inputs, vectors=vectors, weights=kernel.pack(weights), state=state,
+        outputs=outputs, resets=resets,
+    )  # fmt: skip
+    return [*outputs, *state, *(resets.values if resets else [])]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(programs(), schedules(), st.sampled_from([None, "before", "after"]))
+def test_machine_code_does_what_the_interpreter_does(program, schedule, when):
+    expected = run(Interpreter(program), program, schedule, when, 0)
+    compiled = compile_program(program)
+    found = run(compiled, program, schedule, when, 0)
+    # A comparison may turn out otherwise for the last bit of a number: in single precision only
+    # programs without comparisons are compared closely.
+    steps = {"floor", "lt", "ge", "and", "not", "sign", "where"}
+    jumps = any(isinstance(op, Pointwise) and op.name in steps for op in program.ops)
+    if program.dtype == torch.float64 or not jumps:
+        tolerance = 1e-9 if program.dtype == torch.float64 else 2e-3
+        for a, b in zip(found, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        again = run(compiled, program, schedule, when, 0)
+        for a, b in zip(again, found, strict=True):
+            assert torch.equal(a.nan_to_num(), b.nan_to_num())
+    torch.set_num_threads(2)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_sum_by_hand(backwards):
+    """x0 + x1 + ... of each row, written out."""
+    ops = (Input(2, 0), Carried(2, 0), Pointwise(2, "add", (0, 1)))
+    program = RowProgram(torch.float64, ops, (2,), (2,), (2,), (), (), (2,))
+    offsets = torch.tensor([0, 3, 5, 6])  # rows of 3, 2 and 1 steps
+    x = torch.arange(12, dtype=torch.float64).view(6, 2)
+    state, output = torch.zeros(3, 2, dtype=torch.float64), torch.empty(6, 2, dtype=torch.float64)
+    kernel = compile_program(program)
+    kernel(Schedule(3, 3, 6, offsets, backwards), inputs=[x], vectors=[], weights=kernel.pack([]),
+           state=[state], outputs=[output])  # fmt: skip
+    assert state[:, 0].tolist() == [0 + 6 + 10, 2 + 8, 4]
+    first_row = output[[0, 3, 5], 0].tolist()
+    assert first_row == ([16, 16, 10] if backwards else [0, 6, 16])
