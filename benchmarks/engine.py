@@ -75,10 +75,16 @@ def compare(
     for mode in ("inference", "training"):
         runs = {who: getattr(peer, mode) for who, peer in made.items()}
         expected = oracle[:1] if mode == "inference" else oracle
-        for who, run in runs.items():
-            for index, error in enumerate(_errors(made[who].as_torch(run()), expected)):
-                if not error < max(TOLERANCE, 4 * plain[index]):
-                    sys.exit(f"{who} {name} {size} {mode}: result {index} is off by {error:.1e}")
+        for who, run in list(runs.items()):
+            errors = _errors(made[who].as_torch(run()), expected)
+            wrong = [
+                e for e, p in zip(errors, plain, strict=False) if not e < max(TOLERANCE, 4 * p)
+            ]
+            if wrong and who == "elman":
+                sys.exit(f"elman {name} {size} {mode}: a result is off by {max(wrong):.1e}")
+            if wrong:
+                print(f"no speed of {who}, {name} {size} {mode}: off by {max(wrong):.1e}")
+                del runs[who]
         times = take_turns(runs, seconds)
         rows.append({
             "cell": name, "size": size, "mode": mode, "rounds": len(times["elman"]),
