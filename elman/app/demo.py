@@ -1,5 +1,6 @@
 """`elman demo`: a minute that shows what elman is for."""
 
+import inspect
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -7,12 +8,18 @@ import torch
 import typer
 
 from elman.app import terminal
+from elman.app.own_cell import Leaky
+from elman.app.race import ROWS, STEPS, race
 from elman.app.watch import Watcher
 from elman.artifacts.checkpoint import Progress
+from elman.errors import TrainingError
 from elman.tasks.base import Task
 from elman.tasks.language import LanguageTask, Sampling, TrainedLanguage
 from elman.train.fit import resume, start
 from elman.train.schedule import Schedule
+
+SAME = 1e-4
+"""Difference of gradients, as a share of the largest, that single precision explains."""
 
 PROMPT = "The class of an object "
 _LENGTH = 160
@@ -46,6 +53,27 @@ class _Sampler(Watcher):
         self.say(f"    {indented}\n")
 
 
+def _show_race(watcher: Watcher) -> None:
+    """A cell of one's own, trained as a Python loop and through the compiled loop."""
+    source = inspect.getsource(Leaky).strip().replace("\n", "\n    ")
+    watcher.say("elman demo: a recurrent cell is one time step in plain Python, for example\n")
+    watcher.say(f"    {source}\n")
+    watcher.say(f"trained on {STEPS} steps of {ROWS} rows, first as a Python loop, then compiled:")
+    found = race(Leaky)
+    if found.difference > SAME:
+        raise TrainingError(
+            f"the compiled loop's gradients differ from the Python loop's by "
+            f"{found.difference:.1e}, more than {SAME:g}; please report it with your processor's "
+            f"name"
+        )
+    milliseconds = {name: 1e3 * seconds for name, seconds in found.seconds.items()}
+    times = ", ".join(f"{name} {value:.2f} ms" for name, value in milliseconds.items())
+    terminal.result(
+        f"a training step of your own cell: {times}: {found.ratio:.1f} times as fast, "
+        f"with the same gradients (difference {found.difference:.0e})\n"
+    )
+
+
 def demo(
     minutes: Annotated[float, typer.Option(help="How long to train.")] = 1.0,
     run: Annotated[str, typer.Option(metavar="FOLDER", help="Run folder.")] = "runs/demo",
@@ -56,7 +84,8 @@ def demo(
     """
     torch.set_num_threads(min(torch.get_num_threads(), 4))
     watcher = _Sampler()
-    watcher.say("elman demo: a small LSTM learns, one character after another, to write like")
+    _show_race(watcher)
+    watcher.say("Now a small LSTM learns, one character after another, to write like")
     watcher.say(f"Python's language reference. Training takes {minutes:g} minutes.")
     try:
         folder = start(
