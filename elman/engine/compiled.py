@@ -1,6 +1,7 @@
 """Running a planned step: the parts outside the loops with torch, the loops with a kernel."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from math import prod
 from typing import Any
@@ -29,6 +30,28 @@ Prepared = tuple[list[Tensor], Any]  # vectors and packed weights of a loop
 PreparedLoops = dict["_LoopRunner", Prepared]  # of all loops of a pass that have run in this call
 
 
+@dataclass
+class Saved:
+    """What the backward pass needs of the forward pass.
+
+    buffers: memory of the saved values that an output of the backward loop may overwrite, by that
+    output. versions: of the values' tensors, so that a change in place is noticed. is_last_use: no
+    other backward pass will need them, so that they may be overwritten and dropped.
+    """
+
+    values: Environment
+    buffers: Environment
+    versions: list[tuple[Tensor, int]]
+    is_last_use: bool = True
+
+    def require_unchanged(self) -> None:
+        if any(value._version != version for value, version in self.versions):
+            raise RuntimeError(
+                "an output of elman.scan that its backward pass needs was changed in place; "
+                "work on a clone of it"
+            )
+
+
 class CompiledStep:
     """One step for certain sizes and dtypes, ready to run for any number of rows and steps."""
 
@@ -48,7 +71,7 @@ class CompiledStep:
         reset_state: list[Tensor] | None,
         closed: list[Tensor],
         keep: bool,
-    ) -> tuple[list[Tensor], list[Tensor], Environment]:
+    ) -> tuple[list[Tensor], list[Tensor], Saved]:
         """Outputs `(T, B, ...)`, final state, and what the backward pass needs (if `keep`).
 
         All tensors are without gradient. inputs are folded; state leaves are `(B, ...)`, sorted.
@@ -76,8 +99,7 @@ class CompiledStep:
             found.collect(self._nothing(runner, constants, inputs), slice(0, 0))
         outputs = [found.output(node) for node in trace.outputs]
         final = [b.view(leaf.shape) for b, leaf in zip(buffers, state, strict=True)]
-        saved = {node: found.values[node] for node in plan.saved} if keep else {}
-        return outputs, final, saved
+        return outputs, final, found.saved(keep)
 
     def backward(
         self,
@@ -85,7 +107,7 @@ class CompiledStep:
         layout: Folded,
         inputs: list[Tensor],
         closed: list[Tensor],
-        saved: Environment,
+        saved: Saved,
         d_outputs: list[Tensor],
         d_state: list[Tensor],
         d_reset: list[Tensor] | None,
@@ -99,7 +121,11 @@ class CompiledStep:
         env: Environment = dict(zip(trace.closed_nodes, closed, strict=True))
         prepared = runner.prepare(env)
         env.update(zip(trace.inputs, inputs, strict=True))
-        env.update(saved)
+        env.update(saved.values)
+        buffers_to_overwrite: Environment = {}
+        if saved.is_last_use:
+            buffers_to_overwrite = saved.buffers
+            saved.values, saved.buffers, saved.versions = {}, {}, []
         for node, value in zip(trace.cot_outputs, d_outputs, strict=True):
             if node is not None:
                 env[node] = value
@@ -109,7 +135,11 @@ class CompiledStep:
             mask = layout.fold(arguments.reset)
             resets = Resets(mask, [_matrix(leaf) for leaf in d_reset], "after")
         schedule = layout.schedule(0, layout.steps, not arguments.reverse)
-        place = partial(_taken, layout.total, self.dtype)
+
+        def place(node: fx.Node) -> Tensor:
+            known = buffers_to_overwrite.pop(node, None)
+            return _taken(layout.total, self.dtype, node) if known is None else known
+
         runner.run(prepared, schedule, env, buffers, resets, place)
         d_inputs = [None if node is None else env[node] for node in trace.d_inputs]
         d_closed = [None if node is None else env[node] for node in trace.d_closed]
@@ -152,6 +182,8 @@ class _Collected:
         self._outputs_made: dict[fx.Node, Tensor | None] = {}
         self._outputs = plan.trace.outputs
         self._wanted = {*plan.trace.outputs, *plan.saved}
+        self._plan = plan
+        self._buffers: Environment = {}  # by the output of the backward loop that overwrites them
         self._total = layout.total
 
     def place(self, node: fx.Node, rows: slice, dtype: torch.dtype) -> Tensor:
@@ -163,9 +195,24 @@ class _Collected:
             if node in self._outputs:
                 made = self._layout.fresh(row_shape(node), dtype)
                 self._outputs_made[node], self.values[node] = made
+            elif node in self._plan.overlaid:
+                self.values[node] = self._column(node, dtype)
             else:
                 self.values[node] = workspace.take((self._total, *row_shape(node)), dtype)
         return self.values[node].view(self._total, width)[rows]
+
+    def _column(self, node: fx.Node, dtype: torch.dtype) -> Tensor:
+        """The node's columns of the buffer that it shares with others."""
+        over, number = self._plan.overlaid[node]
+        if over not in self._buffers:
+            self._buffers[over] = workspace.take((self._total, width_of(over)), dtype)
+        width = width_of(node)
+        return self._buffers[over][:, number * width : (number + 1) * width]
+
+    def saved(self, keep: bool) -> Saved:
+        values = {node: self.values[node] for node in self._plan.saved} if keep else {}
+        versions = [(value, value._version) for value in values.values()]
+        return Saved(values, self._buffers, versions)
 
     def output(self, node: fx.Node) -> Tensor:
         """`(T, B, ...)`; no view of another tensor if that can be had, so that the user may change
@@ -265,6 +312,7 @@ class _PassRunner:
         self.before = _PartRunner(parts.before, compile_program)
         self.loop = _LoopRunner(parts.loop, compile_program)
         self.after = _PartRunner(parts.after, compile_program)
+        self._done_with = parts.done_with
 
     def prepare(self, constants: Environment) -> PreparedLoops:
         """What the loop needs of the values that all rows share, once a call."""
@@ -279,6 +327,8 @@ class _PassRunner:
         """What comes before, the loop and what comes after; results are added to env."""
         self.before.run(prepared, env, schedule.total)
         self.loop.run(prepared[self.loop], schedule, env, state, resets, place)
+        for node in self._done_with:  # their memory may serve what comes now
+            env.pop(node, None)
         self.after.run(prepared, env, schedule.total)
 
 

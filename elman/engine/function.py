@@ -9,7 +9,7 @@ from torch.autograd import Function
 
 from elman.engine import reference
 from elman.engine.arguments import Arguments
-from elman.engine.compiled import CompiledStep, Environment
+from elman.engine.compiled import CompiledStep, Saved
 from elman.engine.layout import Folded, layout_of
 from elman.engine.nest import Nest, flatten, rebuild
 
@@ -54,7 +54,7 @@ class _Call:
         reset_state = groups[2] if a.reset_state is not None else None
         return groups[0], groups[1], reset_state, list(tensors[start:])
 
-    def forward(self, tensors: tuple[Tensor, ...], keep: bool) -> tuple[list[Tensor], Environment]:
+    def forward(self, tensors: tuple[Tensor, ...], keep: bool) -> tuple[list[Tensor], Saved]:
         inputs, state, reset_state, closed = self.parts(tensors)
         layout = self.layout
         outputs, final, saved = self.compiled.forward(
@@ -69,7 +69,7 @@ class _Call:
         return [*outputs, *(layout.unsort(leaf) for leaf in final)], saved
 
     def backward(
-        self, tensors: tuple[Tensor, ...], saved: Environment, gradients: tuple[Tensor, ...]
+        self, tensors: tuple[Tensor, ...], saved: Saved, gradients: tuple[Tensor, ...]
     ) -> list[Tensor | None]:
         inputs, _, reset_state, closed = self.parts(tensors)
         layout, count = self.layout, len(self.compiled.plan.trace.outputs)
@@ -109,12 +109,20 @@ class _Call:
         return [next(supply) if tensor.requires_grad else None for tensor in tensors]
 
 
+def _handed_over(ctx: Any) -> Saved:
+    """What the forward pass saved; for good, if there will be no other backward pass."""
+    saved = ctx.saved
+    if torch._C._autograd._get_current_graph_task_keep_graph():
+        return replace(saved, is_last_use=False)
+    ctx.saved = None
+    return saved
+
+
 class _Scan(Function):
     @staticmethod
     def forward(ctx: Any, call: _Call, *tensors: Tensor) -> tuple[Tensor, ...]:
         results, saved = call.forward(tensors, keep=True)
         ctx.call, ctx.saved = call, saved
-        ctx.versions = [(value, value._version) for value in saved.values()]
         ctx.save_for_backward(*tensors)
         floats = [r for r in results if not r.is_floating_point()]
         if floats:
@@ -126,11 +134,7 @@ class _Scan(Function):
         tensors = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph=True
             return None, *ctx.call.reference_gradients(tensors, gradients)
-        if any(value._version != version for value, version in ctx.versions):
-            raise RuntimeError(
-                "an output of elman.scan that its backward pass needs was changed in place; "
-                "work on a clone of it"
-            )
-        found = ctx.call.backward(tensors, ctx.saved, gradients)
+        ctx.saved.require_unchanged()
+        found = ctx.call.backward(tensors, _handed_over(ctx), gradients)
         needed = ctx.needs_input_grad[1:]
         return None, *(g if need else None for g, need in zip(found, needed, strict=True))

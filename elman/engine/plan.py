@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, fx
 
 from elman.engine.lower import Lowering, fill_value, is_row_value, row_shape
+from elman.engine.overlay import overlays
 from elman.engine.parts import (
     CACHE_BYTES,
     PRODUCTS,
@@ -44,12 +45,14 @@ _ARITHMETIC = {
 @dataclass
 class Pass:
     """One run over time: what is computed once from what all rows share, what comes before the
-    loop, the loop, and what comes after."""
+    loop, the loop, and what comes after. done_with: saved values that nothing needs after the loop
+    (of the backward pass)."""
 
     shared: Part
     before: Part
     loop: Loop
     after: Part
+    done_with: list[fx.Node]
 
 
 @dataclass
@@ -60,6 +63,8 @@ class Plan:
         ones inside the loop, which saves a stream; None if there are none, or if they are large.
     saved: nodes whose folded values the forward pass keeps for the backward pass.
     before_all_at_once: whether what comes before the forward loop is kept, too.
+    overlaid: saved values that share a buffer: the output of the backward loop that overwrites it,
+        and the number of the value's columns in it.
     """
 
     trace: Trace
@@ -68,6 +73,7 @@ class Plan:
     backward: Pass | None
     saved: list[fx.Node]
     before_all_at_once: bool
+    overlaid: dict[fx.Node, tuple[fx.Node, int]]
 
 
 def plan(trace: Trace, dtype: torch.dtype, with_gradients: bool) -> Plan:
@@ -112,14 +118,26 @@ class _Planner:
     def plan(self, with_gradients: bool) -> Plan:
         backward, saved = self._backward_pass() if with_gradients else (None, [])
         kept_before = [n for n in saved if n not in self._from_state]
-        joined = self._joined_products(set(saved))
+        products = self._joined_products(set(saved))
+        forward = self._forward_pass(saved, kept_before, set())
+        joined = self._forward_pass(saved, kept_before, products) if products else None
+        overlaid = {}
+        if backward is not None:
+            by_loop = set(forward.loop.outputs) - set(self._trace.outputs)
+            by_loop &= set(joined.loop.outputs) if joined is not None else by_loop
+            found = overlays(backward.loop, by_loop & set(saved), set(backward.after.inputs))
+            overlaid = {
+                node: (output, number)
+                for output, nodes in found.items() for number, node in enumerate(nodes)
+            }  # fmt: skip
         return Plan(
             trace=self._trace,
-            forward=self._forward_pass(saved, kept_before, set()),
-            joined=self._forward_pass(saved, kept_before, joined) if joined else None,
+            forward=forward,
+            joined=joined,
             backward=backward,
             saved=saved,
             before_all_at_once=bool(kept_before),
+            overlaid=overlaid,
         )
 
     def _forward_pass(
@@ -154,7 +172,10 @@ class _Planner:
                     f"be kept for the backward pass; the step runs with backend='reference'"
                 )
         needed = _unique([*wanted, *before.inputs])
-        return self._pass(before, loop, after), [node for node in needed if self._saves(node)]
+        saved = [node for node in needed if self._saves(node)]
+        made = self._pass(before, loop, after)
+        made.done_with = [node for node in saved if node not in after.inputs]
+        return made, saved
 
     def _worth_recomputing(self, saved: list[fx.Node]) -> set[fx.Node]:
         """Nodes that are computed again in registers, from others that are saved, rather than kept
@@ -272,7 +293,7 @@ class _Planner:
         nodes = [node for node, _ in loop.vectors if isinstance(node, fx.Node)]
         targets = _unique([*nodes, *loop.weights])
         shared = self._parts.make(targets, lambda n: n.op == "placeholder", fuse=False)
-        return Pass(shared, before, loop, after)
+        return Pass(shared, before, loop, after, [])
 
     def _absorbing(
         self, loop: set[fx.Node], candidates: set[fx.Node], keep: set[fx.Node]

@@ -1,0 +1,90 @@
+"""Cotangents that overwrite saved values.
+
+Most of what the backward loop reads, such as the gates of an LSTM, is not needed once a row's step
+is done, and most of what it writes, such as the gates' cotangents, has the same width. So the
+forward pass puts saved values side by side as columns of one buffer, and the backward loop writes
+its output over them: every lane is read before it is written.
+"""
+
+from collections.abc import Iterable
+
+from torch import fx
+
+from elman.engine.llvm.stages import Block, Stages, looked_up, stages_of
+from elman.engine.lower import row_shape
+from elman.engine.parts import Loop
+from elman.engine.program import Input, Product, RowProgram, Slice
+
+
+def overlays(
+    loop: Loop, saved: Iterable[fx.Node], needed_later: set[fx.Node]
+) -> dict[fx.Node, list[fx.Node]]:
+    """For outputs of the backward loop: the saved values that they overwrite, in column order.
+
+    saved: values that the forward loop writes. needed_later: what is read after the backward loop.
+    """
+    stages = stages_of(loop.program)
+    blocks = _blocks_that_read(loop.program, stages)
+    free = [
+        (number, node) for number, node in enumerate(loop.streams)
+        if node in set(saved) - needed_later and len(row_shape(node)) == 1
+    ]  # fmt: skip
+    found: dict[fx.Node, list[fx.Node]] = {}
+    for slot, output in enumerate(loop.outputs):
+        block = _block_that_writes(stages, slot)
+        if block is None:
+            continue
+        count = loop.program.ops[loop.program.outputs[slot]].width // block.width
+        fitting = [
+            (number, node) for number, node in free
+            if blocks.get(number) == {id(block)} and loop.program.inputs[number] == block.width
+        ]  # fmt: skip
+        if len(fitting) >= count:
+            found[output] = [node for _, node in fitting[:count]]
+            free = [pair for pair in free if pair not in fitting[:count]]
+    return found
+
+
+def _block_that_writes(stages: Stages, slot: int) -> Block | None:
+    """The block that writes all of an output, if there is only one and its columns fit."""
+    writers = {
+        id(block): block
+        for stage in stages.stages for block in stage.blocks for piece in block.pieces
+        if piece.target.kind == "output" and piece.target.index == slot
+    }  # fmt: skip
+    if len(writers) != 1:
+        return None
+    (block,) = writers.values()
+    starts = [
+        p.target.start for p in block.pieces
+        if p.target.kind == "output" and p.target.index == slot
+    ]  # fmt: skip
+    return block if all(start % block.width == 0 for start in starts) else None
+
+
+def _blocks_that_read(program: RowProgram, stages: Stages) -> dict[int, set[int]]:
+    """For every input stream the blocks that read it; 0 stands for a read that is not lane by lane
+    from its first column on."""
+    found: dict[int, set[int]] = {}
+    for op in program.ops:
+        if isinstance(op, Product):
+            left = program.ops[op.left]
+            if isinstance(left, Slice):
+                left = program.ops[left.arg]
+            if isinstance(left, Input):
+                found.setdefault(left.index, set()).add(0)
+    for stage in stages.stages:
+        for block in stage.blocks:
+            seen = set()
+            stack = [piece.place for piece in block.pieces]
+            while stack:
+                place = stack.pop()
+                if place in seen or stages.is_loaded(place[0], block.level, block.width):
+                    continue
+                seen.add(place)
+                op = program.ops[place[0]]
+                if isinstance(op, Input):
+                    reader = id(block) if place[1] == 0 else 0
+                    found.setdefault(op.index, set()).add(reader)
+                stack += looked_up(program.ops, place)
+    return found
