@@ -54,14 +54,21 @@ def mm(a: Tensor, b: Tensor) -> Tensor:
         return transposed_product(a.t(), b if b.stride(1) == 1 else b.contiguous())
     if not _serves(a, b):
         return torch.mm(a, b)
-    return _onednn_linear()(a, b.t(), None, "none", [], "")
+    return _onednn_linear()(a.contiguous(), _weight(b), None, "none", [], "")
 
 
 def addmm(bias: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """`bias + a @ b`."""
     if not _serves(a, b) or bias.dim() != 1:
         return torch.addmm(bias, a, b)
-    return _onednn_linear()(a, b.t(), bias, "none", [], "")
+    return _onednn_linear()(a.contiguous(), _weight(b), bias, "none", [], "")
+
+
+def _weight(b: Tensor) -> Tensor:
+    """`b.T`, contiguous: for part of a matrix oneDNN falls back to code a thousand times slower, at
+    either operand."""
+    weight = b.t()
+    return weight if weight.is_contiguous() else weight.contiguous()
 
 
 def var(x: Tensor, axes: list[int], correction: float = 1.0) -> Tensor:

@@ -41,6 +41,7 @@ _PRODUCTS = {"mm", "addmm", "bmm", "baddbmm"}
 _FRESH = {
     "full", "full_like", "zeros_like", "ones_like", "empty_like", "rand_like", "randn_like",
     "rand", "randn", "empty", "zeros", "ones", "new_zeros", "new_full", "scalar_tensor",
+    "empty_permuted", "empty_strided", "new_empty",
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ the loop and T * B rows outside of it. Nothing is computed, no random number is 
 user's module is left as it was.
 """
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,7 +74,7 @@ def trace(step: Step, arguments: Arguments, with_gradients: bool) -> Trace:
         StepError: the step broke its contract.
         UnsupportedStep: it can't be traced, for example because it depends on values.
     """
-    with _left_as_it_was(step):
+    with _left_as_it_was(step), _without_torchs_complaints():
         try:
             return _Tracer(step, arguments, with_gradients).run()
         except (StepError, UnsupportedStep):
@@ -104,7 +105,7 @@ class _Tracer:
         inputs = [self._row_tensor(leaf, 2, leaf.requires_grad) for leaf in a.inputs]
         state = [self._row_tensor(leaf, 1, True) for leaf in a.state]
         finder = _Lift(self._fake)
-        with torch.no_grad(), self._fake, finder:
+        with torch.no_grad(), self._fake, enable_python_dispatcher(), finder:
             output, following = self._call(inputs, state)
         self._require_untouched(finder)
         leaves, structure = flatten(output, "output")
@@ -294,6 +295,18 @@ def _divided(items: list, sizes: list[int]) -> list[list]:
         groups.append(items[start : start + size])
         start += size
     return [*groups, items[start:]]
+
+
+@contextmanager
+def _without_torchs_complaints() -> Iterator[None]:
+    """What torch logs about a step that it can't trace is said in our words, once."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager
