@@ -39,6 +39,7 @@ def main() -> int:
     for name in options.cells:
         for number in options.sizes:
             for row in compare(name, SIZES[number], options.seconds, options.jax):
+                _add_bound(row, report["best_product_gflops"])
                 report["rows"].append(row)
                 print(_line(row), flush=True)
     report["medians"] = _medians(report["rows"])
@@ -88,12 +89,28 @@ def compare(
         times = take_turns(runs, seconds)
         rows.append({
             "cell": name, "size": size, "mode": mode, "rounds": len(times["elman"]),
+            "product_gflop": _product_gflop(problem, mode),
             "ms": {who: 1e3 * statistics.median(t) for who, t in times.items()},
             "ratio": {
                 who: ratio(t, times["elman"]) for who, t in times.items() if who != "elman"
             },
         })  # fmt: skip
     return rows
+
+
+def _product_gflop(problem: Problem, mode: str) -> float:
+    """Of the products alone: each weight forward, and twice more for the two gradients."""
+    weights = sum(p.numel() for p in problem.cell.parameters() if p.dim() == 2)
+    steps, rows, _ = problem.x.shape
+    return 2e-9 * steps * rows * weights * (1 if mode == "inference" else 3)
+
+
+def _add_bound(row: dict[str, Any], best: float) -> None:
+    """The ratios that a peer's time allows: if the products ran at the machine's best speed, and
+    everything else took no time."""
+    floor = 1e3 * row["product_gflop"] / best
+    row["floor_ms"] = floor
+    row["most"] = {who: ms / floor for who, ms in row["ms"].items() if who != "elman"}
 
 
 def _oracle(problem: Problem) -> list[torch.Tensor]:
@@ -115,14 +132,15 @@ def _errors(result: Any, expected: list[torch.Tensor]) -> list[float]:
 
 
 def _medians(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    found: dict[tuple, list[float]] = {}
+    found: dict[tuple, list[tuple[float, float]]] = {}
     for row in rows:
         for who, value in row["ratio"].items():
-            found.setdefault((row["cell"], row["mode"], who), []).append(value)
+            found.setdefault((row["cell"], row["mode"], who), []).append((value, row["most"][who]))
     return [
-        {"cell": cell, "mode": mode, "against": who, "median": statistics.median(values),
-         "smallest": min(values)}
-        for (cell, mode, who), values in found.items()
+        {"cell": cell, "mode": mode, "against": who, "smallest": min(value for value, _ in pairs),
+         "median": statistics.median(value for value, _ in pairs),
+         "most": statistics.median(most for _, most in pairs)}
+        for (cell, mode, who), pairs in found.items()
     ]  # fmt: skip
 
 

@@ -16,11 +16,17 @@ def markdown(report: dict[str, Any]) -> str:
         f"{report['best_product_gflops']:.0f} GFLOP/s.",
         "",
         "How many times as long a peer takes as elman.scan, float32: median over the sizes, and "
-        "the smallest in brackets.",
+        "the smallest in brackets. After the slash what the peer's time allows: the median if the "
+        "products ran at the speed of the best matrix product and nothing else took time.",
         "",
     ]
     lines += _summary(report["medians"])
-    lines += ["", "Each size (T, B, I, H): milliseconds of elman.scan, and the ratios.", ""]
+    lines += [
+        "",
+        "Each size (T, B, I, H): milliseconds of elman.scan, of its products "
+        "alone at the best product's speed, and the ratios.",
+        "",
+    ]
     lines += _details(report["rows"])
     for title, part in (
         ("Loops alone, share of the best matrix product (forward, backward)", _loops(report)),
@@ -53,7 +59,7 @@ def _table(header: list[str], rows: list[list[str]]) -> list[str]:
 def _summary(medians: list[dict[str, Any]]) -> list[str]:
     found: dict[tuple[str, str], dict[str, str]] = {}
     for entry in medians:
-        text = f"{entry['median']:.2f} ({entry['smallest']:.2f})"
+        text = f"{entry['median']:.2f} ({entry['smallest']:.2f}) / {entry['most']:.1f}"
         found.setdefault((entry["cell"], entry["against"]), {})[entry["mode"]] = text
     rows = [
         [cell, who, modes.get("inference", ""), modes.get("training", "")]
@@ -68,8 +74,9 @@ def _details(rows: list[dict[str, Any]]) -> list[str]:
     for row in rows:
         ratios = [f"{row['ratio'][who]:.2f}" if who in row["ratio"] else "" for who in peers]
         size = ", ".join(map(str, row["size"]))
-        lines.append([row["cell"], size, row["mode"], f"{row['ms']['elman']:.3f}", *ratios])
-    return _table(["cell", "T, B, I, H", "mode", "ms", *peers], lines)
+        times = [f"{row['ms']['elman']:.3f}", f"{row['floor_ms']:.3f}"]
+        lines.append([row["cell"], size, row["mode"], *times, *ratios])
+    return _table(["cell", "T, B, I, H", "mode", "ms", "products", *peers], lines)
 
 
 def _loops(report: dict[str, Any]) -> list[str]:

@@ -18,6 +18,8 @@ class Arguments:
     state:       leaves `(B, ...)`; structure in `state_structure`.
     lengths:     one integer a row, each within 0..T, or None when every row is T steps long.
     reset:       `(T, B)` bool or None; `reset_state`: leaves like `state` (zeros were filled in).
+    batch_sizes: `(T,)` rows that are active in each step, if the input was packed already: its
+                 leaves are then `(N, 1, ...)`, N (time, row) pairs, and rows are sorted by length.
     """
 
     inputs: list[Tensor]
@@ -31,6 +33,7 @@ class Arguments:
     reset_state: list[Tensor] | None
     reverse: bool
     checkpoint: int | None
+    batch_sizes: Tensor | None = None
 
     @property
     def state_paths(self) -> list[str]:
@@ -57,13 +60,7 @@ def check(
     inputs, input_structure = flatten(input, "input")
     leaves, state_structure = flatten(state, "state")
     steps, rows = _leading_sizes(inputs, input_structure)
-    for index, leaf in enumerate(leaves):
-        if leaf.dim() < 1 or leaf.shape[0] != rows:
-            raise ShapeError(
-                f"{paths(state_structure, 'state')[index]} must have the batch of {rows} rows "
-                f"first, as input (T, B, ...) has it, "
-                f"but its shape is {_shape(leaf)}; give one state for every row"
-            )
+    require_rows(leaves, state_structure, rows)
     if checkpoint is not None and checkpoint < 1:
         raise ArgumentError(f"checkpoint must be a number of steps >= 1, got {checkpoint}")
     return Arguments(
@@ -79,6 +76,17 @@ def check(
         reverse=bool(reverse),
         checkpoint=checkpoint,
     )
+
+
+def require_rows(state: list[Tensor], structure: Structure, rows: int) -> None:
+    """Raise `ShapeError` unless every state leaf has one entry for every row."""
+    for index, leaf in enumerate(state):
+        if leaf.dim() < 1 or leaf.shape[0] != rows:
+            raise ShapeError(
+                f"{paths(structure, 'state')[index]} must have the batch of {rows} rows "
+                f"first, as input (T, B, ...) has it, "
+                f"but its shape is {_shape(leaf)}; give one state for every row"
+            )
 
 
 def _leading_sizes(inputs: list[Tensor], structure: Structure) -> tuple[int, int]:

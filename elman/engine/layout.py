@@ -63,16 +63,38 @@ class Folded:
 
 
 class Packed(Folded):
-    """Rows of different lengths: valid (time, row) pairs only, rows sorted, longest first."""
+    """Valid (time, row) pairs only, rows sorted, longest first; the input comes like that."""
+
+    def __init__(self, arguments: Arguments, batch_sizes: Tensor) -> None:
+        self.steps, self.rows = arguments.steps, arguments.rows
+        self.offsets = torch.cat([batch_sizes.new_zeros(1), batch_sizes.cumsum(0)])
+        self.total = int(self.offsets[-1])
+
+    def fresh(self, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor | None, Tensor]:
+        whole = workspace.take((self.total, 1, *shape), dtype)
+        return whole, whole.detach().view(self.total, *shape)
+
+    def unfold(self, value: Tensor) -> Tensor:
+        return value.unsqueeze(1)
+
+    def row_range(self, begin: int, end: int) -> slice:
+        return slice(int(self.offsets[begin]), int(self.offsets[end]))
+
+    def schedule(self, begin: int, end: int, backwards: bool) -> Schedule:
+        offsets = self.offsets[begin : end + 1] - self.offsets[begin]
+        rows = self.row_range(begin, end)
+        return Schedule(self.rows, end - begin, rows.stop - rows.start, offsets, backwards)
+
+
+class Gathered(Packed):
+    """The same for an input `(T, B, ...)` with lengths: valid pairs are gathered from it."""
 
     def __init__(self, arguments: Arguments, lengths: list[int]) -> None:
-        self.steps, self.rows = arguments.steps, arguments.rows
         length = torch.tensor(lengths, dtype=torch.int64)
         self._order = torch.argsort(length, descending=True, stable=True)
         self._back = torch.argsort(self._order)
-        active = (length[None] > torch.arange(self.steps)[:, None]).sum(1)
-        self.offsets = torch.cat([active.new_zeros(1), active.cumsum(0)])
-        self.total = int(self.offsets[-1])
+        active = (length[None] > torch.arange(arguments.steps)[:, None]).sum(1)
+        super().__init__(arguments, active)
         time = torch.repeat_interleave(torch.arange(self.steps), active)
         place = torch.arange(self.total) - self.offsets[time]
         self._index = time * self.rows + self._order[place]
@@ -94,16 +116,10 @@ class Packed(Folded):
     def unsort(self, state: Tensor) -> Tensor:
         return state.index_select(0, self._back)
 
-    def row_range(self, begin: int, end: int) -> slice:
-        return slice(int(self.offsets[begin]), int(self.offsets[end]))
-
-    def schedule(self, begin: int, end: int, backwards: bool) -> Schedule:
-        offsets = self.offsets[begin : end + 1] - self.offsets[begin]
-        rows = self.row_range(begin, end)
-        return Schedule(self.rows, end - begin, rows.stop - rows.start, offsets, backwards)
-
 
 def layout_of(arguments: Arguments) -> Folded:
-    if arguments.lengths is None:
-        return Folded(arguments)
-    return Packed(arguments, arguments.lengths)
+    if arguments.batch_sizes is not None:
+        return Packed(arguments, arguments.batch_sizes)
+    if arguments.lengths is not None:
+        return Gathered(arguments, arguments.lengths)
+    return Folded(arguments)

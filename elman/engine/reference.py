@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from elman.engine.arguments import Arguments
 from elman.engine.nest import Nest, Structure, describe, flatten, rebuild
@@ -22,7 +23,9 @@ def run(step: Step, arguments: Arguments) -> tuple[Nest, Nest]:
     device = (arguments.state or arguments.inputs)[0].device
     # Autocast would let a state change its dtype from one step to the next.
     with torch.autocast(device.type, enabled=False):
-        if arguments.lengths is None:
+        if arguments.batch_sizes is not None:
+            output, state = _run_packed(step, arguments, arguments.batch_sizes)
+        elif arguments.lengths is None:
             output, state = _Loop(step, arguments, [arguments.rows] * arguments.steps).run()
         else:
             output, state = _run_sorted(step, arguments, arguments.lengths)
@@ -47,6 +50,20 @@ def _run_sorted(step: Step, arguments: Arguments, lengths: list[int]) -> tuple[N
     leaves, structure = flatten(output, "output")
     unsorted = [leaf.index_select(1, back) for leaf in leaves]
     return rebuild(unsorted, structure), [leaf.index_select(0, back) for leaf in state]
+
+
+def _run_packed(step: Step, arguments: Arguments, sizes: Tensor) -> tuple[Nest, list[Tensor]]:
+    """Input that is packed already: padded for the loop, its output packed again."""
+    active = sizes.tolist()
+    padded = [
+        pad_packed_sequence(PackedSequence(leaf.squeeze(1), sizes))[0] for leaf in arguments.inputs
+    ]
+    output, state = _Loop(step, replace(arguments, inputs=padded), active).run()
+    leaves, structure = flatten(output, "output")
+    packed = [
+        torch.cat([leaf[t, :rows] for t, rows in enumerate(active)])[:, None] for leaf in leaves
+    ]
+    return rebuild(packed, structure), state
 
 
 @dataclass

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from elman.engine import backends, reference
 from elman.engine.arguments import check
 from elman.engine.checkpointing import run_in_segments
 from elman.engine.nest import Nest
+from elman.engine.packed import refuse_with_packed, run_packed
 
 
 def scan(
@@ -28,7 +30,8 @@ def scan(
         step: an `nn.Module` or a plain function `(x_t, state) -> (y_t, state)`. It must treat the
             rows of a batch independently. Tensors that it closes over get gradients as parameters
             do.
-        input: tensor or nest (tuple, list, dict) of tensors, `(T, B, ...)`.
+        input: tensor or nest (tuple, list, dict) of tensors, `(T, B, ...)`; or a `PackedSequence`,
+            and then the output is packed in the same way.
         state: tensor or nest of tensors, `(B, ...)`: the state before the first step.
         lengths: `(B,)` integers. A row stops after its own length: outputs beyond it are zero and
             the returned state is the state at its end; a length of 0 leaves it as it came. What
@@ -64,6 +67,11 @@ def scan(
         ([1.0, 1.5, 1.75], 1.75)
     """
     run = backends.find(backend)
+    if isinstance(input, PackedSequence):
+        refuse_with_packed(
+            lengths=lengths, reset=reset, reset_state=reset_state, checkpoint=checkpoint
+        )
+        return run_packed(run, step, input, state, reverse)
     arguments = check(input, state, lengths, reset, reset_state, reverse, checkpoint)
     if arguments.checkpoint is not None:
         return run_in_segments(run, step, arguments, arguments.checkpoint)
