@@ -55,7 +55,8 @@ def test_every_folder_has_its_place():
 
 def test_public_names():
     assert sorted(elman.__all__) == [
-        "Recurrent", "__version__", "cells", "errors", "explain", "fit", "load", "resume", "scan",
+        "GRU", "LSTM", "RNN", "Recurrent", "__version__", "cells", "convert", "errors", "explain",
+        "fit", "load", "resume", "scan",
     ]  # fmt: skip
 
 

@@ -6,6 +6,16 @@ from torch import Tensor
 from elman.cells.gated import GateWeights
 
 
+def gru(from_input: Tensor, from_hidden: Tensor, hidden: Tensor) -> Tensor:
+    """The next hidden state from `W_ih x + b_ih` and `W_hh h + b_hh`, `(B, 3 * H)` each, and h."""
+    input_r, input_z, input_n = from_input.chunk(3, dim=-1)
+    hidden_r, hidden_z, hidden_n = from_hidden.chunk(3, dim=-1)
+    reset = torch.sigmoid(input_r + hidden_r)
+    update = torch.sigmoid(input_z + hidden_z)
+    candidate = torch.tanh(input_n + reset * hidden_n)
+    return (1 - update) * candidate + update * hidden
+
+
 class GRUCell(GateWeights):
     r"""Gated recurrent unit (K. Cho et al., arXiv 1406.1078), with the reset after the product.
 
@@ -24,10 +34,5 @@ class GRUCell(GateWeights):
     gates = 3
 
     def forward(self, input: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        input_r, input_z, input_n = self.from_input(input).chunk(3, dim=-1)
-        hidden_r, hidden_z, hidden_n = self.from_hidden(hidden).chunk(3, dim=-1)
-        reset = torch.sigmoid(input_r + hidden_r)
-        update = torch.sigmoid(input_z + hidden_z)
-        candidate = torch.tanh(input_n + reset * hidden_n)
-        hidden = (1 - update) * candidate + update * hidden
+        hidden = gru(self.from_input(input), self.from_hidden(hidden), hidden)
         return hidden, hidden

@@ -6,6 +6,13 @@ from torch import Tensor
 from elman.cells.gated import GateWeights
 
 
+def lstm(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """The next `(h, c)` from the sum of all that the gates receive, `(B, 4 * H)`, and c."""
+    in_gate, forget_gate, candidate, out_gate = gates.chunk(4, dim=-1)
+    cell = torch.sigmoid(forget_gate) * cell + torch.sigmoid(in_gate) * torch.tanh(candidate)
+    return torch.sigmoid(out_gate) * torch.tanh(cell), cell
+
+
 class LSTMCell(GateWeights):
     r"""Long short-term memory (S. Hochreiter, J. Schmidhuber, Neural Computation 9, 1997), with
     the forget gate of F. A. Gers et al. (Neural Computation 12, 2000).
@@ -37,8 +44,5 @@ class LSTMCell(GateWeights):
         self, input: Tensor, state: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         hidden, cell = state
-        gates = self.from_input(input) + self.from_hidden(hidden)
-        in_gate, forget_gate, candidate, out_gate = gates.chunk(4, dim=-1)
-        cell = torch.sigmoid(forget_gate) * cell + torch.sigmoid(in_gate) * torch.tanh(candidate)
-        hidden = torch.sigmoid(out_gate) * torch.tanh(cell)
+        hidden, cell = lstm(self.from_input(input) + self.from_hidden(hidden), cell)
         return hidden, (hidden, cell)

@@ -1,16 +1,20 @@
-"""`Recurrent`: a cell as a layer, stacked if wanted."""
+"""`Recurrent`: any cell as a layer, stacked and in both directions if wanted."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from elman.engine import scan
-from elman.engine.nest import Nest
+from elman.engine.nest import Nest, flatten, rebuild
 from elman.errors import ArgumentError, ShapeError
+from elman.layers.initial import initial_state
 
 CellFactory = Callable[[int], nn.Module]
+Sequences = Tensor | PackedSequence
 
 
 class Recurrent(nn.Module):
@@ -20,17 +24,23 @@ class Recurrent(nn.Module):
     last), as in torch.nn. `output_size` is the width of the last layer's output.
 
     Args:
-        cell: a cell for a single layer, or a factory `(input_size) -> cell` for any number of them;
-            a cell is an `nn.Module` whose forward is a step and that has
-            `initial_state(batch_size)`.
+        cell: a cell for a single layer and direction, or a factory `(input_size) -> cell` for any
+            number of them. A cell is an `nn.Module` whose forward is a step
+            `(x_t, state) -> (y_t, state)`. Its first state comes from its `initial_state(B)`, else
+            from its `initHidden()`, the state of one row, else it must be given.
         num_layers: how many layers stand on one another.
+        bidirectional: a second cell in each layer reads from the end; outputs stand side by side.
         dropout: probability that an element between two layers is zeroed in training.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`.
-        input_size: features of the input; needed with a factory only.
+        learned_state: the first state is a parameter, which begins as the cell's own.
+        residual: a layer whose output is as wide as its input adds its input to it.
+        layer_norm: each layer's output is normalised (before the residual is added).
+        input_size: features of the input; needed with a factory, and with layer_norm.
         backend: what `elman.scan` runs on.
 
-    Shapes: input `(T, B, I)`, output `(T, B, O)` where O is the width of the cell's output. The
-    state is a tuple with one cell state for every layer.
+    Shapes: input `(T, B, I)` or a `PackedSequence`, output `(T, B, O)`, or packed as the input is;
+    O is the width of the cell's output, twice that if bidirectional. The state is a tuple with one
+    cell state for every layer, or for every layer and direction, forward first.
 
     Raises:
         ArgumentError: the arguments do not fit together.
@@ -47,9 +57,13 @@ class Recurrent(nn.Module):
         self,
         cell: nn.Module | CellFactory,
         num_layers: int = 1,
+        bidirectional: bool = False,
         dropout: float = 0.0,
         batch_first: bool = False,
         *,
+        learned_state: bool = False,
+        residual: bool = False,
+        layer_norm: bool = False,
         input_size: int | None = None,
         backend: str = "auto",
     ) -> None:
@@ -58,12 +72,18 @@ class Recurrent(nn.Module):
             raise ArgumentError(f"num_layers must be at least 1, got {num_layers}")
         if not 0.0 <= dropout < 1.0:
             raise ArgumentError(f"dropout must lie in 0 <= dropout < 1, got {dropout}")
-        cells, self.output_size = _cells(cell, num_layers, input_size)
-        self.cells = nn.ModuleList(cells)
         self.num_layers = num_layers
+        self.bidirectional = bidirectional
         self.dropout = dropout
         self.batch_first = batch_first
+        self.residual = residual
         self.backend = backend
+        cells, widths = _cells(cell, num_layers, self._directions, input_size)
+        self.cells = nn.ModuleList(cells)
+        self.output_size = widths[-1] if widths else None
+        self.norms = nn.ModuleList(_norms(widths) if layer_norm else [])
+        self._require_a_residual(widths)
+        self.first_state = nn.ParameterList(self._first_leaves() if learned_state else [])
 
     def initial_state(
         self,
@@ -71,78 +91,172 @@ class Recurrent(nn.Module):
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> tuple[Nest, ...]:
-        """The state before the first step, one entry for every layer."""
-        return tuple(cell.initial_state(batch_size, dtype, device) for cell in self._each_cell())
+        """The state before the first step, one entry for every layer (and direction)."""
+        states = [initial_state(cell, batch_size, dtype, device) for cell in self.cells]
+        if not len(self.first_state):
+            return tuple(states)
+        leaves, structure = flatten(tuple(states), "state")
+        learned = [
+            own.to(leaf.device, leaf.dtype).expand_as(leaf)
+            for own, leaf in zip(self.first_state, leaves, strict=True)
+        ]
+        return rebuild(learned, structure)
 
     def forward(
         self,
-        input: Tensor,
+        input: Sequences,
         state: Sequence[Nest] | None = None,
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
-    ) -> tuple[Tensor, tuple[Nest, ...]]:
-        """Output and final state. `lengths` and `reset` are those of `elman.scan`; at a reset a
-        row's state becomes the cell's initial state. `reset` is `(T, B)` in either layout."""
+    ) -> tuple[Any, tuple[Nest, ...]]:
+        """Output and final state. `lengths` and `reset` are those of `elman.scan`; where `reset`,
+        `(T, B)` in either layout, is true, a new sequence begins in the row, for both directions,
+        from the first state."""
+        sequence, rows = self._time_first(input)
+        if state is None:
+            state = self.initial_state(rows)
+        if len(state) != len(self.cells):
+            raise ShapeError(
+                f"state must hold one entry for each of {len(self.cells)} layers"
+                f"{' and directions' if self.bidirectional else ''}, got {len(state)}"
+            )
+        begin = None if reset is None else self.initial_state(rows)
+        final: list[Nest] = []
+        for layer in range(self.num_layers):
+            if layer > 0 and self.dropout > 0:
+                sequence = _each(_dropout(self.dropout, self.training), sequence)
+            outputs = []
+            for number in range(layer * self._directions, (layer + 1) * self._directions):
+                backwards = number % self._directions == 1
+                output, last = scan(
+                    self.cells[number],
+                    sequence,
+                    state[number],
+                    lengths=lengths,
+                    reset=_turned(reset) if backwards else reset,
+                    reset_state=None if begin is None else begin[number],
+                    reverse=backwards,
+                    backend=self.backend,
+                )
+                outputs.append(output)
+                final.append(last)
+            sequence = self._joined(layer, sequence, outputs)
+        if self.batch_first and isinstance(sequence, Tensor):
+            sequence = sequence.transpose(0, 1)
+        return sequence, tuple(final)
+
+    def _joined(self, layer: int, input: Sequences, outputs: list[Sequences]) -> Sequences:
+        """What the next layer reads: both directions, normalised, and the residual."""
+
+        def join(source: Tensor, *parts: Tensor) -> Tensor:
+            output = parts[0] if len(parts) == 1 else torch.cat(parts, -1)
+            if len(self.norms):
+                output = self.norms[layer](output)
+            return output + source if self.residual and output.shape == source.shape else output
+
+        return _each(join, input, *outputs)
+
+    def _time_first(self, input: Sequences) -> tuple[Sequences, int]:
+        """The input with time first, and its number of rows."""
+        if isinstance(input, PackedSequence):
+            return input, int(input.batch_sizes[0])
         if input.dim() < 2:
             raise ShapeError(
                 f"input must have time and batch first, (T, B, ...), got {tuple(input.shape)}"
             )
         sequence = input.transpose(0, 1) if self.batch_first else input
-        rows = sequence.shape[1]
-        if state is None:
-            state = self.initial_state(rows)
-        if len(state) != self.num_layers:
-            raise ShapeError(
-                f"state must hold one entry for each of {self.num_layers} layers, got {len(state)}"
-            )
-        final = []
-        for index, cell in enumerate(self._each_cell()):
-            if index > 0:
-                sequence = nn.functional.dropout(sequence, self.dropout, self.training)
-            sequence, last = scan(
-                cell,
-                sequence,
-                state[index],
-                lengths=lengths,
-                reset=reset,
-                reset_state=None if reset is None else cell.initial_state(rows),
-                backend=self.backend,
-            )
-            final.append(last)
-        return sequence.transpose(0, 1) if self.batch_first else sequence, tuple(final)
+        return sequence, sequence.shape[1]
 
-    def _each_cell(self) -> list[Any]:
-        return list(self.cells)
+    def _first_leaves(self) -> list[nn.Parameter]:
+        states = tuple(initial_state(cell, 1) for cell in self.cells)
+        return [nn.Parameter(leaf.detach().clone()) for leaf in flatten(states, "state")[0]]
+
+    def _require_a_residual(self, widths: list[int]) -> None:
+        if self.residual and widths and not any(a == b for a, b in itertools.pairwise(widths)):
+            raise ArgumentError(
+                f"residual needs a layer whose output is as wide as its input, but the widths are "
+                f"{', '.join(map(str, widths))}; give it more layers or another hidden size"
+            )
+
+    @property
+    def _directions(self) -> int:
+        return 2 if self.bidirectional else 1
 
     def extra_repr(self) -> str:
-        return f"dropout={self.dropout}, batch_first={self.batch_first}"
+        return (
+            f"bidirectional={self.bidirectional}, dropout={self.dropout}, "
+            f"batch_first={self.batch_first}, residual={self.residual}"
+        )
 
 
 def _cells(
-    cell: nn.Module | CellFactory, num_layers: int, input_size: int | None
-) -> tuple[list[Any], int | None]:
-    """The cells from first to last, and the width of the last one's output if it can be known."""
+    cell: nn.Module | CellFactory, num_layers: int, directions: int, input_size: int | None
+) -> tuple[list[nn.Module], list[int]]:
+    """The cells, layer by layer, and the widths from the input to the last output if known."""
     if isinstance(cell, nn.Module):
-        if num_layers > 1:
+        if num_layers * directions > 1:
+            what = "both directions" if num_layers == 1 else f"{num_layers} layers"
             raise ArgumentError(
-                f"{num_layers} layers need a factory (input_size) -> cell, because each layer has "
-                f"weights of its own, but got one {type(cell).__name__}"
+                f"{what} need a factory (input_size) -> cell, because each has weights of its "
+                f"own, but got one {type(cell).__name__}"
             )
-        return [cell], None if input_size is None else _output_size(cell, input_size)
+        return [cell], [] if input_size is None else [input_size, _output_size(cell, input_size)]
     if input_size is None:
         raise ArgumentError(
             "a factory (input_size) -> cell needs input_size, the number of input features"
         )
-    cells, width = [], input_size
+    cells: list[nn.Module] = []
+    widths = [input_size]
     for _ in range(num_layers):
-        cells.append(cell(width))
-        width = _output_size(cells[-1], width)
-    return cells, width
+        made = [_made(cell, widths[-1]) for _ in range(directions)]
+        cells += made
+        widths.append(sum(_output_size(each, widths[-1]) for each in made))
+    return cells, widths
+
+
+def _made(factory: CellFactory, input_size: int) -> nn.Module:
+    try:
+        cell = factory(input_size)
+    except TypeError as error:
+        raise ArgumentError(
+            f"the factory must build a cell when called with input_size alone, but "
+            f"factory({input_size}) failed: {error}; write lambda size: Cell(size, hidden_size)"
+        ) from error
+    if not isinstance(cell, nn.Module):
+        raise ArgumentError(
+            f"the factory must build an nn.Module, but it built a {type(cell).__name__}"
+        )
+    return cell
 
 
 @torch.no_grad()
 def _output_size(cell: Any, input_size: int) -> int:
     """Features of a cell's output, found by one step over two rows of zeros."""
     like = next(cell.parameters(), torch.empty(0))
-    output, _ = cell(like.new_zeros(2, input_size), cell.initial_state(2))
+    output, _ = cell(like.new_zeros(2, input_size), initial_state(cell, 2))
     return output.shape[-1]
+
+
+def _norms(widths: list[int]) -> list[nn.Module]:
+    if not widths:
+        raise ArgumentError("layer_norm needs input_size, from which the layers' widths follow")
+    return [nn.LayerNorm(width) for width in widths[1:]]
+
+
+def _dropout(probability: float, training: bool) -> Callable[[Tensor], Tensor]:
+    return lambda value: nn.functional.dropout(value, probability, training)
+
+
+def _each(function: Callable[..., Tensor], *sequences: Sequences) -> Sequences:
+    """A function of the values of padded or packed sequences."""
+    first = sequences[0]
+    if isinstance(first, PackedSequence):
+        return first._replace(data=function(*(s.data for s in sequences)))
+    return function(*sequences)
+
+
+def _turned(reset: Tensor | None) -> Tensor | None:
+    """Where a sequence begins when it is read from its end: at the step before another begins."""
+    if reset is None or not len(reset):
+        return reset
+    return torch.cat([reset[1:], torch.zeros_like(reset[:1])])

@@ -15,6 +15,7 @@ from torch import nn
 
 from elman.cells import CELLS
 from elman.errors import ArgumentError, ElmanError, StepError
+from elman.layers.initial import has_initial_state, initial_state
 
 CellClass = Callable[[int, int], nn.Module]
 PERCEPTRON = "mlp"
@@ -67,12 +68,12 @@ def try_out(cell: CellClass, input_size: int, hidden_size: int, name: str) -> No
             built: Any = cell(input_size, hidden_size)
             if not callable(built):
                 raise StepError(f"it must build an nn.Module, but built a {type(built).__name__}")
-            if not hasattr(built, "initial_state"):
+            if not has_initial_state(built):
                 raise StepError(
                     "it has no method initial_state(batch_size, dtype=None, device=None) that "
-                    "returns the state before the first step"
+                    "returns the state before the first step, and no initHidden() for one row"
                 )
-            output, _ = built(torch.zeros(2, input_size), built.initial_state(2))
+            output, _ = built(torch.zeros(2, input_size), initial_state(built, 2))
             if not isinstance(output, torch.Tensor) or output.dim() != 2:
                 raise StepError("its output must be one tensor (B, features)")
     except ElmanError as error:

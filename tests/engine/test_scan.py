@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils import _pytree as pytree
 
 import elman
@@ -218,3 +219,37 @@ def test_wrong_arguments_and_steps_are_named(arguments, error, words):
 def test_wrong_options_are_named(options, error, words):
     with pytest.raises(error, match=words):
         elman.scan(keep, X, H, **options)
+
+
+@pytest.mark.parametrize("backend", ["reference", "llvm"])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("enforce_sorted", [False, True])
+def test_a_packed_input_equals_lengths(backend, reverse, enforce_sorted):
+    lengths = torch.tensor([5, 4, 4, 1] if enforce_sorted else [4, 1, 5, 4])
+    x = torch.randn(5, 4, 2, dtype=torch.double, requires_grad=True)
+    state = (torch.randn(4, 3, dtype=torch.double), torch.randn(4, 3, dtype=torch.double))
+    packed = pack_padded_sequence(x, lengths, enforce_sorted=enforce_sorted)
+    output, final = elman.scan(LSTM, packed, state, reverse=reverse, backend=backend)
+    expected, expected_final = elman.scan(
+        LSTM, x, state, lengths=lengths, reverse=reverse, backend="reference"
+    )
+    padded, same_lengths = pad_packed_sequence(output)
+    assert torch.equal(same_lengths, lengths)
+    torch.testing.assert_close(padded, expected)
+    torch.testing.assert_close(final, expected_final)
+    weights = torch.randn_like(expected)
+    wanted = [x, *LSTM.parameters()]
+    found = torch.autograd.grad((padded * weights).sum() + final[1].sum(), wanted)
+    right = torch.autograd.grad((expected * weights).sum() + expected_final[1].sum(), wanted)
+    torch.testing.assert_close(found, right)
+
+
+def test_what_does_not_go_with_a_packed_input():
+    packed = pack_padded_sequence(torch.zeros(3, 2, 2).double(), torch.tensor([3, 1]))
+    state = torch.zeros(2, 3).double()
+    with pytest.raises(ArgumentError, match="carries its own lengths, so lengths can't be given"):
+        elman.scan(CELL, packed, state, lengths=[3, 1])
+    with pytest.raises(ArgumentError, match="checkpoint can't be given"):
+        elman.scan(CELL, packed, state, checkpoint=2)
+    with pytest.raises(ShapeError, match="batch of 2 rows first"):
+        elman.scan(CELL, packed, torch.zeros(3, 3).double())

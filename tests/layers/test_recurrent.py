@@ -84,6 +84,14 @@ def test_output_size_is_known_from_the_cell():
         (lambda: Recurrent(lambda size: GRUCell(size, 5)), "needs input_size"),
         (lambda: Recurrent(GRUCell(3, 5), 0), "num_layers must be at least 1"),
         (lambda: Recurrent(GRUCell(3, 5), dropout=1.0), "dropout"),
+        (lambda: Recurrent(GRUCell(3, 5), bidirectional=True), "both directions need a factory"),
+        (lambda: Recurrent(GRUCell, input_size=3), r"lambda size: Cell\(size, hidden_size\)"),
+        (lambda: Recurrent(lambda size: size, input_size=3), "it built a int"),
+        (lambda: Recurrent(GRUCell(3, 5), layer_norm=True), "layer_norm needs input_size"),
+        (
+            lambda: Recurrent(lambda size: GRUCell(size, 5), residual=True, input_size=3),
+            "the widths are 3, 5",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(build, words):
@@ -95,3 +103,126 @@ def test_a_state_for_another_number_of_layers_is_refused():
     layer = Recurrent(GRUCell(3, 5))
     with pytest.raises(ShapeError, match="each of 1 layers, got 2"):
         layer(torch.zeros(4, 2, 3), [torch.zeros(2, 5)] * 2)
+
+
+def test_a_packed_sequence_equals_lengths():
+    layer = Recurrent(
+        lambda size: LSTMCell(size, 5), 2, bidirectional=True, residual=True, input_size=3
+    ).double()
+    x, lengths = torch.randn(6, 4, 3, dtype=torch.double), torch.tensor([3, 6, 1, 4])
+    packed = nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
+    output, state = layer(packed)
+    expected, expected_state = layer(x, lengths=lengths)
+    torch.testing.assert_close(nn.utils.rnn.pad_packed_sequence(output)[0], expected)
+    torch.testing.assert_close(state, expected_state)
+
+
+def test_both_directions_equal_torchs():
+    ours = Recurrent(lambda size: GRUCell(size, 5), 2, bidirectional=True, input_size=3).double()
+    theirs = nn.GRU(3, 5, 2, bidirectional=True).double()
+    for number, cell in enumerate(ours.cells):
+        suffix = f"_l{number // 2}" + ("_reverse" if number % 2 else "")
+        for name, value in cell.named_parameters():
+            value.data.copy_(getattr(theirs, name + suffix))
+    x = torch.randn(4, 6, 3, dtype=torch.double)
+    output, state = ours(x)
+    expected, hidden = theirs(x)
+    torch.testing.assert_close(output, expected)
+    torch.testing.assert_close(torch.stack(state), hidden)
+    assert ours.output_size == 10
+
+
+def test_a_reset_separates_sequences_in_both_directions():
+    layer = Recurrent(
+        lambda size: GRUCell(size, 5), 2, bidirectional=True, learned_state=True, input_size=3
+    ).double()
+    for parameter in layer.first_state:
+        nn.init.normal_(parameter)
+    x = torch.randn(7, 1, 3, dtype=torch.double)
+    reset = torch.zeros(7, 1, dtype=torch.bool)
+    reset[3] = True
+    output, _ = layer(x, reset=reset)
+    torch.testing.assert_close(output, torch.cat([layer(x[:3])[0], layer(x[3:])[0]]))
+
+
+def test_a_learned_state_is_used_and_learned():
+    layer = Recurrent(lambda size: LSTMCell(size, 5), 2, learned_state=True, input_size=3)
+    assert [tuple(p.shape) for p in layer.first_state] == [(1, 5)] * 4
+    with torch.no_grad():
+        layer.first_state[2].fill_(0.5)
+    x = torch.randn(4, 2, 3)
+    layer(x)[0].sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in layer.first_state)
+    state = layer.initial_state(2)
+    assert torch.equal(state[1][0], torch.full((2, 5), 0.5))
+    same, _ = layer(x, state)
+    assert torch.equal(same, layer(x)[0])
+
+
+def test_residual_and_norm_written_out():
+    layer = Recurrent(
+        lambda size: GRUCell(size, 3), 2, residual=True, layer_norm=True, input_size=3
+    ).double()
+    x = torch.randn(4, 2, 3, dtype=torch.double)
+    expected = x
+    for cell, norm in zip(layer.cells, layer.norms, strict=True):
+        expected = expected + norm(Recurrent(cell)(expected)[0])
+    torch.testing.assert_close(layer(x)[0], expected)
+
+
+class Tutorial(nn.Module):
+    """As in the names tutorial: no base class of elman's, and `initHidden`."""
+
+    def __init__(self, input_size, hidden_size, output_size):
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.i2h = nn.Linear(input_size + hidden_size, hidden_size)
+        self.i2o = nn.Linear(input_size + hidden_size, output_size)
+        self.softmax = nn.LogSoftmax(dim=1)
+
+    def forward(self, input, hidden):
+        combined = torch.cat((input, hidden), 1)
+        hidden = self.i2h(combined)
+        output = self.softmax(self.i2o(combined))
+        return output, hidden
+
+    def initHidden(self):  # noqa: N802
+        return torch.zeros(1, self.hidden_size)
+
+
+@pytest.mark.parametrize("backend", ["llvm", "reference"])
+def test_a_class_of_the_names_tutorial_runs_as_it_stands(backend):
+    rnn = Tutorial(7, 5, 3)
+    x = torch.randn(6, 4, 7)
+    hidden = rnn.initHidden().expand(4, -1)
+    outputs = []
+    for step in x:
+        output, hidden = rnn(step, hidden)
+        outputs.append(output)
+    layer = Recurrent(rnn, backend=backend)
+    found, state = layer(x)
+    torch.testing.assert_close(found, torch.stack(outputs))
+    torch.testing.assert_close(state[0], hidden)
+    expected = torch.autograd.grad(torch.stack(outputs).sum(), rnn.i2h.weight)
+    torch.testing.assert_close(torch.autograd.grad(found.sum(), rnn.i2h.weight), expected)
+    assert layer.double().initial_state(2)[0].dtype == torch.double
+
+
+def test_a_cell_without_a_first_state_needs_one():
+    class Bare(nn.Module):
+        def forward(self, x, h):
+            h = 0.5 * h + x
+            return h, h
+
+    layer = Recurrent(Bare())
+    with pytest.raises(ArgumentError, match="pass the state"):
+        layer(torch.ones(3, 2, 4))
+    output, _ = layer(torch.ones(3, 2, 4), [torch.zeros(2, 4)])
+    assert output[-1, 0, 0] == 1.75
+
+    class Wide(Bare):
+        def initHidden(self):  # noqa: N802
+            return torch.zeros(3, 4)
+
+    with pytest.raises(ArgumentError, match="must give the state of one row"):
+        Recurrent(Wide())(torch.ones(3, 2, 4))

@@ -1,0 +1,80 @@
+"""One layer and direction of torch.nn's recurrent layers, as a step for `elman.scan`."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from elman.cells.gru import gru
+from elman.cells.lstm import lstm
+from elman.cells.rnn import NONLINEARITIES
+
+
+class GatedStep:
+    """Holds the weights of one layer and direction; without biases those are None.
+
+    Weights are `(gates * H, I)`, `(gates * H, H)`, named and ordered as torch.nn has them.
+    """
+
+    def __init__(
+        self,
+        weight_ih: Tensor,
+        weight_hh: Tensor,
+        bias_ih: Tensor | None = None,
+        bias_hh: Tensor | None = None,
+    ) -> None:
+        self.weight_ih, self.weight_hh = weight_ih, weight_hh
+        self.bias_ih, self.bias_hh = bias_ih, bias_hh
+
+    def from_input(self, input: Tensor) -> Tensor:
+        return F.linear(input, self.weight_ih, self.bias_ih)
+
+    def from_hidden(self, hidden: Tensor) -> Tensor:
+        return F.linear(hidden, self.weight_hh, self.bias_hh)
+
+
+class RNNStep(GatedStep):
+    """The Elman network's step; see `elman.cells.RNNCell`."""
+
+    nonlinearity = "tanh"
+
+    def __call__(self, input: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        activation = NONLINEARITIES[self.nonlinearity]
+        hidden = activation(self.from_input(input) + self.from_hidden(hidden))
+        return hidden, hidden
+
+
+class ReLURNNStep(RNNStep):
+    nonlinearity = "relu"
+
+
+class GRUStep(GatedStep):
+    """The gated recurrent unit's step; see `elman.cells.GRUCell`."""
+
+    def __call__(self, input: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = gru(self.from_input(input), self.from_hidden(hidden), hidden)
+        return hidden, hidden
+
+
+class LSTMStep(GatedStep):
+    """The long short-term memory's step; see `elman.cells.LSTMCell`."""
+
+    def __call__(
+        self, input: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        hidden, cell = state
+        hidden, cell = lstm(self.from_input(input) + self.from_hidden(hidden), cell)
+        return hidden, (hidden, cell)
+
+
+class ProjectedLSTMStep(LSTMStep):
+    """An LSTM whose hidden state is `W_hr h`, `(B, P)` (H. Sak et al., arXiv 1402.1128)."""
+
+    def __init__(self, weight_hr: Tensor, *weights: Tensor) -> None:
+        super().__init__(*weights)
+        self.weight_hr = weight_hr
+
+    def __call__(
+        self, input: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        hidden, (whole, cell) = super().__call__(input, state)
+        hidden = F.linear(whole, self.weight_hr)
+        return hidden, (hidden, cell)
