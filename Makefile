@@ -18,6 +18,7 @@ test-all: .venv/installed-dev
 
 bench: .venv/installed-bench
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/layers.py
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .

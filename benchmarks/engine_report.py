@@ -48,7 +48,7 @@ def markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(header: list[str], rows: list[list[str]]) -> list[str]:
+def table(header: list[str], rows: list[list[str]]) -> list[str]:
     return [
         "| " + " | ".join(header) + " |",
         "|" + "---|" * len(header),
@@ -65,7 +65,7 @@ def _summary(medians: list[dict[str, Any]]) -> list[str]:
         [cell, who, modes.get("inference", ""), modes.get("training", "")]
         for (cell, who), modes in found.items()
     ]
-    return _table(["cell", "against", "inference", "forward + backward"], rows)
+    return table(["cell", "against", "inference", "forward + backward"], rows)
 
 
 def _details(rows: list[dict[str, Any]]) -> list[str]:
@@ -76,7 +76,7 @@ def _details(rows: list[dict[str, Any]]) -> list[str]:
         size = ", ".join(map(str, row["size"]))
         times = [f"{row['ms']['elman']:.3f}", f"{row['floor_ms']:.3f}"]
         lines.append([row["cell"], size, row["mode"], *times, *ratios])
-    return _table(["cell", "T, B, I, H", "mode", "ms", "products", *peers], lines)
+    return table(["cell", "T, B, I, H", "mode", "ms", "products", *peers], lines)
 
 
 def _loops(report: dict[str, Any]) -> list[str]:
@@ -86,7 +86,7 @@ def _loops(report: dict[str, Any]) -> list[str]:
            for d in ("forward", "backward"))]
         for entry in report.get("loops", [])
     ]  # fmt: skip
-    return _table(["cell", "T, B, I, H", "forward", "backward"], rows) if rows else []
+    return table(["cell", "T, B, I, H", "forward", "backward"], rows) if rows else []
 
 
 def _compiling(report: dict[str, Any]) -> list[str]:
@@ -94,7 +94,7 @@ def _compiling(report: dict[str, Any]) -> list[str]:
         [cell, *(f"{value:.2f}" for value in times.values())]
         for cell, times in report.get("compile_seconds", {}).items()
     ]
-    return _table(["cell", "T=10", "T=10,000"], rows) if rows else []
+    return table(["cell", "T=10", "T=10,000"], rows) if rows else []
 
 
 def _tiny(report: dict[str, Any]) -> list[str]:
@@ -102,7 +102,7 @@ def _tiny(report: dict[str, Any]) -> list[str]:
         [what, f"{times['elman']:.0f}", f"{times['torch.nn']:.0f}"]
         for what, times in report.get("tiny_calls_us", {}).items()
     ]
-    return _table(["call", "elman", "torch.nn"], rows) if rows else []
+    return table(["call", "elman", "torch.nn"], rows) if rows else []
 
 
 def _memory(report: dict[str, Any]) -> list[str]:
@@ -111,7 +111,7 @@ def _memory(report: dict[str, Any]) -> list[str]:
          f"{entry[mode]['elman'] / max(entry[mode]['torch.nn'], 1e-9):.2f}"]
         for entry in report.get("memory", []) for mode in ("inference", "training")
     ]  # fmt: skip
-    return _table(["cell", "mode", "elman", "torch.nn", "share"], rows) if rows else []
+    return table(["cell", "mode", "elman", "torch.nn", "share"], rows) if rows else []
 
 
 def picture(report: dict[str, Any], path: Path) -> None:

@@ -22,9 +22,9 @@ class CompiledLayer(nn.RNNBase):
     """The `forward` that `RNN`, `GRU` and `LSTM` share.
 
     torch.nn's own forward runs what the compiled loop does not serve: tensors on a GPU (and so
-    through cuDNN), half precision and autocast, torch.compile, export and torch.func, calls so
-    short that the compiled loop would not pay (`elman.layers.choice`), and whatever is wrong, so
-    that errors are torch.nn's, too.
+    through cuDNN), half precision and autocast, torch.compile and export, calls so short that the
+    compiled loop would not pay (`elman.layers.choice`), and whatever is wrong, so that errors are
+    torch.nn's, too. vmap and forward-mode differentiation, which torch.nn lacks, work.
     """
 
     def forward(self, input: Any, hx: Any = None) -> Any:
@@ -65,7 +65,7 @@ class CompiledLayer(nn.RNNBase):
             return False
         pairs = shape[0] if len(shape) == 2 else shape[0] * shape[1]
         steps = shape[1 if self.batch_first and len(shape) == 3 else 0]
-        faster = pairs > 0 and compiled_is_faster(
+        serves = pairs > 0 and (is_transformed() or compiled_is_faster(
             self.mode,
             steps if sizes is None else len(sizes),
             pairs,
@@ -75,8 +75,8 @@ class CompiledLayer(nn.RNNBase):
             and not packed
             and self.proj_size == 0
             and has_fused_lstm(weight.dtype),
-        )
-        return faster and is_served(data, weight)
+        ))  # fmt: skip
+        return serves and is_served(data, weight)
 
     def _run_layers(
         self, sequence: Tensor, state: list[Tensor], sizes: Tensor | None
@@ -213,14 +213,20 @@ def is_traced() -> bool:
     return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
+def is_transformed() -> bool:
+    """Whether vmap or forward-mode differentiation is at work, of which `scan` knows more."""
+    return (
+        torch._C._functorch.peek_interpreter_stack() is not None
+        or torch.autograd.forward_ad._current_level >= 0
+    )
+
+
 def is_served(data: Tensor, weight: Tensor) -> bool:
     """Whether tensors like these, under the modes that are active now, are the compiled loop's."""
     return (
         data.dtype in (torch.float32, torch.float64)
         and data.dtype == weight.dtype
         and data.device.type == weight.device.type == "cpu"
-        and torch._C._functorch.peek_interpreter_stack() is None
-        and torch.autograd.forward_ad._current_level < 0
         and not torch.is_autocast_enabled("cpu")
     )
 

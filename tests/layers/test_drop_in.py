@@ -174,8 +174,16 @@ def test_what_is_not_compiled_still_runs(always_compiled):
     assert traced(x)[0].shape == expected.shape
     weights = dict(layer.named_parameters())
     torch.testing.assert_close(torch.func.functional_call(layer, weights, (x,))[0], layer(x)[0])
-    with torch.no_grad():
-        torch.func.vmap(layer, randomness="error")(x[None].expand(2, -1, -1, -1))
+
+
+def test_vmap_and_forward_mode_which_torch_lacks():
+    layer = elman.LSTM(3, 5).double()
+    x = torch.randn(2, 4, 2, 3, dtype=torch.double)
+    found = torch.func.vmap(lambda x: layer(x)[0])(x)
+    torch.testing.assert_close(found, torch.stack([layer(one)[0] for one in x]))
+    _, tangent = torch.func.jvp(lambda x: layer(x)[0], (x[0],), (torch.ones_like(x[0]),))
+    near = (layer(x[0] + 1e-6)[0] - layer(x[0] - 1e-6)[0]) / 2e-6
+    torch.testing.assert_close(tangent, near, rtol=1e-6, atol=1e-8)
 
 
 def test_copies_and_pickles(always_compiled):
