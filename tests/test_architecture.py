@@ -11,7 +11,7 @@ import elman
 
 ROOT = Path(elman.__file__).parent
 ORDER = [
-    {"version", "errors", "settings"},
+    {"version", "errors", "settings", "pictures"},
     {"cells", "engine"},
     {"layers"},
     {"tasks"},

@@ -4,7 +4,9 @@ import pytest
 
 from elman.errors import ArgumentError
 from elman.settings import build, given, names, refuse_unknown
+from elman.tasks import TASKS
 from elman.tasks.language import LanguageSettings
+from elman.train.fit import with_defaults
 from elman.train.settings import TrainingSettings
 
 
@@ -39,6 +41,12 @@ def test_values_find_their_class():
 def test_the_classes_share_no_name():
     every = names(LanguageSettings, TrainingSettings)
     assert len(every) == len(set(every))
+
+
+def test_a_budget_is_given_where_there_is_none():
+    kind = TASKS["language"]
+    assert with_defaults(kind, {"clip": 2.0, "minutes": None}) == {"steps": 2000, "clip": 2.0}
+    assert with_defaults(kind, {"minutes": 3.0}) == {"minutes": 3.0}
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_one():

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from elman.app import language, terminal
+from elman.app import runs, terminal
 from elman.app.demo import demo
 from elman.errors import ElmanError
 from elman.version import VERSION
@@ -29,7 +29,7 @@ app = typer.Typer(
 )
 train = typer.Typer(no_args_is_help=True, help="Train a model and write a run folder.")
 app.add_typer(train, name="train")
-language.add_commands(app, train)
+runs.add_commands(app, train)
 app.command("demo")(demo)
 
 

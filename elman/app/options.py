@@ -1,4 +1,5 @@
-"""Command-line options made from settings classes, so that each setting is declared once."""
+"""Options of commands: those that several share, and those made from settings classes, so that
+each setting is declared once."""
 
 import dataclasses
 import inspect
@@ -11,14 +12,42 @@ import typer
 
 from elman.errors import ArgumentError, DataError
 from elman.settings import field_type
+from elman.tasks import TaskKind
 from elman.tasks.cell import is_own
+from elman.train.settings import TrainingSettings
+
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, as `elman train` makes.")]
+OwnCell = Annotated[
+    str | None,
+    typer.Option(
+        "--cell", metavar="NAME", help="Your own cell again, if the run was trained with one."
+    ),
+]
+Device = Annotated[str, typer.Option(help="Where to run: cpu, cuda, ...")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+RunFolderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--run", metavar="FOLDER", help="Run folder [default: runs/TASK-001, counting up]"
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace an older run in FOLDER.")]
+ConfigFile = Annotated[
+    str | None, typer.Option(metavar="FILE", help="TOML file with settings, named as the flags.")
+]
+PrintConfig = Annotated[
+    bool, typer.Option("--print-config", help="Print the settings as TOML and exit.")
+]
 
 
-def with_settings(*classes: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command one option for every field of the classes.
+def with_settings(kind: TaskKind) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one option for every setting of the task and of training.
 
     The command takes them as `**settings`, and only those that were given on the command line.
     """
+    classes = (kind.settings, TrainingSettings)
+    defaults = {**kind.training, **kind.budget}
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = [
@@ -26,7 +55,11 @@ def with_settings(*classes: type) -> Callable[[Callable[..., None]], Callable[..
             for parameter in inspect.signature(command, eval_str=True).parameters.values()
             if parameter.kind is not inspect.Parameter.VAR_KEYWORD
         ]
-        options = [_option(cls, field) for cls in classes for field in dataclasses.fields(cls)]
+        options = [
+            _option(cls, field, defaults.get(field.name, field.default))
+            for cls in classes
+            for field in dataclasses.fields(cls)
+        ]
         names = [option.name for option in options]
 
         def run(**values: Any) -> None:
@@ -44,19 +77,20 @@ def with_settings(*classes: type) -> Callable[[Callable[..., None]], Callable[..
     return decorate
 
 
-def _option(cls: type, field: dataclasses.Field) -> inspect.Parameter:
+def _option(cls: type, field: dataclasses.Field, default: Any) -> inspect.Parameter:
     kind: Any = field_type(cls, field.name)
     choices = field.metadata["choices"]
     text = field.metadata["help"]
     if choices is not None and not all(choice in text for choice in choices):
         text += f": {' or '.join(choices)}"
-    if field.default is not None:
-        text += f" [default: {field.default}]"
+    if default is not None:
+        text += f" [default: {default}]"
+    flag = "--" + field.name.replace("_", "-")
     info = typer.Option(
-        "--" + field.name.replace("_", "-"),
+        f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
         help=text,
         show_default=False,
-        metavar="N" if kind in (int, float) else "NAME",
+        metavar={int: "N", float: "N", str: "NAME"}.get(kind),
     )
     return inspect.Parameter(
         field.name,

@@ -31,6 +31,7 @@ class Watcher(Listener):
         self._row: TaskID | None = None
         self._schedule: Schedule | None = None
         self._unit = ""
+        self._highlights: tuple[str, ...] = ()
         self._shown = 0.0
 
     def created(self, folder: RunFolder) -> None:
@@ -38,13 +39,17 @@ class Watcher(Listener):
 
     def started(self, task: Task, schedule: Schedule, progress: Progress) -> None:
         self._schedule, self._unit = schedule, task.unit
+        self._highlights = task.highlights
         for text in task.notes:
             self.say(f"note: {text}")
         if schedule.finished(progress):
             return
         parameters = sum(parameter.numel() for parameter in task.model.parameters())
         begun = f", going on from step {progress.step:,}" if progress.step else ""
-        self.say(f"training {parameters:,} parameters, {self._length(schedule)}{begun}")
+        self.say(
+            f"training {parameters:,} parameters, {self._length(schedule)}{begun}; "
+            f"losses in {task.loss_name}"
+        )
         if self.console.is_terminal:
             self._bar = Bar(
                 TextColumn("{task.description}"),
@@ -75,7 +80,8 @@ class Watcher(Listener):
         speed = record[f"{self._unit}s_per_second"]
         self.say(
             f"step {record['step']:>7,}  {record['seconds']:7.1f} s  "
-            f"training {record['train_loss']:.4f}  validation {record['valid_loss']:.4f} nats  "
+            f"training {record['train_loss']:.4f}  validation {record['valid_loss']:.4f}  "
+            f"{''.join(f'{name} {record[name]:.4f}  ' for name in self._highlights)}"
             f"{speed:,.0f} {self._unit}s/s"
         )
 

@@ -6,6 +6,7 @@
     checkpoint.safetensors   what going on needs: weights, optimiser, carried state, counters
     metrics.jsonl            one line for every evaluation
     curves.png               the metrics as a picture
+    results.json             the test, made once when training has ended; its pictures beside it
     data/                    the encoded data
 
 All of it is data: nothing in a run folder is executed, unpickled, imported or used as a path.
@@ -24,6 +25,7 @@ import tomli_w
 
 from elman.artifacts.files import read_bytes, write_atomically
 from elman.errors import ArgumentError, RunError
+from elman.tasks.base import Outcome
 from elman.version import VERSION
 
 FORMAT = 1
@@ -93,6 +95,13 @@ class RunFolder:
     def write_vocabulary(self, value: dict) -> None:
         text = json.dumps(value, ensure_ascii=True, indent=1)
         write_atomically(self.path / "vocabulary.json", text.encode("utf-8"))
+
+    def write_outcome(self, outcome: Outcome) -> None:
+        """Write pictures and results of the test, the results last."""
+        for name, content in outcome.pictures.items():
+            write_atomically(self.path / name, content)
+        text = json.dumps(outcome.results, indent=1) + "\n"
+        write_atomically(self.path / "results.json", text.encode("utf-8"))
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """One mapping for every evaluation so far, oldest first."""

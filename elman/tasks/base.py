@@ -1,6 +1,7 @@
 """What the training loop asks of a task, and what makes a task known to the rest of elman."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,11 +30,15 @@ class Task(Protocol):
 
     steps_per_epoch: training steps in which every training example is seen about once.
     unit: what one term of the loss stands for, such as "character".
+    loss_name: what the loss measures, such as "nats per character".
+    highlights: keys of `validate` that are worth a place in the line about an evaluation.
     notes: things about this data and these settings that the user should know.
     """
 
     name: str
     unit: str
+    loss_name: str
+    highlights: tuple[str, ...]
     steps_per_epoch: int
     model: nn.Module
     notes: list[str]
@@ -68,10 +73,27 @@ class Restored:
     folder: Path
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What is found out once, when training has ended: the test.
+
+    results: what `results.json` holds. pictures: PNG files by name.
+    """
+
+    results: dict[str, Any]
+    pictures: dict[str, bytes] = field(default_factory=dict)
+
+
 class TaskKind(Protocol):
-    """One row of `TASKS`: how a task comes from data, and a usable model from a run."""
+    """One row of `TASKS`: how a task comes from data, and a usable model from a run.
+
+    training: training settings whose defaults differ for this task. budget: the budget of a run
+    that was given none.
+    """
 
     name: str
+    training: Mapping[str, Any]
+    budget: Mapping[str, Any]
 
     @property
     def settings(self) -> type[Any]:
@@ -103,4 +125,9 @@ class TaskKind(Protocol):
         backend: str,
     ) -> Any:
         """The object that `elman.load` returns, its `model` with weights still to be filled in."""
+        ...
+
+    def finish(self, trained: Any) -> Outcome | None:
+        """The test of a model whose training has ended; None if the task has none. It may be made
+        again after an interruption, so the same model must give the same outcome."""
         ...

@@ -15,14 +15,12 @@ from elman.artifacts.run_folder import RunConfig, RunFolder, create_run, next_fr
 from elman.engine import BACKENDS
 from elman.errors import ArgumentError, RunError
 from elman.settings import build, given, names, refuse_unknown
-from elman.tasks import TASKS
+from elman.tasks import TASKS, TaskKind
 from elman.tasks.cell import CellClass, describe, find_cell
 from elman.train.listener import Listener
 from elman.train.loop import train
 from elman.train.schedule import Origin, Schedule
-from elman.train.settings import TrainingSettings
-
-BUDGET = ("steps", "epochs", "minutes")
+from elman.train.settings import BUDGET, TrainingSettings
 
 
 def fit(
@@ -80,7 +78,7 @@ def start(
     refuse_unknown(settings, names(kind.settings, TrainingSettings), "settings")
     found, recorded = _chosen_cell(cell)
     task_settings: Any = build(kind.settings, {**settings, **recorded}, "settings")
-    training = build(TrainingSettings, settings, "settings")
+    training = build(TrainingSettings, with_defaults(kind, settings), "settings")
     if not recorded:
         found = find_cell(task_settings.cell)
     check_backend(training.backend)
@@ -133,7 +131,18 @@ def resume(
         )
         schedule = Schedule(training, task.steps_per_epoch, _origin(config, folder))
         train(task, folder, training, schedule, listener or Listener())
-    return load(folder.path, cell=cell, device=training.device, backend=training.backend)
+        trained = load(folder.path, cell=cell, device=training.device, backend=training.backend)
+        if outcome := kind.finish(trained):
+            folder.write_outcome(outcome)
+    return trained
+
+
+def with_defaults(kind: TaskKind, settings: dict[str, Any]) -> dict[str, Any]:
+    """Training settings completed by the task's own defaults, and by its budget if there is
+    none."""
+    chosen = {name: value for name, value in settings.items() if value is not None}
+    budget = {} if chosen.keys() & set(BUDGET) else kind.budget
+    return {**kind.training, **budget, **chosen}
 
 
 def check_backend(name: str) -> None:

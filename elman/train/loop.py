@@ -69,7 +69,7 @@ def train(
             finished = schedule.finished(progress)
             listener.stepped(progress, value)
 
-            if finished or progress.step % settings.evaluate_every == 0:
+            if finished or progress.step % schedule.evaluate_every == 0:
                 record = _evaluate(task, progress, rate)
                 if progress.best is None or record["valid_loss"] < progress.best:
                     progress.best, progress.best_step = record["valid_loss"], progress.step
@@ -83,14 +83,14 @@ def train(
             if finished or interrupts.requested or progress.step % settings.save_every == 0:
                 save_checkpoint(folder, progress, task.model, optimizer, carry)
             if interrupts.requested and not finished:
-                draw_curves(records, task.unit, _title(task, progress), folder.curves)
+                _draw(records, task, progress, folder)
                 raise Interrupted(
                     f"stopped after step {progress.step} and saved; "
                     f"go on with `elman resume {folder}`",
                     interrupts.requested,
                 )
     folder.write_metrics(records)
-    draw_curves(records, task.unit, _title(task, progress), folder.curves)
+    _draw(records, task, progress, folder)
     return progress
 
 
@@ -134,5 +134,6 @@ def _not_finite(step: int, loss: float, rate: float, folder: RunFolder) -> Train
     )
 
 
-def _title(task: Task, progress: Progress) -> str:
-    return f"{task.name}: {progress.step:,} steps, {progress.seconds / 60:.1f} minutes"
+def _draw(records: list[dict[str, Any]], task: Task, progress: Progress, folder: RunFolder) -> None:
+    title = f"{task.name}: {progress.step:,} steps, {progress.seconds / 60:.1f} minutes"
+    draw_curves(records, task.unit, task.loss_name, title, folder.curves)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from elman.artifacts.checkpoint import Progress
-from elman.train.settings import DEFAULT_STEPS, TrainingSettings
+from elman.train.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Origin:
 @dataclass(frozen=True)
 class Schedule:
     """Budget and learning rate of a run.
+
+    A run without any budget never ends by itself; `fit` gives it the task's.
 
     The learning rate rises linearly over the warm-up and then falls along a cosine to its final
     share. With a budget of minutes it follows the clock, otherwise the number of steps.
@@ -35,16 +37,25 @@ class Schedule:
             ends.append(self.settings.steps)
         if self.settings.epochs is not None:
             ends.append(math.ceil(self.settings.epochs * self.steps_per_epoch))
-        if not ends and self.settings.minutes is None:
-            ends.append(DEFAULT_STEPS)
         return min(ends, default=None)
 
+    @property
+    def evaluate_every(self) -> int:
+        return self.settings.evaluate_every or self.steps_per_epoch
+
     def finished(self, progress: Progress) -> bool:
-        return self.share(progress) >= 1.0
+        """Whether the budget is used up, or validation has not become better for too long."""
+        return self.share(progress) >= 1.0 or self._out_of_patience(progress)
+
+    def _out_of_patience(self, progress: Progress) -> bool:
+        if not self.settings.patience or progress.best is None:
+            return False
+        since = max(progress.best_step, self.origin.step)
+        return progress.step - since >= self.settings.patience * self.evaluate_every
 
     def share(self, progress: Progress) -> float:
         """How much of the budget is used, 0 to 1, counted from the origin."""
-        shares = []
+        shares = [0.0]
         if self.last_step is not None:
             shares.append(_share(progress.step, self.origin.step, self.last_step))
         if self.settings.minutes is not None:

@@ -7,9 +7,7 @@ from elman.settings import setting
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    steps: int | None = setting(
-        None, "budget in training steps (2000 if no budget is given)", minimum=1
-    )
+    steps: int | None = setting(None, "budget in training steps", minimum=1)
     epochs: float | None = setting(None, "budget in passes over the training data", above=0.0)
     minutes: float | None = setting(None, "budget in minutes of training", above=0.0)
     learning_rate: float = setting(0.003, "peak learning rate of AdamW", above=0.0)
@@ -21,7 +19,10 @@ class TrainingSettings:
     )
     weight_decay: float = setting(0.01, "weight decay of AdamW", minimum=0.0)
     clip: float = setting(1.0, "largest norm of the gradient; 0 = no clipping", minimum=0.0)
-    evaluate_every: int = setting(250, "steps between evaluations", minimum=1)
+    evaluate_every: int = setting(250, "steps between evaluations; 0 = one epoch", minimum=0)
+    patience: int = setting(
+        0, "evaluations without a better validation loss that end the run; 0 = never", minimum=0
+    )
     save_every: int = setting(250, "steps between checkpoints", minimum=1)
     seed: int = setting(0, "seed of weights, batches and dropout", minimum=0, maximum=2**62)
     device: str = setting("cpu", "where to train: cpu, cuda, cuda:0, ...")
@@ -31,4 +32,5 @@ class TrainingSettings:
     )
 
 
-DEFAULT_STEPS = 2000
+BUDGET = ("steps", "epochs", "minutes")
+"""Settings that say how long to train; the first one reached ends the run."""

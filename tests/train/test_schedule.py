@@ -21,8 +21,17 @@ def test_the_first_budget_reached_ends_the_run():
     assert not both.finished(Progress(step=74, seconds=59.0))
     assert both.finished(Progress(step=75))
     assert both.finished(Progress(step=1, seconds=60.0))
-    assert schedule().last_step == 2000
     assert schedule(minutes=1.0).last_step is None
+
+
+def test_patience_ends_a_run_that_gets_no_better():
+    plan = schedule(steps=1000, patience=3, evaluate_every=10)
+    assert not plan.finished(Progress(step=29))
+    assert not plan.finished(Progress(step=49, best=1.0, best_step=20))
+    assert plan.finished(Progress(step=50, best=1.0, best_step=20))
+    later = schedule(Origin(step=50), steps=1000, patience=3, evaluate_every=0)
+    assert not later.finished(Progress(step=199, best=1.0, best_step=20))
+    assert later.finished(Progress(step=200, best=1.0, best_step=20))
 
 
 def test_the_rate_rises_and_then_falls_to_its_final_share():

@@ -1,6 +1,7 @@
 """The row that makes language modelling known: from data to a task, from a run to a model."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ class LanguageKind:
 
     name = "language"
     settings = LanguageSettings
+    training: Mapping[str, Any] = {}
+    budget: Mapping[str, Any] = {"steps": 2000}
 
     def prepare(
         self, data: list[str], settings: LanguageSettings, cell: CellClass | None, folder: Path
@@ -61,6 +64,9 @@ class LanguageKind:
         except RunError:  # a run that was copied without its data can still be used
             validation = None
         return TrainedLanguage(model, vocabulary, validation)
+
+    def finish(self, trained: TrainedLanguage) -> None:
+        """Language modelling keeps no test part; `elman evaluate` scores any text."""
 
 
 def _vocabulary(saved: Restored) -> Vocabulary:

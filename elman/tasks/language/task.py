@@ -19,6 +19,7 @@ class LanguageTask:
     """Predict the next token. Implements `elman.tasks.base.Task`."""
 
     name = "language"
+    highlights = ()
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class LanguageTask:
     ) -> None:
         self.vocabulary = corpus.vocabulary
         self.unit = corpus.vocabulary.unit
+        self.loss_name = f"nats per {self.unit}"
         self.notes: list[str] = []
         self._settings = settings
         self._device = device

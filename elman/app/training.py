@@ -1,0 +1,56 @@
+"""What the commands `elman train TASK` and `elman resume` have in common."""
+
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from elman.app import terminal
+from elman.app.options import read_config_file
+from elman.app.watch import Watcher
+from elman.artifacts.run_folder import RunFolder
+from elman.settings import build, given, names, refuse_unknown
+from elman.tasks import TASKS
+from elman.tasks.cell import CellClass, find_cell
+from elman.train.fit import resume, start, with_defaults
+from elman.train.settings import TrainingSettings
+
+
+def train_run(
+    task: str,
+    data: list[str] | None,
+    run: str | None,
+    force: bool,
+    config: str | None,
+    print_config: bool,
+    flags: dict[str, Any],
+) -> tuple[RunFolder, Any] | None:
+    """Train as the command line says: the run and its model, or None if settings were printed."""
+    classes = (TASKS[task].settings, TrainingSettings)
+    settings = read_config_file(config) if config else {}
+    refuse_unknown(settings, names(*classes), str(config))
+    if config:  # checked by itself first, so that a message names the file
+        for cls in classes:
+            build(cls, settings, config)
+    settings |= flags
+    if print_config:
+        complete = with_defaults(TASKS[task], settings)
+        parts = (build(cls, complete, "settings") for cls in classes)
+        terminal.result(tomli_w.dumps({k: v for part in parts for k, v in given(part).items()}), "")
+        return None
+    watcher = Watcher()
+    try:
+        folder = start(task, data, run, force=force, listener=watcher, **settings)
+        return folder, resume(folder.path, cell=named_cell(settings.get("cell")), listener=watcher)
+    finally:
+        watcher.close()
+
+
+def named_cell(name: object) -> CellClass | None:
+    """The class that `--cell` names."""
+    return find_cell(name) if isinstance(name, str) else None
+
+
+def report_files(folder: Path) -> None:
+    """Where the model and its picture lie."""
+    terminal.note(f"model: {folder / 'model.safetensors'}   curves: {folder / 'curves.png'}")
