@@ -20,10 +20,6 @@ from elman.engine.program import Kernel, Resets, RowProgram, Schedule
 CHUNK_BYTES = 4 << 20
 """Streams that only the forward loop reads are made for so many bytes of time steps at once."""
 
-ROWS_FOR_JOINED = 8
-"""Rows from which on small products of the input run inside the loop: with fewer, a weight that
-was loaded would serve too few of them."""
-
 Environment = dict[fx.Node, Tensor]
 Place = Callable[[fx.Node], Tensor]
 Prepared = tuple[list[Tensor], Any]  # vectors and packed weights of a loop
@@ -77,9 +73,7 @@ class CompiledStep:
         All tensors are without gradient. inputs are folded; state leaves are `(B, ...)`, sorted.
         """
         plan, trace = self.plan, self.plan.trace
-        # The choice depends on the batch alone, so that results do not depend on anything else.
-        joined = plan.joined is not None and layout.rows >= ROWS_FOR_JOINED
-        runner = self._runner("joined" if joined else "forward")
+        runner = self._runner("joined" if plan.joins(layout.steps, layout.rows) else "forward")
         constants: Environment = dict(zip(trace.closed_nodes, closed, strict=True))
         prepared = runner.prepare(constants)
         buffers = [_matrix(leaf).clone() for leaf in state]
@@ -89,7 +83,7 @@ class CompiledStep:
             rows = layout.row_range(begin, end)
             env = dict(constants)
             for node, leaf in zip(trace.inputs, inputs, strict=True):
-                env[node] = leaf[rows]
+                env[node] = _rows_of(leaf, rows)
             runner.run(
                 prepared, layout.schedule(begin, end, arguments.reverse), env, buffers,
                 resets and _cut(resets, rows), partial(found.place, rows=rows, dtype=self.dtype),
@@ -98,7 +92,7 @@ class CompiledStep:
         if layout.total == 0:
             found.collect(self._nothing(runner, constants, inputs), slice(0, 0))
         outputs = [found.output(node) for node in trace.outputs]
-        final = [b.view(leaf.shape) for b, leaf in zip(buffers, state, strict=True)]
+        final = [_shaped(b, leaf) for b, leaf in zip(buffers, state, strict=True)]
         return outputs, final, found.saved(keep)
 
     def backward(
@@ -143,7 +137,7 @@ class CompiledStep:
         runner.run(prepared, schedule, env, buffers, resets, place)
         d_inputs = [None if node is None else env[node] for node in trace.d_inputs]
         d_closed = [None if node is None else env[node] for node in trace.d_closed]
-        first = [b.view(leaf.shape) for b, leaf in zip(buffers, d_state, strict=True)]
+        first = [_shaped(b, leaf) for b, leaf in zip(buffers, d_state, strict=True)]
         return d_inputs, first, d_closed
 
     def _chunks(
@@ -199,7 +193,8 @@ class _Collected:
                 self.values[node] = self._column(node, dtype)
             else:
                 self.values[node] = workspace.take((self._total, *row_shape(node)), dtype)
-        return self.values[node].view(self._total, width)[rows]
+        value = self.values[node]
+        return _rows_of(value if value.dim() == 2 else value.view(self._total, width), rows)
 
     def _column(self, node: fx.Node, dtype: torch.dtype) -> Tensor:
         """The node's columns of the buffer that it shares with others."""
@@ -330,6 +325,15 @@ class _PassRunner:
         for node in self._done_with:  # their memory may serve what comes now
             env.pop(node, None)
         self.after.run(prepared, env, schedule.total)
+
+
+def _rows_of(value: Tensor, rows: slice) -> Tensor:
+    """`value[rows]`; a slice that would change nothing is not worth its time in a short call."""
+    return value if rows.stop - rows.start == len(value) else value[rows]
+
+
+def _shaped(value: Tensor, like: Tensor) -> Tensor:
+    return value if value.dim() == like.dim() == 2 else value.view(like.shape)
 
 
 def _taken(rows: int, dtype: torch.dtype, node: fx.Node) -> Tensor:

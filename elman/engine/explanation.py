@@ -11,7 +11,6 @@ from elman.engine import readable, reference
 from elman.engine.arguments import Arguments
 from elman.engine.backends import require_plain_call
 from elman.engine.cache import compiled_step
-from elman.engine.compiled import ROWS_FOR_JOINED
 from elman.engine.llvm import compile_program
 from elman.engine.llvm.stages import stages_of
 from elman.engine.nest import paths
@@ -77,8 +76,9 @@ class _Text:
         shapes = [f"input {tuple(x.shape)}" for x in a.inputs]
         shapes += [f"{n} {tuple(s.shape)}" for n, s in zip(self._state_names, a.state, strict=True)]
         self._add("  " + ", ".join(shapes), "")
-        joined = plan.joined is not None and a.rows >= ROWS_FOR_JOINED
-        chosen = plan.joined if joined and plan.joined is not None else plan.forward
+        chosen = plan.forward
+        if plan.joined is not None and plan.joins(a.steps, a.rows):
+            chosen = plan.joined
         self._pass("forward", chosen)
         if plan.backward is None:
             self._add("  no gradients are wanted: no backward pass, nothing is saved", "")

@@ -14,6 +14,7 @@ steps. What a loop needs from outside, and the backward pass from the forward pa
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 import torch
@@ -40,6 +41,15 @@ _ARITHMETIC = {
     "add", "sub", "rsub", "mul", "neg", "abs", "minimum", "maximum", "where", "lt", "le", "gt",
     "ge", "eq", "ne", "relu", "clamp", "logical_and", "logical_or", "logical_not", "bitwise_not",
 }  # fmt: skip
+
+
+ROWS_FOR_JOINED = 8
+"""Rows from which on small products of the input run inside the loop: with fewer, a weight that
+was loaded would serve too few of them."""
+
+JOINED_BYTES = 4 << 20
+"""With fewer rows they still do if the loop reads no more than so many bytes of weights in all: a
+section before the loop costs more than that by being called."""
 
 
 @dataclass
@@ -74,6 +84,19 @@ class Plan:
     saved: list[fx.Node]
     before_all_at_once: bool
     overlaid: dict[fx.Node, tuple[fx.Node, int]]
+
+    def joins(self, steps: int, rows: int) -> bool:
+        """Whether products of the input run inside the loop. That depends on sizes alone, so that
+        results do not depend on anything else."""
+        if self.joined is None:
+            return False
+        return rows >= ROWS_FOR_JOINED or steps * self._joined_bytes <= JOINED_BYTES
+
+    @cached_property
+    def _joined_bytes(self) -> int:
+        assert self.joined is not None
+        program = self.joined.loop.program
+        return sum(k * n for k, n in program.weights) * program.dtype.itemsize
 
 
 def plan(trace: Trace, dtype: torch.dtype, with_gradients: bool) -> Plan:

@@ -1,6 +1,5 @@
 """A compiled row program as a callable."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -10,24 +9,9 @@ from elman.engine import workspace
 from elman.engine.llvm.emit import emit_module
 from elman.engine.llvm.geometry import Geometry
 from elman.engine.llvm.jit import Compiled, host
-from elman.engine.llvm.packing import Copy, pack
+from elman.engine.llvm.packing import Copy, Packing
 from elman.engine.llvm.threads import Worker
 from elman.engine.program import Product, Resets, RowProgram, Schedule
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Columns of a weight from `offset` on, and where in the packed weights they go (elements)."""
-
-    weight: int
-    offset: int
-    k: int
-    width: int
-    goal: int
-    row_stride: int
-    tile_stride: int
-    tiles: int
-    vectors: int
 
 
 SMALL = 2_000_000
@@ -41,7 +25,8 @@ class LLVMKernel:
         emitted = emit_module(program, host())
         self.program = program
         self._geometry = emitted.geometry
-        self._parts = _parts(program, emitted.geometry)
+        self._packed_weights, copies = _copies(program, emitted.geometry)
+        self._packing = Packing(copies, program.dtype)
         self._worker = Worker(Compiled(emitted.text))
         self._row_flops = 2 * sum(
             program.ops[op.left].width * op.width for op in program.ops if isinstance(op, Product)
@@ -51,19 +36,10 @@ class LLVMKernel:
         """All weights as the product's inner loop reads them, `[tile][k][accumulator][lane]`."""
         geometry, program = self._geometry, self.program
         packed = workspace.take((geometry.packed + geometry.lanes,), program.dtype)
-        size, begin = program.dtype.itemsize, packed.data_ptr()
-        sources = [weight if 1 in weight.stride() else weight.contiguous() for weight in weights]
-        places = [(weight.data_ptr(), *weight.stride()) for weight in sources]
-        copies = []
-        for part in self._parts:
-            address, k_stride, column_stride = places[part.weight]
-            copies.append(Copy(
-                address + part.offset * column_stride * size, k_stride, column_stride, part.k,
-                part.width, begin + part.goal * size, part.row_stride, part.tile_stride,
-                part.tiles, part.vectors,
-            ))  # fmt: skip
-        if copies:
-            pack(copies, program.dtype)
+        if self._packed_weights:
+            sources = [w if 1 in w.stride() else w.contiguous() for w in weights]
+            places = [(weight.data_ptr(), *weight.stride()) for weight in sources]
+            self._packing.run([places[w] for w in self._packed_weights], packed.data_ptr())
         return packed
 
     def __call__(
@@ -129,8 +105,9 @@ def _ragged_bounds(schedule: Schedule, threads: int, total: int) -> Tensor:
     return torch.cat([inner.new_zeros(1), inner, inner.new_tensor([schedule.rows])])
 
 
-def _parts(program: RowProgram, geometry: Geometry) -> list[_Part]:
-    found = []
+def _copies(program: RowProgram, geometry: Geometry) -> tuple[list[int], list[Copy]]:
+    """Which weights are packed, and how: columns of each from an offset on, and where they go."""
+    weights, copies = [], []
     for tiling in geometry.tilings.values():
         columns = tiling.vectors * geometry.lanes
         for one in tiling.passes:
@@ -138,8 +115,11 @@ def _parts(program: RowProgram, geometry: Geometry) -> list[_Part]:
             for number, (index, offset) in enumerate(one.places):
                 op = program.ops[index]
                 assert isinstance(op, Product)
-                found.append(_Part(
-                    op.index, offset, one.k, tiling.block.width, one.weights + number * columns,
-                    row_stride, one.k * row_stride, tiling.tiles, tiling.vectors,
+                weights.append(op.index)
+                copies.append(Copy(
+                    source=offset, k_stride=0, column_stride=0, k=one.k, width=tiling.block.width,
+                    goal=(one.weights + number * columns) * program.dtype.itemsize,
+                    row_stride=row_stride, tile_stride=one.k * row_stride, tiles=tiling.tiles,
+                    vectors=tiling.vectors,
                 ))  # fmt: skip
-    return found
+    return weights, copies

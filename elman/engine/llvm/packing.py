@@ -38,15 +38,27 @@ class Copy(NamedTuple):
     vectors: int
 
 
-def pack(copies: Iterable[Copy], dtype: torch.dtype) -> None:
-    words = [1, 0]
-    size = 0
-    for copy in copies:
-        words += copy
-        size += copy.k * copy.width
-    words[1] = (len(words) - 2) // len(Copy._fields)
-    words[0] = torch.get_num_threads() if size > SMALL else 1
-    _compiled(dtype).run(words, words[0])
+class Packing:
+    """Copies whose sizes are known ahead; sources, their strides, and the goal are not."""
+
+    def __init__(self, copies: list[Copy], dtype: torch.dtype) -> None:
+        """source of a copy: its offset in columns; goal: its offset in bytes."""
+        self._copies = copies
+        self._dtype = dtype
+        self._words = [1, len(copies), *(word for copy in copies for word in copy)]
+        self._is_small = sum(copy.k * copy.width for copy in copies) <= SMALL
+
+    def run(self, sources: Iterable[tuple[int, int, int]], goal: int) -> None:
+        """Pack the matrices at (address, stride of k, stride of columns) to an address."""
+        words, at = self._words.copy(), 2
+        size = self._dtype.itemsize
+        for (address, k_stride, column_stride), copy in zip(sources, self._copies, strict=True):
+            words[at] = address + copy.source * column_stride * size
+            words[at + 1], words[at + 2] = k_stride, column_stride
+            words[at + 5] = goal + copy.goal
+            at += len(Copy._fields)
+        words[0] = 1 if self._is_small else torch.get_num_threads()
+        _compiled(self._dtype).run(words, words[0])
 
 
 @lru_cache(maxsize=2)

@@ -6,6 +6,7 @@ without it a plain pool is the last resort.
 """
 
 import ctypes
+from array import array
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -51,8 +52,8 @@ class Worker:
 
     def run(self, words: Sequence[int], threads: int) -> None:
         """Run the shares of an argument block, whose first word is `threads`, and wait."""
-        block = (ctypes.c_int64 * len(words))(*words)
-        data = ctypes.addressof(block)
+        block = array("q", words)  # several times as fast as an array of ctypes
+        data, _ = block.buffer_info()
         if threads == 1:
             self._one(data, 0)
         elif (parallel := openmp.parallel_function()) is not None:
