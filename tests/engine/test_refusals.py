@@ -38,7 +38,7 @@ def mixes_by_mean(x, h):
 
 
 def mixes_by_product(x, h):
-    h = h @ (h.T @ h) + x
+    h = torch.tanh(h @ (h.T @ h)) + x
     return h, h
 
 
