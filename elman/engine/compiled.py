@@ -1,6 +1,6 @@
 """Running a planned step: the parts outside the loops with torch, the loops with a kernel."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from math import prod
@@ -16,9 +16,14 @@ from elman.engine.lower import row_shape
 from elman.engine.parts import Loop, Part, TorchCode
 from elman.engine.plan import Pass, Plan
 from elman.engine.program import Kernel, Resets, RowProgram, Schedule
+from elman.engine.trace import Trace
 
 CHUNK_BYTES = 4 << 20
 """Streams that only the forward loop reads are made for so many bytes of time steps at once."""
+
+BACKWARD_CHUNK_BYTES = 8 << 20
+"""The same for what only the backward pass needs. Larger, because each chunk adds to the gradients
+of all weights."""
 
 Environment = dict[fx.Node, Tensor]
 Place = Callable[[fx.Node], Tensor]
@@ -78,8 +83,10 @@ class CompiledStep:
         prepared = runner.prepare(constants)
         buffers = [_matrix(leaf).clone() for leaf in state]
         resets = _resets(arguments, layout, reset_state)
-        found = _Collected(layout, plan)
-        for begin, end in self._chunks(runner, arguments, layout, keep):
+        found = _Collected(layout, plan, arguments)
+        at_once = keep and plan.before_all_at_once
+        width = 0 if at_once else runner.stream_width
+        for begin, end in self._chunks(width, CHUNK_BYTES, layout, arguments.reverse):
             rows = layout.row_range(begin, end)
             env = dict(constants)
             for node, leaf in zip(trace.inputs, inputs, strict=True):
@@ -112,46 +119,52 @@ class CompiledStep:
         what leaves for the reset state.
         """
         trace, runner = self.plan.trace, self._runner("backward")
-        env: Environment = dict(zip(trace.closed_nodes, closed, strict=True))
-        prepared = runner.prepare(env)
-        env.update(zip(trace.inputs, inputs, strict=True))
-        env.update(saved.values)
-        buffers_to_overwrite: Environment = {}
+        constants: Environment = dict(zip(trace.closed_nodes, closed, strict=True))
+        prepared = runner.prepare(constants)
+        by_row: Environment = dict(zip(trace.inputs, inputs, strict=True))
+        by_row.update(saved.values)
+        cotangents = zip(trace.cot_outputs, d_outputs, strict=True)
+        by_row.update((node, value) for node, value in cotangents if node is not None)
+        to_overwrite: Environment = {}
         if saved.is_last_use:
-            buffers_to_overwrite = saved.buffers
+            to_overwrite = saved.buffers
             saved.values, saved.buffers, saved.versions = {}, {}, []
-        for node, value in zip(trace.cot_outputs, d_outputs, strict=True):
-            if node is not None:
-                env[node] = value
         buffers = [_matrix(leaf) for leaf in d_state]
         resets = None
         if arguments.reset is not None and d_reset is not None:
             mask = layout.fold(arguments.reset)
             resets = Resets(mask, [_matrix(leaf) for leaf in d_reset], "after")
-        schedule = layout.schedule(0, layout.steps, not arguments.reverse)
+        found = _Gradients(layout.total, trace)
+        width = sum(width_of(node) for node in runner.temporaries if node not in to_overwrite)
+        backwards = not arguments.reverse
+        chunks = self._chunks(width, BACKWARD_CHUNK_BYTES, layout, backwards) or [(0, 0)]
+        last = chunks[-1]
+        for begin, end in chunks:
+            rows = layout.row_range(begin, end)
+            env = constants | {node: _rows_of(value, rows) for node, value in by_row.items()}
+            if (begin, end) == last:
+                by_row.clear()  # so that memory comes back as soon as a value has served
 
-        def place(node: fx.Node) -> Tensor:
-            known = buffers_to_overwrite.pop(node, None)
-            return _taken(layout.total, self.dtype, node) if known is None else known
-
-        runner.run(prepared, schedule, env, buffers, resets, place)
-        d_inputs = [None if node is None else env[node] for node in trace.d_inputs]
-        d_closed = [None if node is None else env[node] for node in trace.d_closed]
+            runner.run(
+                prepared, layout.schedule(begin, end, backwards), env, buffers,
+                resets and _cut(resets, rows), partial(_over, to_overwrite, rows, self.dtype),
+            )  # fmt: skip
+            found.add(env, rows)
         first = [_shaped(b, leaf) for b, leaf in zip(buffers, d_state, strict=True)]
-        return d_inputs, first, d_closed
+        return found.of(trace.d_inputs), first, found.of(trace.d_closed)
 
     def _chunks(
-        self, runner: "_PassRunner", arguments: Arguments, layout: Folded, keep: bool
-    ) -> Iterator[tuple[int, int]]:
-        """Ranges of time steps in running order."""
-        steps, per_step = layout.steps, runner.stream_width * layout.rows * self.dtype.itemsize
-        size = max(steps, 1)
-        if per_step and not (keep and self.plan.before_all_at_once):
-            pieces = -(-steps * per_step // CHUNK_BYTES)
-            size = max(1, -(-steps // max(pieces, 1)))
+        self, width: int, most: int, layout: Folded, backwards: bool
+    ) -> list[tuple[int, int]]:
+        """Ranges of time steps in running order, such that `width` numbers for each row of a range
+        take at most about `most` bytes."""
+        steps, per_step = layout.steps, width * layout.rows * self.dtype.itemsize
+        pieces = max(1, -(-steps * per_step // most))
+        size = max(1, -(-steps // pieces))
         starts = range(0, steps, size)
-        for start in reversed(starts) if arguments.reverse else starts:
-            yield start, min(start + size, steps)
+        if backwards:  # the shorter one comes last, so that it finds room where others were
+            return [(max(0, steps - start - size), steps - start) for start in starts]
+        return [(start, min(start + size, steps)) for start in starts]
 
     def _nothing(
         self, runner: "_PassRunner", constants: Environment, inputs: list[Tensor]
@@ -167,11 +180,60 @@ class CompiledStep:
         return env
 
 
+class _Gradients:
+    """Cotangents put together from those of chunks: for inputs their rows, for closed-over tensors
+    the sum. Since a step treats rows independently, that is the gradient of all rows."""
+
+    def __init__(self, total: int, trace: Trace) -> None:
+        self._total = total
+        self._by_row = list(dict.fromkeys(node for node in trace.d_inputs if node is not None))
+        self._summed = list(dict.fromkeys(node for node in trace.d_closed if node is not None))
+        self._values: Environment = {}
+        self._owned: set[fx.Node] = set()  # sums that may be added to in place
+
+    def add(self, env: Environment, rows: slice) -> None:
+        for node in self._by_row:
+            value = env[node]
+            if len(value) == self._total:
+                self._values[node] = value
+                continue
+            if node not in self._values:
+                shape = (self._total, *value.shape[1:])
+                self._values[node] = workspace.take(shape, value.dtype)
+            self._values[node][rows] = value
+        for node in self._summed:
+            if node in self._owned:
+                self._values[node] += env[node]
+            elif node in self._values:
+                self._values[node] = self._values[node] + env[node]
+                self._owned.add(node)
+            else:
+                self._values[node] = env[node]
+
+    def of(self, nodes: list[fx.Node | None]) -> list[Tensor | None]:
+        return [None if node is None else self._values[node] for node in nodes]
+
+
+def _states_that_are_outputs(plan: Plan) -> dict[fx.Node, fx.Node]:
+    """Outputs that are also the next state, and the state, of which the backward pass wants to know
+    what it was before each step."""
+    trace = plan.trace
+    return {
+        output: state
+        for output, state in zip(trace.next_state, trace.state, strict=True)
+        if output in trace.outputs and state in plan.saved and state not in plan.overlaid
+    }
+
+
 class _Collected:
     """Values of all rows, put together from those of chunks."""
 
-    def __init__(self, layout: Folded, plan: Plan) -> None:
+    def __init__(self, layout: Folded, plan: Plan, arguments: Arguments) -> None:
         self.values: Environment = {}
+        self._reverse = arguments.reverse
+        # A reset would put something between an output and the state before the next step.
+        follows = layout.is_even and arguments.reset is None
+        self._state_of = _states_that_are_outputs(plan) if follows else {}
         self._layout = layout
         self._outputs_made: dict[fx.Node, Tensor | None] = {}
         self._outputs = plan.trace.outputs
@@ -187,14 +249,25 @@ class _Collected:
             return workspace.take((rows.stop - rows.start, width), dtype)
         if node not in self.values:
             if node in self._outputs:
-                made = self._layout.fresh(row_shape(node), dtype)
-                self._outputs_made[node], self.values[node] = made
+                self._make_output(node, dtype)
+            elif node in self._state_of.values():
+                (output,) = (o for o, state in self._state_of.items() if state is node)
+                self._make_output(output, dtype)
             elif node in self._plan.overlaid:
                 self.values[node] = self._column(node, dtype)
             else:
                 self.values[node] = workspace.take((self._total, *row_shape(node)), dtype)
         value = self.values[node]
         return _rows_of(value if value.dim() == 2 else value.view(self._total, width), rows)
+
+    def _make_output(self, node: fx.Node, dtype: torch.dtype) -> None:
+        """Memory for an output, and in it for the states before each step, if those are outputs."""
+        shape, state = row_shape(node), self._state_of.get(node)
+        if state is None:
+            self._outputs_made[node], self.values[node] = self._layout.fresh(shape, dtype)
+            return
+        together = self._layout.fresh_with_states(shape, dtype, self._reverse)
+        self._outputs_made[node], self.values[node], self.values[state] = together
 
     def _column(self, node: fx.Node, dtype: torch.dtype) -> Tensor:
         """The node's columns of the buffer that it shares with others."""
@@ -206,7 +279,8 @@ class _Collected:
 
     def saved(self, keep: bool) -> Saved:
         values = {node: self.values[node] for node in self._plan.saved} if keep else {}
-        versions = [(value, value._version) for value in values.values()]
+        shown = [self.values[output] for output in self._state_of] if keep else []
+        versions = [(value, value._version) for value in [*values.values(), *shown]]
         return Saved(values, self._buffers, versions)
 
     def output(self, node: fx.Node) -> Tensor:
@@ -303,6 +377,7 @@ class _PartRunner:
 class _PassRunner:
     def __init__(self, parts: Pass, compile_program: Callable[[RowProgram], Kernel]) -> None:
         self.stream_width = sum(width_of(n) for n in parts.loop.streams if n.op != "placeholder")
+        self.temporaries = [*parts.before.targets, *parts.loop.outputs]
         self._shared = _PartRunner(parts.shared, compile_program)
         self.before = _PartRunner(parts.before, compile_program)
         self.loop = _LoopRunner(parts.loop, compile_program)
@@ -334,6 +409,12 @@ def _rows_of(value: Tensor, rows: slice) -> Tensor:
 
 def _shaped(value: Tensor, like: Tensor) -> Tensor:
     return value if value.dim() == like.dim() == 2 else value.view(like.shape)
+
+
+def _over(buffers: Environment, rows: slice, dtype: torch.dtype, node: fx.Node) -> Tensor:
+    """Where the backward loop writes a node's rows: over what it has read, or aside."""
+    known = buffers.get(node)
+    return _taken(rows.stop - rows.start, dtype, node) if known is None else _rows_of(known, rows)
 
 
 def _taken(rows: int, dtype: torch.dtype, node: fx.Node) -> Tensor:

@@ -5,6 +5,7 @@ in the padding can't touch anything, and a short row costs only its own steps.
 """
 
 from functools import lru_cache
+from math import prod
 
 import torch
 from torch import Tensor
@@ -27,7 +28,12 @@ def single_step(rows: int) -> Schedule:
 
 
 class Folded:
-    """All rows have all steps: `(T, B, ...)` is folded to `(T * B, ...)` without a copy."""
+    """All rows have all steps: `(T, B, ...)` is folded to `(T * B, ...)` without a copy.
+
+    is_even: every step has the same rows.
+    """
+
+    is_even = True
 
     def __init__(self, arguments: Arguments) -> None:
         self.steps, self.rows = arguments.steps, arguments.rows
@@ -43,6 +49,21 @@ class Folded:
         # Detached: autograd's node may hold the second for its backward pass, and will be held by
         # the first, so they must not know each other.
         return whole, whole.detach().view(self.total, *shape)
+
+    def fresh_with_states(
+        self, shape: tuple[int, ...], dtype: torch.dtype, reverse: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The same for an output that is also the next state, and the states before each step: in
+        the same memory, one step apart, so that they need none of their own. For an even layout."""
+        memory = workspace.take((self.steps + 1, self.rows, *shape), dtype)
+        folded = memory.view(-1, *shape)
+        before, after = (self.rows, 0) if reverse else (0, self.rows)
+        sizes = (self.steps, self.rows, *shape)
+        whole = torch.empty(0, dtype=dtype).set_(
+            memory.untyped_storage(), after * prod(shape), sizes, memory.stride()
+        )
+        states = folded[before : before + self.total]
+        return whole, whole.detach().view(self.total, *shape), states
 
     def unfold(self, value: Tensor) -> Tensor:
         return value.view(self.steps, self.rows, *value.shape[1:])
@@ -64,6 +85,8 @@ class Folded:
 
 class Packed(Folded):
     """Valid (time, row) pairs only, rows sorted, longest first; the input comes like that."""
+
+    is_even = False
 
     def __init__(self, arguments: Arguments, batch_sizes: Tensor) -> None:
         self.steps, self.rows = arguments.steps, arguments.rows

@@ -16,12 +16,20 @@ def python_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
-def test_code_in_the_docs_runs(path):
+def test_code_in_the_docs_runs(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     exec(compile(python_of(path), str(path), "exec"), {})  # noqa: S102 - our own text
 
 
 def test_the_concepts_hold_code():
     assert python_of(ROOT / "docs" / "concepts.md").count("assert") >= 10
+
+
+def test_a_cell_of_ones_own_takes_under_forty_lines():
+    code = python_of(ROOT / "docs" / "extending.md")
+    lines = [line for line in code.splitlines() if line.strip()]
+    assert "elman.fit" in code
+    assert len(lines) < 40
 
 
 def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):

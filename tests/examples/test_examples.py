@@ -57,6 +57,19 @@ def test_names_learns_and_repeats_with_its_seed(tmp_path, data):
         assert (tmp_path / "names_run" / picture).read_bytes().startswith(b"\x89PNG")
 
 
+def test_names_through_the_compiled_loop(tmp_path, data):
+    options = (
+        *("--data", data, "--iterations", 1000, "--print-every", 500, "--plot-every", 100),
+        *("--predict", "aea"),
+    )  # fmt: skip
+    loop, scan = (run("names.py", *options, *more, cwd=tmp_path) for more in ((), ("--scan",)))
+    assert scan.returncode == 0, scan.stderr
+    assert re.search(r"through elman.scan, [\d.]+ times as fast", scan.stdout)
+    losses = [re.findall(r"s  ([\d.]+)  \w+ / ", done.stdout) for done in (loop, scan)]
+    assert len(losses[0]) == 2
+    assert [float(x) for x in losses[1]] == pytest.approx([float(x) for x in losses[0]], abs=2e-3)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words", "code"),
     [

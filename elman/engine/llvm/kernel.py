@@ -13,7 +13,6 @@ from elman.engine.llvm.packing import Copy, Packing
 from elman.engine.llvm.threads import Worker
 from elman.engine.program import Product, Resets, RowProgram, Schedule
 
-
 SMALL = 2_000_000
 """Floating-point operations below which more than one thread would only cost time."""
 
@@ -38,7 +37,7 @@ class LLVMKernel:
         packed = workspace.take((geometry.packed + geometry.lanes,), program.dtype)
         if self._packed_weights:
             sources = [w if 1 in w.stride() else w.contiguous() for w in weights]
-            places = [(weight.data_ptr(), *weight.stride()) for weight in sources]
+            places = [(w.data_ptr(), w.stride(0), w.stride(1)) for w in sources]
             self._packing.run([places[w] for w in self._packed_weights], packed.data_ptr())
         return packed
 
