@@ -129,9 +129,9 @@ class Gathered(Packed):
         return None, workspace.take((self.total, *shape), dtype)
 
     def unfold(self, value: Tensor) -> Tensor:
-        padded = value.new_zeros((self.steps * self.rows, *value.shape[1:]))
-        padded.index_copy_(0, self._index, value)
-        return padded.view(self.steps, self.rows, *value.shape[1:])
+        padded = value.new_zeros((self.steps, self.rows, *value.shape[1:]))
+        padded.flatten(0, 1).index_copy_(0, self._index, value)
+        return padded
 
     def sort(self, state: Tensor) -> Tensor:
         return state.index_select(0, self._order)

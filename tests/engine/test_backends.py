@@ -8,7 +8,7 @@ from torch.utils import _pytree as pytree
 
 import elman
 from elman.cells import CELLS
-from elman.engine import BACKENDS, workspace
+from elman.engine import BACKENDS, compiled, workspace
 from tests.engine.comparing import TOLERANCES, Run, oracle
 
 STEPS, ROWS = 7, 6
@@ -128,15 +128,27 @@ def test_a_graph_can_be_run_backward_twice_and_an_output_changed_in_place_is_not
     (first,) = torch.autograd.grad(output.sum(), x, retain_graph=True)
     (second,) = torch.autograd.grad(output.sum(), x, retain_graph=True)
     assert torch.equal(first, second)
-    state = torch.zeros(2, 4)
-    rnn = CELLS["rnn"](3, 4)
-    output, _ = elman.scan(rnn, x, state, backend="llvm")
-    output.mul_(2)
+    output.mul_(2)  # as with nn.LSTM, the states before each step lie in it
     with pytest.raises(RuntimeError, match="changed in place"):
         output.sum().backward()
-    output, _ = elman.scan(cell, x, cell.initial_state(2), backend="llvm")
-    output.mul_(2)  # which the backward pass of an LSTM does not need
+    lengths = torch.tensor([5, 3])
+    output, _ = elman.scan(cell, x, cell.initial_state(2), lengths=lengths, backend="llvm")
+    (first,) = torch.autograd.grad(output.sum(), x, retain_graph=True)
+    output.mul_(2)  # a padded copy, which the backward pass does not need
     torch.testing.assert_close(torch.autograd.grad(output.sum(), x)[0], 2 * first)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm", "concat"])
+def test_a_backward_pass_in_chunks_of_time_gives_the_same(name, variant, monkeypatch):
+    monkeypatch.setattr(compiled, "BACKWARD_CHUNK_BYTES", 500)
+    monkeypatch.setattr(compiled, "CHUNK_BYTES", 500)
+    cell = CELLS[name](5, 9).double()
+    input = torch.randn(STEPS, ROWS, 5, dtype=torch.double)
+    state = pytree.tree_map(torch.randn_like, cell.initial_state(ROWS))
+    options = options_of(variant, state)
+    expected = oracle(cell, input, state, **options)
+    Run.of(cell, input, state, "llvm", **options).require_equal(expected, 1e-10)
 
 
 def test_results_are_not_memory_that_is_used_again():
