@@ -14,7 +14,7 @@ from elman.artifacts.load import cell_of, kind_of, load, restored
 from elman.artifacts.run_folder import RunConfig, RunFolder, create_run, next_free, open_run
 from elman.engine import BACKENDS
 from elman.errors import ArgumentError, RunError
-from elman.settings import build, given, names, refuse_unknown
+from elman.settings import build, names, recorded, refuse_unknown
 from elman.tasks import TASKS, TaskKind
 from elman.tasks.cell import CellClass, describe, find_cell
 from elman.train.listener import Listener
@@ -87,7 +87,7 @@ def start(
     def fill(folder: RunFolder) -> None:
         prepared = kind.prepare(_paths(data), task_settings, found, folder.data)
         folder.write_vocabulary(prepared.vocabulary)
-        values = {**given(task_settings), **given(training)}
+        values = {**recorded(task_settings), **recorded(training)}
         folder.write_config(RunConfig(task, values, prepared.data, asdict(Origin())))
 
     folder = create_run(Path(run) if run is not None else next_free(task), force, fill)
