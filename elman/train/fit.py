@@ -76,10 +76,10 @@ def start(
         raise ArgumentError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
     kind = TASKS[task]
     refuse_unknown(settings, names(kind.settings, TrainingSettings), "settings")
-    found, recorded = _chosen_cell(cell)
-    task_settings: Any = build(kind.settings, {**settings, **recorded}, "settings")
+    found, named = _chosen_cell(cell)
+    task_settings: Any = build(kind.settings, {**settings, **named}, "settings")
     training = build(TrainingSettings, with_defaults(kind, settings), "settings")
-    if not recorded:
+    if not named:
         found = find_cell(task_settings.cell)
     check_backend(training.backend)
     _device(training.device)
