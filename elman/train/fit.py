@@ -36,9 +36,10 @@ def fit(
     """Train a model; what `elman train` does.
 
     Args:
-        task: "language".
-        data: a path or several (for language: UTF-8 files, folders, or "-" for standard input);
-            None takes the task's built-in data.
+        task: "language" or "classify".
+        data: a path or several (for language: UTF-8 files, folders, or "-" for standard input; for
+            classify: one folder of LABEL.txt files, CSV, TSV, JSON lines or .ts file); None takes
+            the task's built-in data.
         run: folder to write to; None counts up, `runs/language-001`.
         cell: a name as for `--cell`, or a class that is built as `cell(input_size, hidden_size)`.
         force: replace `run` if it is an older run.
@@ -85,7 +86,7 @@ def start(
     _device(training.device)
 
     def fill(folder: RunFolder) -> None:
-        prepared = kind.prepare(_paths(data), task_settings, found, folder.data)
+        prepared = kind.prepare(_paths(data), task_settings, found, folder.data, training.seed)
         folder.write_vocabulary(prepared.vocabulary)
         values = {**recorded(task_settings), **recorded(training)}
         folder.write_config(RunConfig(task, values, prepared.data, asdict(Origin())))

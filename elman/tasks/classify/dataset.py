@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from elman.errors import ArgumentError, RunError
-from elman.tasks.classify.examples import PARTS, Examples, Item
+from elman.tasks.classify.examples import PARTS, Examples, Item, short
 from elman.tasks.classify.split import TRAIN
 
 FILE = "examples.safetensors"
@@ -25,11 +25,13 @@ UNKNOWN = 0
 class Catalogue:
     """What a model knows: its labels, and the characters or channels of its input.
 
-    labels: in the order of the model's outputs. code_points: ascending; character number i + 1 is
-    code_points[i], and 0 stands for every other one. channels: of a signal, 0 for text.
+    labels: in the order of the model's outputs, K of them. counts: how many training examples each
+    label had. code_points: ascending; character number i + 1 is code_points[i], and 0 stands for
+    every other one. channels: of a signal, 0 for text.
     """
 
     labels: tuple[str, ...]
+    counts: tuple[int, ...]
     code_points: tuple[int, ...] = ()
     channels: int = 0
 
@@ -42,22 +44,39 @@ class Catalogue:
     def _sorted(self) -> np.ndarray:
         return np.array(self.code_points, dtype=np.int64)
 
+    @property
+    def majority(self) -> int:
+        """The number of the label that training showed most often."""
+        return int(np.argmax(self.counts))
+
     def encode(self, item: Item) -> np.ndarray:
-        """The numbers of one example: `(T,)` int64 for text, `(T, C)` float32 for a signal."""
+        """The numbers of one example: `(T,)` int64 for text, `(T, C)` float32 for a signal.
+
+        Raises:
+            ArgumentError: empty, of the other kind, of another number of channels, not finite.
+        """
         if isinstance(item, str):
             if self.channels:
                 raise ArgumentError(
-                    f"this model classifies signals of {self.channels} channels, got text; give a "
-                    f".ts file"
+                    f"this model classifies signals (T, {self.channels}), got text {short(item)!r}"
                 )
-            return self.numbers(np.frombuffer(item.encode("utf-32-le"), dtype="<u4"))
-        signal = np.asarray(item, dtype=np.float32)
+            if not item:
+                raise ArgumentError("at least one character was expected, got an empty string")
+            return self.numbers(code_points(item))
         if not self.channels:
-            raise ArgumentError("this model classifies text, got numbers; give strings")
-        if signal.ndim != 2 or signal.shape[1] != self.channels:
+            raise ArgumentError(f"this model classifies strings, got {type(item).__name__}")
+        try:
+            signal = np.asarray(item, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise ArgumentError(
+                f"numbers (T, {self.channels}) were expected, but {error}"
+            ) from None
+        if signal.ndim != 2 or signal.shape[1] != self.channels or not len(signal):
             raise ArgumentError(
                 f"this model classifies signals (T, {self.channels}), got shape {signal.shape}"
             )
+        if not np.isfinite(signal).all():
+            raise ArgumentError("finite numbers were expected, got NaN or infinity; fill them in")
         return signal
 
     def numbers(self, points: np.ndarray) -> np.ndarray:
@@ -71,6 +90,7 @@ class Catalogue:
     def to_json(self) -> dict[str, Any]:
         return {
             "labels": list(self.labels),
+            "counts": list(self.counts),
             "characters": list(self.code_points),
             "channels": self.channels,
         }
@@ -78,26 +98,28 @@ class Catalogue:
     @classmethod
     def from_json(cls, value: object) -> "Catalogue":
         """Raises `RunError` unless the value is what `to_json` gives."""
-        problem = RunError(
-            "vocabulary.json must hold labels, characters (ascending code points) and channels of "
-            "a classifier; restore it or train anew"
-        )
-        if not isinstance(value, dict):
-            raise problem
-        labels, points = value.get("labels"), value.get("characters")
-        channels = value.get("channels")
-        good_labels = (
-            isinstance(labels, list) and len(labels) >= 2 and len(set(map(str, labels))) == len(labels)
-            and all(isinstance(label, str) for label in labels)
-        )  # fmt: skip
-        good_points = (
-            isinstance(points, list)
-            and all(type(point) is int and 0 <= point < _UNICODE for point in points)
-            and points == sorted(set(points))
-        )
-        if not (good_labels and good_points and type(channels) is int and channels >= 0):
-            raise problem
-        return cls(tuple(labels or ()), tuple(points or ()), channels)
+        fields = value if isinstance(value, dict) else {}
+        labels, counts = fields.get("labels"), fields.get("counts")
+        points, channels = fields.get("characters"), fields.get("channels")
+        if (
+            not (_is_list_of(str, labels) and _is_list_of(int, counts) and _is_list_of(int, points))
+            or not 2 <= len(labels) == len(counts) == len(set(labels))
+            or min(counts) < 0
+            or points != sorted(set(points))
+            or not all(0 <= point < _UNICODE for point in points)
+            or type(channels) is not int
+            or channels < 0
+        ):
+            raise RunError(
+                "vocabulary.json must hold a classifier's labels, their counts, characters "
+                "(ascending code points) and channels; restore it or train anew"
+            )
+        return cls(tuple(labels), tuple(counts), tuple(points), channels)
+
+
+def code_points(text: str) -> np.ndarray:
+    """`(N,)` int32; half of a surrogate pair stands for itself."""
+    return np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), dtype="<i4")
 
 
 @dataclass(frozen=True)
@@ -135,22 +157,24 @@ def pack(items: Sequence[np.ndarray], labels: np.ndarray) -> Dataset:
 
 def write(examples: Examples, part: np.ndarray, folder: Path) -> tuple[Catalogue, str]:
     """Write the examples, text as code points; the catalogue, and the SHA-256 of the file."""
-    labels = sorted(set(examples.labels))
-    number = {label: i for i, label in enumerate(labels)}
-    items = [
-        np.frombuffer(item.encode("utf-32-le"), dtype="<i4") if isinstance(item, str) else item
-        for item in examples.items
-    ]
-    packed = pack(items, np.array([number[label] for label in examples.labels], dtype=np.int64))
-    points: tuple[int, ...] = ()
+    names = sorted(set(examples.labels))
+    number = {label: i for i, label in enumerate(names)}
+    labels = np.array([number[label] for label in examples.labels], dtype=np.int64)
+    items = [code_points(item) if isinstance(item, str) else item for item in examples.items]
+    packed = pack(items, labels)
+    training = np.flatnonzero(part == TRAIN)
+    points = np.zeros(0, dtype=np.int32)
     if not examples.channels:
-        training = [items[i] for i in np.flatnonzero(part == TRAIN)]
-        points = tuple(np.unique(np.concatenate(training)).tolist())
+        points = np.unique(packed.take(training).values)
+    counts = np.bincount(labels[training], minlength=len(names))
     tensors = {
         "values": packed.values, "offsets": packed.offsets, "labels": packed.labels, "part": part
     }  # fmt: skip
     save_file(tensors, folder / FILE)
-    return Catalogue(tuple(labels), points, examples.channels), _sha256(folder / FILE)
+    catalogue = Catalogue(
+        tuple(names), tuple(counts.tolist()), tuple(points.tolist()), examples.channels
+    )
+    return catalogue, _sha256(folder / FILE)
 
 
 def read(folder: Path, catalogue: Catalogue, sha256: str) -> dict[str, Dataset]:
@@ -195,10 +219,15 @@ def _is_sound(
         and values.shape[1:] == shape
         and offsets.shape == (count + 1,) and labels.shape == (count,) and part.shape == (count,)
         and offsets[0] == 0 and offsets[-1] == len(values)
-        and bool((np.diff(offsets) > 0).all())
+        and bool((offsets[1:] > offsets[:-1]).all())
+        and bool(np.isfinite(values).all())
         and bool(((labels >= 0) & (labels < len(catalogue.labels))).all())
         and all((part == i).any() for i in range(len(PARTS))) and part.max() < len(PARTS)
     )  # fmt: skip
+
+
+def _is_list_of(kind: type, value: object) -> TypeGuard[list]:
+    return isinstance(value, list) and all(type(item) is kind for item in value)
 
 
 def _sha256(path: Path) -> str:

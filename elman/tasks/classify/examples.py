@@ -17,8 +17,8 @@ PARTS = ("train", "valid", "test")
 class Examples:
     """labels[i] is the label of items[i]; parts[i], if the source says so, its part of `PARTS`.
 
-    notes: what the user should know about how they were read. channels: names or numbers of a
-    signal's channels, 0 for text.
+    notes: what the user should know about how they were read. channels: C of a signal, 0 for
+    text.
     """
 
     items: list[Item]
@@ -29,10 +29,6 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.items)
-
-    @property
-    def kind(self) -> str:
-        return "signal" if self.channels else "text"
 
     def take(self, which: Sequence[int]) -> "Examples":
         """Those of the given numbers, with all notes."""
@@ -48,6 +44,17 @@ class Examples:
 def key_of(item: Item) -> bytes | str:
     """What makes two examples equal."""
     return item if isinstance(item, str) else item.tobytes()
+
+
+def lines_of(text: str) -> list[str]:
+    """Lines as files have them. str.splitlines would also break at rarer marks, such as U+2028,
+    that are part of an example."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def short(text: str) -> str:
+    """The beginning of a text that a message shows."""
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def cleaned(examples: Examples) -> Examples:

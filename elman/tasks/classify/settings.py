@@ -51,7 +51,7 @@ class ClassifySettings:
         0.0, "share of the target spread over all labels", minimum=0.0, below=1.0
     )
     test_fraction: float = setting(
-        0.15, "share of the examples that are used once, at the end", minimum=0.0, below=1.0
+        0.15, "share of the examples that are used once, at the end", above=0.0, below=1.0
     )
     valid_fraction: float = setting(
         0.1, "share of the remaining examples that decides when to stop", above=0.0, below=1.0

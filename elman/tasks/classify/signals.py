@@ -1,7 +1,7 @@
 """UCR/UEA `.ts` files: labelled signals of several channels and different lengths.
 
 After lines `@name value` and `@data`, one example a line: channels separated by colons, values by
-commas, the label last (A. Bagnall et al., arXiv 1811.00075; format of timeseriesclassification.com).
+commas, the label last (A. Bagnall et al., arXiv 1811.00075; timeseriesclassification.com).
 """
 
 import re
@@ -9,7 +9,7 @@ import re
 import numpy as np
 
 from elman.errors import DataError
-from elman.tasks.classify.examples import Examples, Item
+from elman.tasks.classify.examples import Examples, Item, lines_of, short
 
 
 def parse_ts(text: str, name: str, labelled: bool = True) -> Examples:
@@ -21,7 +21,7 @@ def parse_ts(text: str, name: str, labelled: bool = True) -> Examples:
     items: list[Item] = []
     labels: list[str] = []
     in_data, has_label = False, True
-    for number, raw in enumerate(text.splitlines(), 1):
+    for number, raw in enumerate(lines_of(text), 1):
         line = raw.strip()
         if not line or line.startswith("#"):
             continue
@@ -48,7 +48,7 @@ def _header(line: str, name: str, number: int, has_label: bool) -> tuple[bool, b
     if not line.startswith("@"):
         raise DataError(
             f"{name}, line {number}: expected a line that begins with @ or # before @data, "
-            f"got {_short(line)!r}; is it a .ts file?"
+            f"got {short(line)!r}; is it a .ts file?"
         )
     key, _, value = line[1:].strip().partition(" ")
     if key.lower() == "timestamps" and value.strip().lower() == "true":
@@ -70,7 +70,7 @@ def _label(value: str, name: str, number: int) -> str:
     label = value.strip()
     if not label or "," in label:
         raise DataError(
-            f"{name}, line {number}: expected a label after the last colon, got {_short(label)!r}"
+            f"{name}, line {number}: expected a label after the last colon, got {short(label)!r}"
         )
     return label
 
@@ -98,7 +98,7 @@ def _channel(text: str, channel: int, name: str, number: int) -> np.ndarray:
         column = np.array(values, dtype=np.float32)
     except ValueError:
         wrong = next((value for value in values if not _is_number(value)), text)
-        what = "a missing value" if wrong in ("?", "") else repr(_short(wrong))
+        what = "a missing value" if wrong in ("?", "") else repr(short(wrong))
         raise DataError(
             f"{name}, line {number}, channel {channel}: expected numbers separated by commas, got "
             f"{what}; fill in or leave out such examples"
@@ -113,8 +113,6 @@ def _channel(text: str, channel: int, name: str, number: int) -> np.ndarray:
 
 
 def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf)", text.lower()) is not None
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "..."
+    return (
+        re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf)", text.lower()) is not None
+    )

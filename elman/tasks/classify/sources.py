@@ -1,13 +1,12 @@
 """Finding and reading labelled examples: folders, tables, signal files, standard input."""
 
-import codecs
 import sys
 import unicodedata
 from pathlib import Path
 
 from elman.errors import ArgumentError, DataError
 from elman.tasks.classify import builtin
-from elman.tasks.classify.examples import Examples, cleaned, joined
+from elman.tasks.classify.examples import Examples, cleaned, joined, lines_of
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.signals import parse_ts
 from elman.tasks.classify.tables import parse_table
@@ -72,7 +71,7 @@ def read_source(source: str, settings: ClassifySettings, labelled: bool = True) 
         if kind == "ts":
             examples = parse_ts(content, label, labelled)
         elif kind == "lines":
-            lines = [line.strip() for line in content.splitlines()]
+            lines = [line.strip() for line in lines_of(content)]
             examples = Examples(list(lines), [""] * len(lines))
         else:
             examples = parse_table(content, label, kind, settings, labelled)
@@ -125,7 +124,7 @@ def _folder(folder: Path, settings: ClassifySettings) -> Examples:
     items: list[str] = []
     labels: list[str] = []
     for file in files:
-        lines = [line.strip() for line in _text_of(str(file), settings.encoding).splitlines()]
+        lines = [line.strip() for line in lines_of(_text_of(str(file), settings.encoding))]
         lines = [line for line in lines if line]
         if not lines:
             raise DataError(f"{file} is empty; put one example on each line, or remove it")
@@ -137,21 +136,21 @@ def _folder(folder: Path, settings: ClassifySettings) -> Examples:
 def _text_of(source: str, encoding: str) -> str:
     """The decoded content of a file, without a byte-order mark."""
     try:
-        codec = codecs.lookup(encoding)
-    except LookupError:
-        raise ArgumentError(
-            f"encoding must be one that Python knows, such as utf-8 or latin-1, got {encoding!r}"
-        ) from None
-    try:
         content = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
         raise DataError(f"can't read {_label_of(source)}: {error.strerror}") from None
     try:
-        text = codec.decode(content)[0].removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
+        text = content.decode(encoding).removeprefix("\ufeff")
+    except LookupError:
+        raise ArgumentError(
+            f"encoding must be one that Python knows, such as utf-8 or latin-1, got {encoding!r}"
+        ) from None
+    except UnicodeError as error:
+        place = f"byte {error.start} is not" if isinstance(error, UnicodeDecodeError) else "is not"
+        reason = getattr(error, "reason", error)
         raise DataError(
-            f"{_label_of(source)} must be {codec.name} text, but byte {error.start} is not "
-            f"({error.reason}); say what it is with --encoding, for example --encoding latin-1"
+            f"{_label_of(source)} must be {encoding} text, but {place} ({reason}); say what it is "
+            f"with --encoding, for example --encoding latin-1"
         ) from None
     if "\0" in text:
         raise DataError(

@@ -91,17 +91,23 @@ def _rare(part: np.ndarray, labels: np.ndarray) -> list[str]:
 
 
 def _leaks(part: np.ndarray, examples: Examples) -> list[str]:
-    """How many examples of a part also stand, with whatever label, in the training part."""
-    keys = [key_of(item) for item in examples.items]
-    training = {key for key, number in zip(keys, part, strict=True) if number == TRAIN}
+    """How many examples of a part also stand in the training part, with the same label (which the
+    user's own division may cause) or with another one only (which no model can get right)."""
+    rows = list(zip(part, map(key_of, examples.items), examples.labels, strict=True))
+    training: dict[bytes | str, set[str]] = {}
+    for where, key, label in rows:
+        if where == TRAIN:
+            training.setdefault(key, set()).add(label)
     notes = []
     for number in (VALID, TEST):
-        own = [key for key, where in zip(keys, part, strict=True) if where == number]
-        shared = sum(key in training for key in own)
-        if shared:
+        own = [(key, label) for where, key, label in rows if where == number]
+        shared = [label in training[key] for key, label in own if key in training]
+        what = f"of the {len(own):,} {PARTS[number]} examples also"
+        if leaks := sum(shared):
+            notes.append(f"leak: {leaks:,} {what} stand in the training part, with the same label")
+        if others := len(shared) - leaks:
             notes.append(
-                f"leak: {shared:,} of the {len(own):,} {PARTS[number]} examples also stand in the "
-                f"training part"
+                f"ambiguous: {others:,} {what} stand in the training part, as another label"
             )
     return notes
 

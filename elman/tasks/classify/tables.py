@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from elman.errors import ArgumentError, DataError
-from elman.tasks.classify.examples import PARTS, Examples
+from elman.tasks.classify.examples import PARTS, Examples, lines_of
 from elman.tasks.classify.settings import ClassifySettings
 
 if TYPE_CHECKING:
@@ -36,28 +36,40 @@ def parse_table(
         frame = _json_lines(content, name)
     else:
         frame = _separated(content, name, data_format, settings.header)
-    label = _find(frame.columns, settings.label_column, LABEL_NAMES, "label", name, labelled)
-    text = _find(
-        [c for c in frame.columns if c != label], settings.text_column, TEXT_NAMES, "text", name
-    )
-    if settings.split_column and settings.split_column not in frame.columns and labelled:
-        raise _no_column(settings.split_column, "--split-column", frame.columns, name)
-    texts = [(value or "").strip() for value in frame[text].to_list()]
-    labels = [""] * len(texts)
-    if label is not None:
-        labels = [(value or "").strip() for value in frame[label].to_list()]
-        if "" in labels:
+    columns = frame.columns
+    label = _find(columns, settings.label_column, LABEL_NAMES, "label", name, labelled)
+    others = [column for column in columns if column != label]
+    text = _find(others, settings.text_column, TEXT_NAMES, "text", name, required=True)
+    texts = _strings(frame, text)
+    labels = _strings(frame, label)
+    if labelled and "" in labels:
+        raise DataError(
+            f"{name}, row {labels.index('') + 1}: the label (column {label!r}) is empty; fill it "
+            f"in, or leave the row out"
+        )
+    parts = _parts(frame, settings.split_column, name) if settings.split_column else None
+    return Examples(list(texts), labels, parts)
+
+
+def _strings(frame: "pl.DataFrame", column: str | None) -> list[str]:
+    """The values of a column, stripped; empty ones if there is no such column."""
+    if column is None:
+        return [""] * frame.height
+    return [(value or "").strip() for value in frame[column].to_list()]
+
+
+def _parts(frame: "pl.DataFrame", column: str, name: str) -> list[str]:
+    """The part that each row says it belongs to."""
+    if column not in frame.columns:
+        raise _no_column(column, "--split-column", frame.columns, name)
+    parts = []
+    for row, value in enumerate(_strings(frame, column), 1):
+        if value.lower() not in _PART_NAMES:
             raise DataError(
-                f"{name}, row {labels.index('') + 1}: the label (column {label!r}) is empty; fill "
-                f"it in, or leave the row out"
+                f"{name}, row {row}: column {column!r} must say {', '.join(PARTS)}, got {value!r}"
             )
-    parts = None
-    if settings.split_column and labelled:
-        parts = [
-            _part(value, number, settings.split_column, name)
-            for number, value in enumerate(frame[settings.split_column].to_list(), 1)
-        ]
-    return Examples(texts, labels, parts)
+        parts.append(_PART_NAMES[value.lower()])
+    return parts
 
 
 def _separated(content: str, name: str, data_format: str, header: bool) -> "pl.DataFrame":
@@ -84,16 +96,20 @@ def _separated(content: str, name: str, data_format: str, header: bool) -> "pl.D
 
 def _raise_ragged(content: str, name: str, separator: str, quote: str | None) -> None:
     """Raise if a line has another number of fields than the first one."""
-    quoting = csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL
-    reader = csv.reader(io.StringIO(content), delimiter=separator, quoting=quoting)
-    wanted = None
-    for fields in reader:
-        if not fields:
-            continue
-        wanted = wanted or len(fields)
+    lines = io.StringIO(content, newline="")
+    if quote is None:
+        reader = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.reader(lines, delimiter=separator, quotechar=quote)
+    try:
+        rows = [(reader.line_num, fields) for fields in reader if fields]
+    except csv.Error as error:
+        raise DataError(f"{name}, line {reader.line_num} can't be read: {error}") from None
+    wanted = len(rows[0][1])
+    for line, fields in rows:
         if len(fields) != wanted:
             raise DataError(
-                f"{name}, line {reader.line_num}: expected {wanted} fields as in the first line, "
+                f"{name}, line {line}: expected {wanted} fields as in the first line, "
                 f"got {len(fields)}; quote fields that hold the separator, or leave the line out"
             )
 
@@ -102,31 +118,32 @@ def _json_lines(content: str, name: str) -> "pl.DataFrame":
     import polars as pl
 
     rows = []
-    for number, line in enumerate(content.splitlines(), 1):
+    for number, line in enumerate(lines_of(content), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{name}, line {number}: expected JSON, got {error}") from None
         if not isinstance(row, dict):
             raise DataError(
                 f"{name}, line {number}: expected a JSON object such as "
                 f'{{"text": "...", "label": "..."}}, got {type(row).__name__}'
             )
-        rows.append({key: _as_text(value) for key, value in row.items()})
+        rows.append({str(_as_text(key)): _as_text(value) for key, value in row.items()})
     return pl.from_dicts(rows, infer_schema_length=None)
 
 
 def _as_text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-8", errors="replace").decode("utf-8")  # JSON may hold half a character
 
 
 def _find(
     columns: list[str], wanted: str, usual: tuple[str, ...], what: str, name: str,
-    required: bool = True,
+    required: bool,
 ) -> str | None:  # fmt: skip
     """The column that holds the `what`: the one asked for, or one with a usual name, or the only
     one there is."""
@@ -154,15 +171,6 @@ def _no_column(wanted: str, flag: str, columns: list[str], name: str) -> Argumen
     return ArgumentError(
         f"{name} has no column {wanted!r} ({flag}); it has {', '.join(columns) or 'none'}"
     )
-
-
-def _part(value: str | None, row: int, column: str, name: str) -> str:
-    part = _PART_NAMES.get((value or "").strip().lower())
-    if part is None:
-        raise DataError(
-            f"{name}, row {row}: column {column!r} must say {', '.join(PARTS)}, got {value!r}"
-        )
-    return part
 
 
 def _one_line(error: Exception) -> str:
