@@ -102,7 +102,7 @@ class Catalogue:
         labels, counts = fields.get("labels"), fields.get("counts")
         points, channels = fields.get("characters"), fields.get("channels")
         if (
-            not (_is_list_of(str, labels) and _is_list_of(int, counts) and _is_list_of(int, points))
+            not (_is_list_of(labels, str) and _is_list_of(counts, int) and _is_list_of(points, int))
             or not 2 <= len(labels) == len(counts) == len(set(labels))
             or min(counts) < 0
             or points != sorted(set(points))
@@ -226,7 +226,7 @@ def _is_sound(
     )  # fmt: skip
 
 
-def _is_list_of(kind: type, value: object) -> TypeGuard[list]:
+def _is_list_of(value: object, kind: type) -> TypeGuard[list]:
     return isinstance(value, list) and all(type(item) is kind for item in value)
 
 

@@ -110,8 +110,10 @@ class Evaluation:
         }
 
 
-def _natural(label: str) -> list[tuple[bool, int, str]]:
-    """A key by which numbers inside of labels sort by value."""
+def _natural(label: str) -> list[tuple[bool, float, str]]:
+    """A key by which numbers, and numbers inside of labels, sort by value."""
+    if re.fullmatch(r"-?\d+(\.\d+)?", label, re.ASCII):
+        return [(False, float(label), "")]
     return [
         (not piece.isdecimal(), int(piece) if piece.isdecimal() else 0, piece.casefold())
         for piece in re.split(r"(\d+)", label)

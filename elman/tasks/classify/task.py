@@ -1,10 +1,10 @@
 """Classification as the training loop sees it."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elman.engine.nest import Nest
@@ -25,7 +25,7 @@ class ClassifyTask:
     name = "classify"
     unit = "example"
     loss_name = "nats per example"
-    highlights = ("accuracy", "macro_f1")
+    highlights: tuple[str, ...] = ("accuracy", "macro_f1")
 
     def __init__(
         self,
@@ -44,9 +44,10 @@ class ClassifyTask:
         self._batches = TrainingBatches(parts["train"], settings.batch_size, seed)
         self.steps_per_epoch = self._batches.steps_per_epoch
         self._weights = label_weights(parts["train"].labels, catalogue, settings).to(device)
-        self.model = SequenceClassifier(catalogue, settings, cell, backend).to(device)
-        if isinstance(self.model.reader, SignalReader):
-            self.model.reader.measure(parts["train"])
+        model = SequenceClassifier(catalogue, settings, cell, backend).to(device)
+        if isinstance(model.reader, SignalReader):
+            model.reader.measure(parts["train"])
+        self.model: nn.Module = model
 
     def initial_carry(self) -> Nest:
         """Nothing: every batch begins anew."""
@@ -64,13 +65,17 @@ class ClassifyTask:
         """Fits the temperature, and measures the validation part with it."""
         self.model.eval()
         labels = self._validation.labels
-        logits = predict(self.model, self._validation, self._device)
-        self.model.set_temperature(metrics.fit_temperature(logits, labels))
+        logits = predict(self._model, self._validation, self._device)
+        self._model.set_temperature(metrics.fit_temperature(logits, labels))
         self.model.train()
-        found = metrics.summary(metrics.softmax(logits, self.model.temperature), labels)
+        found = metrics.summary(metrics.softmax(logits, self._model.temperature), labels)
         return {
-            "valid_loss": found.pop("log_loss"), **found, "temperature": self.model.temperature
+            "valid_loss": found.pop("log_loss"), **found, "temperature": self._model.temperature
         }  # fmt: skip
+
+    @property
+    def _model(self) -> SequenceClassifier:
+        return cast(SequenceClassifier, self.model)
 
 
 def label_weights(labels: np.ndarray, catalogue: Catalogue, settings: ClassifySettings) -> Tensor:
