@@ -115,7 +115,7 @@ def _natural(label: str) -> list[tuple[bool, float, str]]:
     if re.fullmatch(r"-?\d+(\.\d+)?", label, re.ASCII):
         return [(False, float(label), "")]
     return [
-        (not piece.isdecimal(), int(piece) if piece.isdecimal() else 0, piece.casefold())
+        (not piece.isdecimal(), float(piece) if piece.isdecimal() else 0.0, piece.casefold())
         for piece in re.split(r"(\d+)", label)
         if piece
     ]

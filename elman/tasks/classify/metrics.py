@@ -19,10 +19,10 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
 
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Mean of -log p(right label), in nats. A probability of 0 counts as the smallest normal one,
-    so that the mean stays finite."""
+    """Mean of -log p(right label), in nats. So that it stays finite, a probability of 0 counts as
+    2.2e-16, as in scikit-learn."""
     right = probabilities[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(right, np.finfo(right.dtype).tiny)).mean())
+    return float(-np.log(np.maximum(right, np.finfo(np.float64).eps)).mean())
 
 
 def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
@@ -54,8 +54,7 @@ def per_class(counts: np.ndarray) -> PerClass:
 
 
 def macro_f1(counts: np.ndarray) -> float:
-    """Mean F1 of the labels that have examples, all alike however many those are. A label that is
-    predicted but has none brings the mean down only by the examples that it was wrong about."""
+    """Mean F1 of the labels that have examples, each counting the same however many it has."""
     classes = per_class(counts)
     return float(classes.f1[classes.support > 0].mean())
 

@@ -9,6 +9,7 @@ from elman.errors import DataError
 from elman.tasks.classify.examples import PARTS, Examples, key_of
 
 TRAIN, VALID, TEST = range(len(PARTS))
+_WORDS = ("training", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,13 @@ def _require_usable(part: np.ndarray, labels: np.ndarray) -> None:
     for number in (VALID, TEST):
         if not (part == number).any():
             raise DataError(
-                f"the {PARTS[number]} part is empty: {len(labels)} examples are too few for the "
+                f"the {_WORDS[number]} part is empty: {len(labels)} examples are too few for the "
                 f"shares asked for; give more examples or a larger --{PARTS[number]}-fraction"
             )
         strange = np.setdiff1d(labels[part == number], known)
         if len(strange):
             raise DataError(
-                f"the {PARTS[number]} part has labels that the training part never shows: "
+                f"the {_WORDS[number]} part has labels that the training part never shows: "
                 f"{_list(strange.tolist())}; add examples of them, or leave them out"
             )
 
@@ -102,7 +103,7 @@ def _leaks(part: np.ndarray, examples: Examples) -> list[str]:
     for number in (VALID, TEST):
         own = [(key, label) for where, key, label in rows if where == number]
         shared = [label in training[key] for key, label in own if key in training]
-        what = f"of the {len(own):,} {PARTS[number]} examples also"
+        what = f"of the {len(own):,} {_WORDS[number]} examples also"
         if leaks := sum(shared):
             notes.append(f"leak: {leaks:,} {what} stand in the training part, with the same label")
         if others := len(shared) - leaks:

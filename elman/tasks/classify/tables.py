@@ -38,8 +38,7 @@ def parse_table(
         frame = _separated(content, name, data_format, settings.header)
     columns = frame.columns
     label = _find(columns, settings.label_column, LABEL_NAMES, "label", name, labelled)
-    others = [column for column in columns if column != label]
-    text = _find(others, settings.text_column, TEXT_NAMES, "text", name, required=True)
+    text = _find(columns, settings.text_column, TEXT_NAMES, "text", name, True, taken=label)
     texts = _strings(frame, text)
     labels = _strings(frame, label)
     if labelled and "" in labels:
@@ -142,25 +141,24 @@ def _as_text(value: object) -> str | None:
 
 
 def _find(
-    columns: list[str], wanted: str, usual: tuple[str, ...], what: str, name: str,
-    required: bool,
+    columns: list[str], wanted: str, usual: tuple[str, ...], what: str, name: str, required: bool,
+    taken: str | None = None,
 ) -> str | None:  # fmt: skip
     """The column that holds the `what`: the one asked for, or one with a usual name, or the only
-    one there is."""
-    if wanted:
-        if wanted in columns:
-            return wanted
-        if not required:
-            return None
+    one that is not taken."""
+    if wanted in columns:
+        return wanted
+    if wanted and required:
         raise _no_column(wanted, f"--{what}-column", columns, name)
-    lower = {column.lower(): column for column in reversed(columns)}
-    for usual_name in usual:
+    free = [column for column in columns if column != taken]
+    lower = {column.lower(): column for column in reversed(free)}
+    for usual_name in usual if not wanted else ():
         if usual_name in lower:
             return lower[usual_name]
     if not required:
         return None
-    if what == "text" and len(columns) == 1:
-        return columns[0]
+    if what == "text" and len(free) == 1:
+        return free[0]
     raise ArgumentError(
         f"{name} has columns {', '.join(columns)}: say with --{what}-column which one holds the "
         f"{what}"

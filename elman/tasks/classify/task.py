@@ -38,10 +38,16 @@ class ClassifyTask:
         device: torch.device,
         backend: str,
     ) -> None:
-        self.notes = notes
+        self.notes = list(notes)
         self._device, self._smoothing = device, settings.label_smoothing
         self._validation = parts["valid"]
-        self._batches = TrainingBatches(parts["train"], settings.batch_size, seed)
+        rows = batch_rows(len(parts["train"]), settings.batch_size)
+        if rows < settings.batch_size:
+            self.notes.append(
+                f"few examples: {rows} side by side instead of {settings.batch_size}, so that an "
+                f"epoch has enough steps"
+            )
+        self._batches = TrainingBatches(parts["train"], rows, seed)
         self.steps_per_epoch = self._batches.steps_per_epoch
         self._weights = label_weights(parts["train"].labels, catalogue, settings).to(device)
         model = SequenceClassifier(catalogue, settings, cell, backend).to(device)
@@ -76,6 +82,12 @@ class ClassifyTask:
     @property
     def _model(self) -> SequenceClassifier:
         return cast(SequenceClassifier, self.model)
+
+
+def batch_rows(examples: int, batch_size: int) -> int:
+    """How many examples are read side by side: as asked, but an epoch shall have some hundred
+    steps, if that leaves batches of 8."""
+    return min(batch_size, max(8, examples // 100))
 
 
 def label_weights(labels: np.ndarray, catalogue: Catalogue, settings: ClassifySettings) -> Tensor:
