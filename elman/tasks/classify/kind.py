@@ -26,7 +26,9 @@ class ClassifyKind:
 
     name = "classify"
     settings = ClassifySettings
-    training: Mapping[str, Any] = {"evaluate_every": 0, "patience": 5}
+    training: Mapping[str, Any] = {
+        "learning_rate": 0.004, "evaluate_every": 0, "patience": 5
+    }  # fmt: skip
     budget: Mapping[str, Any] = {"epochs": 20.0}
 
     def prepare(

@@ -40,7 +40,12 @@ class ClassifySettings:
         minimum=0.0,
     )
     ascii: bool = setting(False, "text: plain ASCII, marks dropped (é becomes e)")
-    batch_size: int = setting(64, "examples of similar length read side by side", minimum=1)
+    batch_size: int = setting(
+        128,
+        "examples of similar length read side by side; fewer if there are few, so that an epoch has "
+        "some hundred steps",
+        minimum=1,
+    )
     class_weights: str = setting(
         "none",
         "weight of a label's examples in the loss: none; balanced (the same sum for each label); "
