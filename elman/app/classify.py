@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any
@@ -169,7 +170,8 @@ def predict(
         raise ArgumentError("name examples to classify, or a file with --file, one of the two")
     model = _classifier(run, cell, device)
     if file is None:
-        items: list[Item] = list(examples or ())
+        # Arguments that are no text in the terminal's encoding hold halves of characters.
+        items: list[Item] = [os.fsencode(text).decode(errors="replace") for text in examples or ()]
     else:
         reading = _given(
             data_format=data_format, header=header, text_column=text_column, encoding=encoding

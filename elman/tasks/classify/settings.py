@@ -42,8 +42,8 @@ class ClassifySettings:
     ascii: bool = setting(False, "text: plain ASCII, marks dropped (é becomes e)")
     batch_size: int = setting(
         128,
-        "examples of similar length read side by side; fewer if there are few, so that an epoch has "
-        "some hundred steps",
+        "examples of similar length read side by side; fewer if there are few, so that an epoch "
+        "has some hundred steps",
         minimum=1,
     )
     class_weights: str = setting(
