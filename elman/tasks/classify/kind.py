@@ -43,8 +43,7 @@ class ClassifyKind:
         examples = sources.read(data, settings)
         divided = split(examples, settings.test_fraction, settings.valid_fraction, seed)
         catalogue, sha256 = dataset.write(examples, divided.part, folder)
-        one_hot = catalogue.channels or catalogue.characters
-        input_size = one_hot if catalogue.channels else settings.embedding_size or one_hot
+        input_size = catalogue.channels or settings.embedding_size or catalogue.characters
         try_out(cell, input_size, settings.hidden_size, settings.cell)
         sizes = np.bincount(divided.part, minlength=len(PARTS)).tolist()
         described = {

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from elman.errors import ArgumentError, DataError
+from elman.settings import build, refuse_unknown
 from elman.tasks.classify import metrics, sources
 from elman.tasks.classify.dataset import Catalogue, Dataset, pack
 from elman.tasks.classify.evaluation import Evaluation
@@ -19,6 +20,8 @@ from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.task import predict
 
 Source = str | os.PathLike
+READING = ("data_format", "header", "text_column", "label_column", "encoding")
+"""Settings that say how a file is read, which may differ from file to file."""
 
 
 class Guess(NamedTuple):
@@ -128,8 +131,10 @@ class TrainedClassifier:
 
         labelled: whether they must have labels. `reading` and errors are those of `evaluate`.
         """
+        refuse_unknown(reading, list(READING), "reading")
         # A column that divided the training data says nothing about other data.
-        settings = dataclasses.replace(self._settings, split_column="", **reading)
+        values = {**dataclasses.asdict(self._settings), "split_column": "", **reading}
+        settings = build(ClassifySettings, values, "reading")
         return sources.read_source(os.fspath(source), settings, labelled)
 
     def _prepared(self, item: Item) -> Item:

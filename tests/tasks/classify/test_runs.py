@@ -165,7 +165,6 @@ def test_evaluation_of_other_data(tmp_path, names_folder):
     whole = model.evaluate(names_folder)
     assert whole.examples == 90
     path = tmp_path / "other.csv"
-    path.write_text("t;label\n", encoding="utf-8")
     path.write_text("n,t\nabc,Ab\nabc,Ab\nefg,Éf\n", encoding="utf-8")
     found = model.evaluate(path, text_column="n", label_column="t")
     assert found.examples == 2
@@ -176,6 +175,10 @@ def test_evaluation_of_other_data(tmp_path, names_folder):
         model.evaluate([("abc", "Zz")])
     with pytest.raises(DataError, match="holds no example"):
         model.evaluate([])
+    with pytest.raises(ArgumentError, match=r"reading: data_format must be one of .*got 'xls'"):
+        model.evaluate(path, data_format="xls")
+    with pytest.raises(ArgumentError, match="unknown setting 'txt_column'; did you mean"):
+        model.evaluate(path, txt_column="n")
     with pytest.raises(ArgumentError, match="no column 'q'"):
         model.evaluate(path, text_column="q", label_column="t")
 
