@@ -195,7 +195,7 @@ def _items_of(file: str, model: TrainedClassifier, reading: dict[str, Any]) -> l
     if not items:
         raise DataError(f"{'standard input' if file == '-' else file} holds no example")
     if len(items) < len(found):
-        terminal.note(f"note: {len(found) - len(items):,} empty examples were left out")
+        terminal.note(f"note: empty examples left out: {len(found) - len(items):,}")
     return items
 
 

@@ -101,7 +101,7 @@ def test_predictions_of_files(program, trained, tmp_path, table):
     path.write_text("abab\n\ncd\n", encoding="utf-8")
     out, err = program("predict", trained, "--file", path, "--top", 1)
     assert [line.split()[0] for line in out.splitlines()] == ["abab", "cd"]
-    assert "2 empty examples were left out" in err
+    assert "empty examples left out: 1" in err
     out, _ = program("predict", trained, "--file", table, "--format", "jsonl")
     assert out.count("\n") == 60
     out, _ = program("predict", trained, "--file", table, "--text-column", "kind", "--top", 1)

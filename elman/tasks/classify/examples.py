@@ -49,7 +49,8 @@ def key_of(item: Item) -> bytes | str:
 def lines_of(text: str) -> list[str]:
     """Lines as files have them. str.splitlines would also break at rarer marks, such as U+2028,
     that are part of an example."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 def short(text: str) -> str:
@@ -77,11 +78,11 @@ def cleaned(examples: Examples) -> Examples:
             kept.append(number)
     found = examples.take(kept)
     if empty:
-        found.notes.append(f"{empty:,} empty examples were left out")
+        found.notes.append(f"empty examples left out: {empty:,}")
     if repeated:
         found.notes.append(
-            f"{repeated:,} repeats of the same example with the same label were left out, "
-            f"{len(kept):,} examples remain"
+            f"repeats of an example with the same label left out: {repeated:,}; {len(kept):,} "
+            f"examples remain"
         )
     return found
 

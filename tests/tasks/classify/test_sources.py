@@ -177,7 +177,7 @@ def test_standard_input(monkeypatch):
         buffer = io.BytesIO("grün\n Zoë \n\n".encode())
 
     monkeypatch.setattr("sys.stdin", Input())
-    assert of("-", labelled=False).items == ["grün", "Zoë", "", ""]
+    assert of("-", labelled=False).items == ["grün", "Zoë", ""]
 
 
 def test_plain_ascii_and_composed_form():

@@ -88,8 +88,8 @@ def test_repeats_and_empty_examples_are_dropped_and_counted():
         ("a", "x"), ("a", "y"), ("b", "y")
     ]  # fmt: skip
     assert found.notes == [
-        "1 empty examples were left out",
-        "1 repeats of the same example with the same label were left out, 3 examples remain",
+        "empty examples left out: 1",
+        "repeats of an example with the same label left out: 1; 3 examples remain",
     ]
 
 
