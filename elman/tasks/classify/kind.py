@@ -27,7 +27,7 @@ class ClassifyKind:
     name = "classify"
     settings = ClassifySettings
     training: Mapping[str, Any] = {
-        "learning_rate": 0.004, "evaluate_every": 0, "patience": 5
+        "learning_rate": 0.004, "evaluate_every": 0, "patience": 10
     }  # fmt: skip
     budget: Mapping[str, Any] = {"epochs": 20.0}
 
