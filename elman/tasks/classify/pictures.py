@@ -52,7 +52,7 @@ def confusion_matrix(evaluation: Evaluation, part: str = "test") -> bytes:
     axes.set_title(
         f"{part}, {evaluation.examples:,} examples: accuracy {evaluation.accuracy:.3f}, macro F1 "
         f"{evaluation.macro_f1:.3f}\n(always {evaluation.majority}: accuracy {majority:.3f})",
-        loc="left", fontsize=10,
+        loc="left", fontsize=10 if len(order) <= 25 else 14,
     )  # fmt: skip
     return pictures.png(figure)
 
