@@ -26,8 +26,12 @@ def setting(
     above: float | None = None,
     below: float | None = None,
     choices: tuple[str, ...] | None = None,
+    recorded: bool = True,
 ) -> Any:
-    """A field of a settings class: `minimum` and `maximum` are allowed, `above` and `below` not."""
+    """A field of a settings class: `minimum` and `maximum` are allowed, `above` and `below` not.
+
+    recorded: a run writes it down; not so a path, since no path is ever taken from a run folder.
+    """
     metadata = {
         "help": help,
         "minimum": minimum,
@@ -35,6 +39,7 @@ def setting(
         "above": above,
         "below": below,
         "choices": choices,
+        "recorded": recorded,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -77,6 +82,12 @@ def refuse_unknown(values: Iterable[str], known: list[str], source: str) -> None
 def given(settings: Any) -> dict[str, Any]:
     """The settings as a flat mapping without the ones that are None, ready for TOML."""
     return {k: v for k, v in dataclasses.asdict(settings).items() if v is not None}
+
+
+def recorded(settings: Any) -> dict[str, Any]:
+    """Those of the given settings that a run writes down."""
+    kept = {f.name for f in dataclasses.fields(settings) if f.metadata["recorded"]}
+    return {name: value for name, value in given(settings).items() if name in kept}
 
 
 def _checked(kind: type, field: dataclasses.Field, value: Any, source: str) -> Any:

@@ -100,11 +100,13 @@ def _option(cls: type, field: dataclasses.Field, default: Any) -> inspect.Parame
     )
 
 
-def read_config_file(path: str) -> dict[str, Any]:
+def read_config_file(path: str, *classes: type) -> dict[str, Any]:
     """The settings of a TOML file: keys as the flags, with underscores.
 
-    The config.toml of a run serves too. A cell of the user's own must then be named on the command
-    line, because nothing is imported on the word of a run folder.
+    The config.toml of a run serves too. A cell of the user's own and paths must then be named on
+    the command line, because nothing is imported or opened on the word of a run folder.
+
+    classes: the settings classes that say what a run writes down.
     """
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -114,7 +116,14 @@ def read_config_file(path: str) -> dict[str, Any]:
         raise ArgumentError(f"{path} is not valid TOML: {error}") from None
     of_a_run = isinstance(values.get("run"), dict)
     if of_a_run:
-        values = {k: v for k, v in values.items() if k not in ("run", "data", "schedule")}
+        unrecorded = [
+            field.name
+            for cls in classes
+            for field in dataclasses.fields(cls)
+            if not field.metadata["recorded"]
+        ]
+        left_out = ("run", "data", "schedule", *unrecorded)
+        values = {name: value for name, value in values.items() if name not in left_out}
         if is_own(str(values.get("cell", ""))):
             del values["cell"]
     return values

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from elman.app import language, terminal
+from elman.app import classify, language, terminal
+from elman.app.classify import DataFormat, Encoding, Header, TextColumn
 from elman.app.language import Unknown
 from elman.app.options import AsJson, Device, OwnCell, Run
 from elman.app.training import named_cell
@@ -15,7 +16,7 @@ from elman.artifacts.run_folder import open_run
 from elman.errors import ArgumentError
 from elman.train.fit import resume as resume_run
 
-COMMANDS: dict[str, ModuleType] = {"language": language}
+COMMANDS: dict[str, ModuleType] = {"language": language, "classify": classify}
 """What the command line does for each task: `add_commands(app, train)`, `report(folder, model)`,
 `evaluate(model, data, as_json, **options)`."""
 
@@ -80,6 +81,16 @@ def evaluate(
         Unknown | None,
         typer.Option(help="language: characters never seen in training: stop, or leave them out."),
     ] = None,
+    data_format: DataFormat = None,
+    header: Header = None,
+    text_column: TextColumn = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="classify: column with the label [default: as in training]"
+        ),
+    ] = None,
+    encoding: Encoding = None,
     cell: OwnCell = None,
     device: Device = "cpu",
 ) -> None:
@@ -88,13 +99,22 @@ def evaluate(
     language: nats, bits and perplexity, with the state carried through the whole text and over
     windows that each begin with a zero state (how models that see a fixed window are scored).
 
+    classify: accuracy, macro F1, log loss, calibration error, and a table of the labels; without
+    DATA on the run's test part.
+
     Examples:
 
     elman evaluate runs/language-001
 
     elman evaluate runs/language-001 other.txt --window 128 --json
+
+    elman evaluate runs/classify-001 other.csv --text-column name --label-column language
     """
-    options = {"window": window, "unknown": unknown and unknown.value}
+    options = {
+        "window": window, "unknown": unknown and unknown.value, "data_format": data_format,
+        "header": header, "text_column": text_column, "label_column": label_column,
+        "encoding": encoding,
+    }  # fmt: skip
     given = {name: value for name, value in options.items() if value is not None}
     model = load(run, cell=named_cell(cell), device=device)
     task = open_run(run).read_config().task

@@ -27,7 +27,7 @@ def train_run(
 ) -> tuple[RunFolder, Any] | None:
     """Train as the command line says: the run and its model, or None if settings were printed."""
     classes = (TASKS[task].settings, TrainingSettings)
-    settings = read_config_file(config) if config else {}
+    settings = read_config_file(config, *classes) if config else {}
     refuse_unknown(settings, names(*classes), str(config))
     if config:  # checked by itself first, so that a message names the file
         for cls in classes:

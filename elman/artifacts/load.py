@@ -31,7 +31,8 @@ def load(
         backend: what `elman.scan` runs on.
 
     Returns:
-        For a language run a `TrainedLanguage`, with `generate`, `evaluate` and `score`.
+        For a language run a `TrainedLanguage`, with `generate`, `evaluate` and `score`; for a
+        classification run a `TrainedClassifier`, with `predict`, `probabilities` and `evaluate`.
 
     Raises:
         RunError: no run, damaged, of a newer format, or not trained yet.

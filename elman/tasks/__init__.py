@@ -1,8 +1,11 @@
 """The jobs that elman does: data, model head, loss, metrics, and use of the result."""
 
 from elman.tasks.base import TaskKind
+from elman.tasks.classify.kind import ClassifyKind
 from elman.tasks.language.kind import LanguageKind
 
-TASKS: dict[str, TaskKind] = {kind.name: kind for kind in (LanguageKind(),)}
+_KINDS: tuple[TaskKind, ...] = (LanguageKind(), ClassifyKind())
+
+TASKS = {kind.name: kind for kind in _KINDS}
 
 __all__ = ["TASKS", "TaskKind"]

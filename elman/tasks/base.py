@@ -101,9 +101,9 @@ class TaskKind(Protocol):
         ...
 
     def prepare(
-        self, data: list[str], settings: Any, cell: CellClass | None, folder: Path
+        self, data: list[str], settings: Any, cell: CellClass | None, folder: Path, seed: int
     ) -> Prepared:
-        """Read the data once and write it, encoded, to `folder`."""
+        """Read the data once and write it, encoded, to `folder`. seed: for drawing parts."""
         ...
 
     def open_task(

@@ -14,7 +14,7 @@ from elman.artifacts.load import cell_of, kind_of, load, restored
 from elman.artifacts.run_folder import RunConfig, RunFolder, create_run, next_free, open_run
 from elman.engine import BACKENDS
 from elman.errors import ArgumentError, RunError
-from elman.settings import build, given, names, refuse_unknown
+from elman.settings import build, names, recorded, refuse_unknown
 from elman.tasks import TASKS, TaskKind
 from elman.tasks.cell import CellClass, describe, find_cell
 from elman.train.listener import Listener
@@ -36,9 +36,10 @@ def fit(
     """Train a model; what `elman train` does.
 
     Args:
-        task: "language".
-        data: a path or several (for language: UTF-8 files, folders, or "-" for standard input);
-            None takes the task's built-in data.
+        task: "language" or "classify".
+        data: a path or several (for language: UTF-8 files, folders, or "-" for standard input; for
+            classify: one folder of LABEL.txt files, CSV, TSV, JSON lines or .ts file); None takes
+            the task's built-in data.
         run: folder to write to; None counts up, `runs/language-001`.
         cell: a name as for `--cell`, or a class that is built as `cell(input_size, hidden_size)`.
         force: replace `run` if it is an older run.
@@ -76,18 +77,18 @@ def start(
         raise ArgumentError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
     kind = TASKS[task]
     refuse_unknown(settings, names(kind.settings, TrainingSettings), "settings")
-    found, recorded = _chosen_cell(cell)
-    task_settings: Any = build(kind.settings, {**settings, **recorded}, "settings")
+    found, named = _chosen_cell(cell)
+    task_settings: Any = build(kind.settings, {**settings, **named}, "settings")
     training = build(TrainingSettings, with_defaults(kind, settings), "settings")
-    if not recorded:
+    if not named:
         found = find_cell(task_settings.cell)
     check_backend(training.backend)
     _device(training.device)
 
     def fill(folder: RunFolder) -> None:
-        prepared = kind.prepare(_paths(data), task_settings, found, folder.data)
+        prepared = kind.prepare(_paths(data), task_settings, found, folder.data, training.seed)
         folder.write_vocabulary(prepared.vocabulary)
-        values = {**given(task_settings), **given(training)}
+        values = {**recorded(task_settings), **recorded(training)}
         folder.write_config(RunConfig(task, values, prepared.data, asdict(Origin())))
 
     folder = create_run(Path(run) if run is not None else next_free(task), force, fill)

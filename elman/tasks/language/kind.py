@@ -28,7 +28,12 @@ class LanguageKind:
     budget: Mapping[str, Any] = {"steps": 2000}
 
     def prepare(
-        self, data: list[str], settings: LanguageSettings, cell: CellClass | None, folder: Path
+        self,
+        data: list[str],
+        settings: LanguageSettings,
+        cell: CellClass | None,
+        folder: Path,
+        seed: int,
     ) -> Prepared:
         vocabulary, fingerprint = encode(data, settings.level, folder)
         check_length(open_corpus(folder, vocabulary, fingerprint), settings)

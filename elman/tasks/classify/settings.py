@@ -1,0 +1,85 @@
+"""What a classifier is made of, and how its data is read and divided."""
+
+from dataclasses import dataclass
+
+from elman.settings import setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifySettings:
+    cell: str = setting(
+        "gru",
+        "the recurrent cell: rnn, rnn-relu, gru, mgu, lstm, layer-norm-lstm, concat; or your own "
+        "class as file.py:Name or package.module:Name, built as Name(input_size, hidden_size)",
+    )
+    hidden_size: int = setting(128, "units of the hidden state in every layer", minimum=1)
+    layers: int = setting(2, "recurrent layers on one another", minimum=1)
+    bidirectional: bool = setting(True, "read in both directions")
+    pool: str = setting(
+        "mean-max",
+        "what of the hidden states decides: mean, max, mean-max (both), or last (the state after "
+        "the last step of each direction)",
+        choices=("mean", "max", "mean-max", "last"),
+    )
+    dropout: float = setting(
+        0.4, "share of values zeroed before, between and after layers", minimum=0.0, below=1.0
+    )
+    embedding_size: int = setting(
+        64, "text: size of a learned vector for each character; 0 = one-hot", minimum=0
+    )
+    unknown_rate: float = setting(
+        0.05,
+        "text: share of characters replaced by the unknown one while training, so that the model "
+        "learns to do without them",
+        minimum=0.0,
+        below=1.0,
+    )
+    noise: float = setting(
+        0.0,
+        "signals: deviation of noise added while training, in standard deviations of a channel",
+        minimum=0.0,
+    )
+    ascii: bool = setting(False, "text: plain ASCII, marks dropped (é becomes e)")
+    batch_size: int = setting(
+        128,
+        "examples of similar length read side by side; fewer if there are few, so that an epoch "
+        "has some hundred steps",
+        minimum=1,
+    )
+    class_weights: str = setting(
+        "none",
+        "weight of a label's examples in the loss: none; balanced (the same sum for each label); "
+        "root (square root of balanced)",
+        choices=("none", "root", "balanced"),
+    )
+    label_smoothing: float = setting(
+        0.0, "share of the target spread over all labels", minimum=0.0, below=1.0
+    )
+    test_fraction: float = setting(
+        0.15, "share of the examples that are used once, at the end", above=0.0, below=1.0
+    )
+    valid_fraction: float = setting(
+        0.1, "share of the remaining examples that decides when to stop", above=0.0, below=1.0
+    )
+    test_data: str = setting(
+        "", "file or folder with the test part, in place of a share of DATA", recorded=False
+    )
+    valid_data: str = setting(
+        "", "file or folder with the validation part, in place of a share of DATA", recorded=False
+    )
+    split_column: str = setting(
+        "", "tables: column that says train, valid or test, in place of a drawn split"
+    )
+    data_format: str = setting(
+        "auto",
+        "folder (of LABEL.txt files), csv, tsv, jsonl, ts (UCR/UEA); auto goes by the name",
+        choices=("auto", "folder", "csv", "tsv", "jsonl", "ts"),
+    )
+    header: bool = setting(True, "tables: the first line names the columns (else 1, 2, ...)")
+    text_column: str = setting(
+        "", "tables: column with the text (default: one named text, name, ...)"
+    )
+    label_column: str = setting(
+        "", "tables: column with the label (default: one named label, class, ...)"
+    )
+    encoding: str = setting("utf-8", "character encoding of text files")

@@ -1,0 +1,108 @@
+"""Classification as the training loop sees it."""
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from elman.engine.nest import Nest
+from elman.tasks.base import StepLoss
+from elman.tasks.cell import CellClass
+from elman.tasks.classify import metrics
+from elman.tasks.classify.batches import TrainingBatches, in_order_of_length
+from elman.tasks.classify.dataset import Catalogue, Dataset
+from elman.tasks.classify.model import SequenceClassifier, SignalReader
+from elman.tasks.classify.settings import ClassifySettings
+
+_ROWS = 256  # examples that are predicted side by side; bounds the memory
+
+
+class ClassifyTask:
+    """Predict the label. Implements `elman.tasks.base.Task`."""
+
+    name = "classify"
+    unit = "example"
+    loss_name = "nats per example"
+    highlights: tuple[str, ...] = ("accuracy", "macro_f1")
+
+    def __init__(
+        self,
+        settings: ClassifySettings,
+        catalogue: Catalogue,
+        parts: dict[str, Dataset],
+        notes: list[str],
+        cell: CellClass,
+        seed: int,
+        device: torch.device,
+        backend: str,
+    ) -> None:
+        self.notes = list(notes)
+        self._device, self._smoothing = device, settings.label_smoothing
+        self._validation = parts["valid"]
+        rows = batch_rows(len(parts["train"]), settings.batch_size)
+        if rows < settings.batch_size:
+            self.notes.append(
+                f"few examples: {rows} side by side instead of {settings.batch_size}, so that an "
+                f"epoch has enough steps"
+            )
+        self._batches = TrainingBatches(parts["train"], rows, seed)
+        self.steps_per_epoch = self._batches.steps_per_epoch
+        self._weights = label_weights(parts["train"].labels, catalogue, settings).to(device)
+        model = SequenceClassifier(catalogue, settings, cell, backend).to(device)
+        if isinstance(model.reader, SignalReader):
+            model.reader.measure(parts["train"])
+        self.model: nn.Module = model
+
+    def initial_carry(self) -> Nest:
+        """Nothing: every batch begins anew."""
+        return ()
+
+    def loss(self, step: int, carry: Nest) -> StepLoss:
+        batch = self._batches.batch(step).to(self._device)
+        logits = self.model(batch.input, batch.lengths)
+        losses = F.cross_entropy(
+            logits, batch.labels, reduction="none", label_smoothing=self._smoothing
+        )
+        return StepLoss((losses * self._weights[batch.labels]).mean(), len(losses), carry)
+
+    def validate(self) -> dict[str, Any]:
+        """Fits the temperature, and measures the validation part with it."""
+        self.model.eval()
+        labels = self._validation.labels
+        logits = predict(self._model, self._validation, self._device)
+        self._model.set_temperature(metrics.fit_temperature(logits, labels))
+        self.model.train()
+        found = metrics.summary(metrics.softmax(logits, self._model.temperature), labels)
+        return {
+            "valid_loss": found.pop("log_loss"), **found, "temperature": self._model.temperature
+        }  # fmt: skip
+
+    @property
+    def _model(self) -> SequenceClassifier:
+        return cast(SequenceClassifier, self.model)
+
+
+def batch_rows(examples: int, batch_size: int) -> int:
+    """How many examples are read side by side: as asked, but an epoch shall have some hundred
+    steps, if that leaves batches of 8."""
+    return min(batch_size, max(8, examples // 100))
+
+
+def label_weights(labels: np.ndarray, catalogue: Catalogue, settings: ClassifySettings) -> Tensor:
+    """`(K,)` weight of an example in the loss by its label; their mean over the examples is 1."""
+    counts = np.bincount(labels, minlength=len(catalogue.labels))
+    power = {"none": 0.0, "root": 0.5, "balanced": 1.0}[settings.class_weights]
+    weights = np.maximum(counts, 1.0) ** -power
+    return torch.from_numpy(weights / weights[labels].mean()).float()
+
+
+@torch.no_grad()
+def predict(model: SequenceClassifier, dataset: Dataset, device: torch.device) -> np.ndarray:
+    """`(N, K)` float32 logits, in the order of the dataset."""
+    logits = np.zeros((len(dataset), model.head.out_features), dtype=np.float32)
+    for batch in in_order_of_length(dataset, _ROWS):
+        found = model(batch.input.to(device), batch.lengths.to(device))
+        logits[batch.numbers] = found.cpu().numpy()
+    return logits

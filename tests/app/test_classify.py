@@ -1,0 +1,195 @@
+"""The commands of classification as a user types them."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from elman.app.main import run as run_elman
+
+SMALL = (
+    "--cell=rnn", "--hidden-size=8", "--layers=1", "--embedding-size=4", "--batch-size=8",
+    "--epochs=1", "--backend=reference",
+)  # fmt: skip
+
+
+@pytest.fixture
+def program(capsys):
+    def run(*arguments, code=0):
+        capsys.readouterr()
+        got = run_elman([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert got == code, err
+        return out, err
+
+    return run
+
+
+@pytest.fixture
+def fails(program):
+    """The one line that a mistake gets."""
+
+    def run(code, *arguments):
+        out, err = program(*arguments, code=code)
+        assert out == ""
+        assert err.count("\n") == 1, err
+        assert err.startswith("error: ")
+        return err
+
+    return run
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "table.csv"
+    rows = [f"{letters * n},{label}" for n in range(1, 31) for letters, label in
+            (("ab", "x"), ("cd", "y"))]  # fmt: skip
+    path.write_text("\n".join(["name,kind", *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def trained(tmp_path, table, program):
+    run = tmp_path / "run"
+    program("train", "classify", table, "--label-column", "kind", "--run", run, *SMALL)
+    return run
+
+
+def test_training_prints_results_to_stdout_and_the_rest_to_stderr(program, tmp_path, table):
+    run = tmp_path / "run"
+    out, err = program(
+        "train", "classify", table, "--label-column", "kind", "--run", run, *SMALL
+    )  # fmt: skip
+    assert out.startswith("test: accuracy ")
+    assert "log loss" in out
+    assert "\nalways x: accuracy 0.4444" in out
+    assert "note: 2 labels; examples: 46 train, 5 valid, 9 test" in err
+    assert "examples/s" in err
+    assert "macro_f1" in err
+    assert f"next: elman evaluate {run}" in err
+
+
+def test_help_names_the_choices(program):
+    out, _ = program("train", "classify", "--help")
+    for word in ("--pool", "mean-max", "--test-data", "--class-weights", "--patience", "Examples"):
+        assert word in out
+    assert "--format" in program("predict", "--help")[0]
+    out, _ = program("train", "classify", "--print-config")
+    assert "epochs = 20.0" in out
+
+
+def test_predictions_in_three_formats(program, trained):
+    out, err = program("predict", trained, "abab", "cdß日", "--top", 2)
+    assert err == ""
+    assert [line.split()[0] for line in out.splitlines()] == ["abab", "cdß日"]
+    assert out.count("%") == 4
+    out, _ = program("predict", trained, "abab", 'a"b', "--format", "csv", "--top", 1)
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["example"] for row in rows] == ["abab", 'a"b']
+    assert rows[0]["label_1"] in ("x", "y")
+    out, _ = program("predict", trained, "abab", "--format", "jsonl", "--top", 9)
+    row = json.loads(out)
+    assert row["example"] == "abab"
+    assert sum(guess["probability"] for guess in row["labels"]) == pytest.approx(1.0)
+
+
+def test_predictions_of_files(program, trained, tmp_path, table):
+    path = tmp_path / "names.txt"
+    path.write_text("abab\n\ncd\n", encoding="utf-8")
+    out, err = program("predict", trained, "--file", path, "--top", 1)
+    assert [line.split()[0] for line in out.splitlines()] == ["abab", "cd"]
+    assert "empty examples left out: 1" in err
+    out, _ = program("predict", trained, "--file", table, "--format", "jsonl")
+    assert out.count("\n") == 60
+    out, _ = program("predict", trained, "--file", table, "--text-column", "kind", "--top", 1)
+    assert out.splitlines()[0].split()[0] == "x"
+
+
+def test_standard_input(trained):
+    done = subprocess.run(
+        [sys.executable, "-m", "elman", "predict", str(trained), "--file", "-"],
+        input="abab\ncdcd", text=True, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("abab")
+    done = subprocess.run(
+        [sys.executable, "-m", "elman", "predict", str(trained), b"a\xffb"], capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_signals(program, fails, tmp_path, signals_file):
+    run = tmp_path / "run"
+    program("train", "classify", signals_file, "--run", run, *SMALL)
+    out, _ = program("predict", run, "--file", signals_file, "--top", 1)
+    assert [line.split()[0] for line in out.splitlines()] == [str(n) for n in range(1, 61)]
+    assert "classifies signals (T, 2), got text 'abc'" in fails(2, "predict", run, "abc")
+
+
+def test_evaluate(program, trained, table):
+    out, _ = program("evaluate", trained)
+    assert "precision" in out
+    assert "always x: accuracy 0.4444" in out
+    assert "commonest mistakes" in out
+    result = json.loads(program("evaluate", trained, table, "--json")[0])
+    assert result["examples"] == 60
+    assert result["confusion"]["labels"] == ["x", "y"]
+    out, _ = program("evaluate", trained, table, "--text-column", "name", "--label-column", "kind")
+    assert "(60 examples)" in out
+
+
+def test_resume_says_when_a_run_is_finished(program, trained):
+    out, err = program("resume", trained)
+    assert "the run is finished" in err
+    assert out.startswith("test: accuracy")
+
+
+def test_the_configuration_of_a_run_serves_but_no_path_is_taken_from_it(program, trained):
+    path = trained / "config.toml"
+    path.write_text('test_data = "/etc/passwd"\n' + path.read_text(encoding="utf-8"))
+    out, _ = program("train", "classify", "--config", path, "--print-config")
+    assert "hidden_size = 8" in out
+    assert 'test_data = ""' in out
+
+
+def test_options_of_another_task_are_refused(fails, trained, table):
+    assert "--window is not for a classify run" in fails(2, "evaluate", trained, "--window", 3)
+    assert "no classification run" not in fails(2, "predict", trained)
+    assert "with --file, one of the two" in fails(2, "predict", trained, "a", "--file", table)
+    assert "no language run" in fails(2, "generate", trained, "--seed", 1)
+    assert "no DATA was given" in fails(2, "evaluate", trained, "--text-column", "a")
+
+
+def test_bad_input_gets_one_line(fails, trained, table, tmp_path):
+    def train(*arguments):
+        return "train", "classify", *SMALL, "--run", tmp_path / "new", *arguments
+
+    message = fails(2, *train(table))
+    assert "has columns name, kind: say with --label-column" in message
+    assert "it has name, kind" in fails(2, *train(table, "--label-column", "nothing"))
+    assert "mlp is for language models only" in fails(
+        2, *train(table, "--label-column", "kind", "--cell", "mlp")
+    )
+    for name, content, words in (
+        ("ragged.csv", b"text,label\na,x\nb,y,z\n", "line 3: expected 2 fields"),
+        ("latin.csv", "text,label\né,x\n".encode("latin-1"), "--encoding latin-1"),
+        ("empty.csv", b"", "is empty"),
+        ("binary.csv", b"\x89PNG\0", "byte 0 is not"),
+        ("one.csv", b"text,label\na,x\nb,x\n", "at least two labels, got 'x'"),
+        ("nan.ts", b"@data\n1,NaN:a\n2,3:b\n", "line 2, channel 1: expected finite numbers"),
+        ("words.ts", b"@data\n1,2:a\none,two:b\n", "line 3, channel 1: expected numbers"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        assert words in fails(1, *train(tmp_path / name))
+        assert not (tmp_path / "new").exists()
+    other = tmp_path / "other.csv"
+    other.write_text("name,kind\nab,x\ncd,y\nef,z\n")
+    assert "labels that the training part never shows: z" in fails(
+        1, *train(table, "--label-column", "kind", "--test-data", other)
+    )
+    assert "labels that training never showed: z" in fails(1, "evaluate", trained, other)
+    assert "example 2: at least one character" in fails(2, "predict", trained, "ab", " ")
+    assert "no file or folder" in fails(1, "predict", trained, "--file", tmp_path / "no.txt")

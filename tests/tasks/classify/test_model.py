@@ -1,0 +1,109 @@
+"""The network: what it reads, and what it must not read."""
+
+import numpy as np
+import pytest
+import torch
+
+from elman.cells import CELLS
+from elman.tasks.classify.dataset import Catalogue, pack
+from elman.tasks.classify.model import SequenceClassifier, SignalReader, TextReader
+from elman.tasks.classify.settings import ClassifySettings
+from elman.tasks.classify.task import batch_rows, label_weights
+
+POOLS = ("mean", "max", "mean-max", "last")
+TEXT = Catalogue(("x", "y", "z"), (1, 1, 1), tuple(range(97, 107)))
+SIGNAL = Catalogue(("x", "y", "z"), (1, 1, 1), channels=2)
+LENGTHS = torch.tensor([5, 1, 3])
+
+
+def model_of(catalogue, **changes):
+    chosen = ClassifySettings(**{"cell": "rnn", "hidden_size": 6, "dropout": 0.0, **changes})
+    return SequenceClassifier(catalogue, chosen, CELLS[chosen.cell], "auto")
+
+
+def gradients(model):
+    return [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize("pool", POOLS)
+def test_nan_in_the_padding_touches_nothing(pool, bidirectional):
+    model = model_of(SIGNAL, pool=pool, bidirectional=bidirectional)
+    zeros = torch.randn(5, 3, 2)
+    for row, length in enumerate(LENGTHS):
+        zeros[length:, row] = 0.0
+    found = []
+    for fill in (0.0, torch.nan):
+        values = zeros.clone()
+        for row, length in enumerate(LENGTHS):
+            values[length:, row] = fill
+        model.zero_grad()
+        logits = model(values, LENGTHS)
+        logits.square().sum().backward()
+        found.append([logits, *gradients(model)])
+    for a, b in zip(*found, strict=True):
+        assert torch.equal(a, b)
+        assert a.isfinite().all()
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_row_alone_equals_the_row_in_a_batch(pool, cell):
+    model = model_of(TEXT, pool=pool, cell=cell, embedding_size=4).eval()
+    numbers = torch.randint(0, 11, (5, 3))
+    together = model(numbers, LENGTHS)
+    for row, length in enumerate(LENGTHS):
+        alone = model(numbers[:length, row : row + 1], LENGTHS[row : row + 1])
+        torch.testing.assert_close(alone[0], together[row])
+
+
+def test_each_pool_is_what_it_says():
+    torch.manual_seed(0)
+    model = model_of(TEXT, layers=1).eval()
+    numbers = torch.randint(0, 11, (5, 3))
+    hidden, (forward, backward) = model.recurrent(model.reader(numbers), lengths=LENGTHS)
+    rows = [hidden[:length, row] for row, length in enumerate(LENGTHS)]
+    expected = {
+        "mean": torch.stack([row.mean(0) for row in rows]),
+        "max": torch.stack([row.amax(0) for row in rows]),
+        "last": torch.cat([forward, backward], dim=1),
+    }
+    expected["mean-max"] = torch.cat([expected["mean"], expected["max"]], dim=1)
+    for pool, value in expected.items():
+        model.pool = pool
+        torch.testing.assert_close(model._pooled(hidden, LENGTHS), value)
+
+
+def test_characters_are_hidden_while_training_only():
+    reader = TextReader(11, 0, 0.5, 0.0)
+    numbers = torch.full((200, 3), 4)
+    unknown = reader(numbers)[..., 0]
+    assert 0.3 < unknown.mean() < 0.7
+    assert reader.eval()(numbers)[..., 0].sum() == 0
+
+
+def test_signals_are_standardised_as_the_training_part_is():
+    values = np.random.default_rng(0).normal(5.0, 3.0, (50, 2)).astype(np.float32)
+    values[:, 1] = 7.0
+    reader = SignalReader(2, noise=0.5)
+    reader.measure(pack([values[:20], values[20:]], np.array([0, 1])))
+    standard = reader.eval()(torch.from_numpy(values)[:, None])
+    assert standard[..., 0].mean().abs() < 1e-5
+    assert standard[..., 0].std(correction=0) == pytest.approx(1.0, abs=1e-5)
+    assert (standard[..., 1] == 0).all()
+    assert not torch.equal(reader.train()(torch.from_numpy(values)[:, None]), standard)
+
+
+@pytest.mark.parametrize(("kind", "ratio"), [("none", 1.0), ("root", 2.0), ("balanced", 4.0)])
+def test_class_weights(kind, ratio):
+    labels = np.array([0] * 8 + [1] * 2)
+    catalogue = Catalogue(("x", "y", "z"), (8, 2, 0))
+    weights = label_weights(labels, catalogue, ClassifySettings(class_weights=kind))
+    assert weights[1] / weights[0] == pytest.approx(ratio)
+    assert weights[labels].mean() == pytest.approx(1.0)
+    assert weights.isfinite().all()
+
+
+def test_few_examples_are_read_in_smaller_batches():
+    assert [batch_rows(n, 64) for n in (5, 90, 2000, 100_000)] == [8, 8, 20, 64]
+    assert batch_rows(90, 4) == 4

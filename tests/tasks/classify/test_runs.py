@@ -1,0 +1,251 @@
+"""Runs: resume to the bit, equal seeds, and the model in use."""
+
+import dataclasses
+import json
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+import elman
+from elman.artifacts import open_run
+from elman.cells import RNNCell
+from elman.errors import ArgumentError, DataError, Interrupted, RunError
+from elman.train.listener import Listener
+
+SMALL = {
+    "cell": "rnn", "hidden_size": 8, "layers": 1, "embedding_size": 4, "batch_size": 8,
+    "learning_rate": 0.02, "warmup_steps": 5, "backend": "reference",
+}  # fmt: skip
+
+
+def train(data, run, **changes):
+    return elman.fit("classify", data, run, **{**SMALL, "epochs": 3, **changes})
+
+
+def comparable(run):
+    """Everything of a run that must not depend on time."""
+    metrics = [
+        {k: v for k, v in record.items() if k not in ("seconds", "examples_per_second")}
+        for record in open_run(run).read_metrics()
+    ]
+    return metrics, (run / "model.safetensors").read_bytes(), (run / "results.json").read_bytes()
+
+
+@pytest.fixture(params=["text", "signals"])
+def data(request, names_folder, signals_file):
+    return names_folder if request.param == "text" else signals_file
+
+
+class StopAt(Listener):
+    def __init__(self, step):
+        self.step = step
+
+    def stepped(self, progress, loss):
+        if progress.step == self.step:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_interrupted_and_resumed_equals_never_interrupted(tmp_path, data):
+    options = {"noise": 0.1, "dropout": 0.3, "backend": "auto"}
+    train(data, tmp_path / "whole", **options)
+    with pytest.raises(Interrupted, match="step 10 and saved"):
+        train(data, tmp_path / "parts", listener=StopAt(10), **options)
+    moved = data.rename(data.with_name("moved" + data.suffix))  # the run keeps its examples
+    elman.resume(tmp_path / "parts")
+    assert comparable(tmp_path / "whole") == comparable(tmp_path / "parts")
+    assert moved.exists()
+
+
+def test_the_seed_decides_everything(tmp_path, data):
+    for run, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(data, tmp_path / run, seed=seed)
+    assert comparable(tmp_path / "a") == comparable(tmp_path / "b")
+    assert comparable(tmp_path / "a") != comparable(tmp_path / "c")
+
+
+def test_a_loaded_model_predicts_the_same_and_resumes_as_finished(tmp_path, names_folder):
+    model = train(names_folder, tmp_path / "run")
+    names = ["abc", "fed", "géz", "a" * 50]
+    before = comparable(tmp_path / "run")
+    for again in (
+        elman.load(tmp_path / "run", backend="reference"),
+        elman.resume(tmp_path / "run"),
+    ):
+        np.testing.assert_array_equal(again.probabilities(names), model.probabilities(names))
+    assert comparable(tmp_path / "run") == before
+
+
+def test_the_run_folder_holds_what_it_promises(tmp_path, names_folder):
+    with open(names_folder / "Ab.txt", "a", encoding="utf-8") as file:
+        file.write("repeated\nrepeated\n")
+    model = train(names_folder, tmp_path / "run")
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
+        "checkpoint.safetensors", "config.toml", "confusion.png", "curves.png", "data",
+        "metrics.jsonl", "model.safetensors", "results.json", "vocabulary.json",
+    ]  # fmt: skip
+    assert (tmp_path / "run" / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results == model.evaluate().to_json()
+    data = open_run(tmp_path / "run").read_config().data
+    assert data["train"] + data["valid"] + data["test"] == 91
+    assert results["examples"] == data["test"]
+    assert any("repeats" in note for note in data["notes"])
+    record = open_run(tmp_path / "run").read_metrics()[0]
+    assert record.keys() == {
+        "step", "seen_examples", "train_loss", "valid_loss", "accuracy", "macro_f1",
+        "calibration_error", "temperature", "examples_per_second", "learning_rate", "seconds",
+    }  # fmt: skip
+
+
+def test_it_learns(tmp_path, names_folder, signals_file):
+    for number, data in enumerate((names_folder, signals_file)):
+        evaluation = train(data, tmp_path / str(number), epochs=10, dropout=0.1).evaluate()
+        majority = evaluation.to_json()["majority"]
+        assert evaluation.accuracy > majority["accuracy"] + 0.2
+        assert evaluation.macro_f1 > majority["macro_f1"] + 0.2
+
+
+def test_the_kept_model_has_the_temperature_of_its_evaluation(tmp_path, names_folder):
+    model = train(names_folder, tmp_path / "run")
+    records = open_run(tmp_path / "run").read_metrics()
+    best = min(records, key=lambda record: record["valid_loss"])
+    assert model.model.temperature == pytest.approx(best["temperature"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bidirectional": False, "pool": "last"},
+        {"cell": "lstm", "pool": "last", "layers": 2},
+        {"embedding_size": 0, "pool": "mean", "class_weights": "balanced"},
+        {"pool": "max", "label_smoothing": 0.1, "class_weights": "root", "ascii": True},
+    ],
+)
+def test_other_settings(tmp_path, names_folder, changes):
+    model = train(names_folder, tmp_path / "run", epochs=1, **changes)
+    assert model.probabilities(["abc"]).sum() == pytest.approx(1.0)
+
+
+def test_plain_ascii_is_kept_to_when_predicting(tmp_path, names_folder):
+    model = train(names_folder, tmp_path / "run", epochs=1, ascii=True)
+    same = model.probabilities(["géf", "gef"])
+    np.testing.assert_array_equal(same[0], same[1])
+
+
+def test_predictions(tmp_path, names_folder, signals_file):
+    model = train(names_folder, tmp_path / "run", epochs=1)
+    assert model.labels == ("Ab", "Cd", "Éf")
+    (guesses,) = model.predict([" abc "], top=9)
+    assert [g.probability for g in guesses] == sorted(
+        (g.probability for g in guesses), reverse=True
+    )
+    assert sum(g.probability for g in guesses) == pytest.approx(1.0)
+    assert len(model.predict(["abc", "日本\udcff"], top=2)[1]) == 2
+    assert model.predict([]) == []
+    assert model.probabilities([]).shape == (0, 3)
+    for examples, words in (
+        (["ab", " "], "example 2: .*empty string"),
+        ("ab", "a list of examples was expected, got one str"),
+        ([np.zeros((3, 2))], "example 1: this model classifies strings, got ndarray"),
+    ):
+        with pytest.raises(ArgumentError, match=words):
+            model.predict(examples)
+    with pytest.raises(ArgumentError, match="top must be at least 1"):
+        model.predict(["ab"], top=0)
+    model = train(signals_file, tmp_path / "signals", epochs=1)
+    assert model.probabilities([np.zeros((3, 2)), [[1, 2], [3, 4]]]).shape == (2, 2)
+    with pytest.raises(ArgumentError, match=r"example 2: .*NaN"):
+        model.predict([np.zeros((3, 2)), np.full((3, 2), np.nan)])
+
+
+def test_evaluation_of_other_data(tmp_path, names_folder):
+    model = train(names_folder, tmp_path / "run", epochs=1)
+    whole = model.evaluate(names_folder)
+    assert whole.examples == 90
+    path = tmp_path / "other.csv"
+    path.write_text("n,t\nabc,Ab\nabc,Ab\nefg,Éf\n", encoding="utf-8")
+    found = model.evaluate(path, text_column="n", label_column="t")
+    assert found.examples == 2
+    assert "left out: 1; 2 examples remain" in found.notes[0]
+    pairs = model.evaluate([("abc", "Ab"), ("efg", "Éf")])
+    assert pairs.to_json()["classes"] == found.to_json()["classes"]
+    with pytest.raises(DataError, match=r"labels that training never showed: Zz.*known are Ab, Cd"):
+        model.evaluate([("abc", "Zz")])
+    with pytest.raises(DataError, match="holds no example"):
+        model.evaluate([])
+    with pytest.raises(ArgumentError, match=r"reading: data_format must be one of .*got 'xls'"):
+        model.evaluate(path, data_format="xls")
+    with pytest.raises(ArgumentError, match="unknown setting 'txt_column'; did you mean"):
+        model.evaluate(path, txt_column="n")
+    with pytest.raises(ArgumentError, match="no column 'q'"):
+        model.evaluate(path, text_column="q", label_column="t")
+
+
+def test_own_parts(tmp_path, names_folder):
+    test = tmp_path / "test"
+    names_folder.rename(tmp_path / "train")
+    test.mkdir()
+    for label in ("Ab", "Cd"):
+        lines = (tmp_path / "train" / f"{label}.txt").read_text(encoding="utf-8").splitlines()
+        (test / f"{label}.txt").write_text("\n".join(lines[:3]), encoding="utf-8")
+    train(tmp_path / "train", tmp_path / "run", epochs=1, test_data=str(test))
+    config = open_run(tmp_path / "run").read_config()
+    assert config.data["test"] == 6
+    assert "test_data" not in config.settings
+    assert any(note.startswith("leak: ") for note in config.data["notes"])
+
+
+def test_a_run_copied_without_its_data_can_still_be_used(tmp_path, names_folder):
+    train(names_folder, tmp_path / "run", epochs=1)
+    (tmp_path / "run" / "data" / "examples.safetensors").unlink()
+    model = elman.load(tmp_path / "run")
+    assert len(model.predict(["abc"])) == 1
+    with pytest.raises(ArgumentError, match="keeps no examples of its own"):
+        model.evaluate()
+    with pytest.raises(RunError, match=r"examples.safetensors is missing"):
+        elman.resume(tmp_path / "run")
+
+
+@pytest.mark.parametrize("change", [{"notes": 3}, {"train": "x"}, {"sha256": 7}])
+def test_a_changed_data_table_is_named(tmp_path, names_folder, change):
+    train(names_folder, tmp_path / "run", epochs=1)
+    folder = open_run(tmp_path / "run")
+    config = folder.read_config()
+    folder.write_config(dataclasses.replace(config, data={**config.data, **change}))
+    with pytest.raises(RunError, match=r"\[data\] table must hold"):
+        elman.resume(tmp_path / "run")
+
+
+class Own(RNNCell):
+    """A class of the user's own."""
+
+
+def test_cells(tmp_path, names_folder):
+    model = train(names_folder, tmp_path / "own", cell=Own, epochs=1)
+    assert isinstance(model.model.recurrent.cells[0], Own)
+    with pytest.raises(ArgumentError, match="mlp is for language models only"):
+        train(names_folder, tmp_path / "mlp", cell="mlp")
+    assert not (tmp_path / "mlp").exists()
+    folder = open_run(tmp_path / "own")
+    config = folder.read_config()
+    folder.write_config(dataclasses.replace(config, settings={**config.settings, "cell": "mlp"}))
+    with pytest.raises(ArgumentError, match="mlp is for language models only"):
+        elman.load(tmp_path / "own")
+
+
+def test_training_reports_what_is_worth_knowing(tmp_path, names_folder):
+    class Notes(Listener):
+        def started(self, task, schedule, progress):
+            self.notes, self.unit = task.notes, task.unit
+            self.parameters = [p.shape for p in task.model.parameters()]
+
+    (names_folder / "Rare.txt").write_text("only\n")
+    listener = Notes()
+    train(names_folder, tmp_path / "run", epochs=1, listener=listener, batch_size=64)
+    assert listener.unit == "example"
+    assert listener.notes[0] == "4 labels; examples: 70 train, 8 valid, 13 test"
+    assert any("one example only to learn from: Rare" in note for note in listener.notes)
+    assert any("few examples: 8 side by side instead of 64" in note for note in listener.notes)
+    assert torch.get_num_threads() == 2
