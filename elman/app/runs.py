@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from elman.app import language, terminal
+from elman.app import forecast, language, terminal
 from elman.app.language import Unknown
 from elman.app.options import AsJson, Device, OwnCell, Run
+from elman.app.retrain import Retraining
 from elman.app.training import named_cell
 from elman.app.watch import Watcher
 from elman.artifacts.load import load
@@ -15,7 +16,7 @@ from elman.artifacts.run_folder import open_run
 from elman.errors import ArgumentError
 from elman.train.fit import resume as resume_run
 
-COMMANDS: dict[str, ModuleType] = {"language": language}
+COMMANDS: dict[str, ModuleType] = {"language": language, "forecast": forecast}
 """What the command line does for each task: `add_commands(app, train)`, `report(folder, model)`,
 `evaluate(model, data, as_json, **options)`."""
 
@@ -80,6 +81,17 @@ def evaluate(
         Unknown | None,
         typer.Option(help="language: characters never seen in training: stop, or leave them out."),
     ] = None,
+    horizon: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="forecast: rows ahead [default: as many as it learned]"),
+    ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="forecast: rows from one forecast to the next [default: 1]"),
+    ] = None,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="forecast: train anew for every forecast; slow.")
+    ] = False,
     cell: OwnCell = None,
     device: Device = "cpu",
 ) -> None:
@@ -88,18 +100,34 @@ def evaluate(
     language: nats, bits and perplexity, with the state carried through the whole text and over
     windows that each begin with a zero state (how models that see a fixed window are scored).
 
+    forecast: a rolling backtest over the test part, or over all of DATA: errors, and how many
+    values the intervals held, beside naive (the last value again) and seasonal naive (the last
+    season again). Scaled errors are in deviations of the training part.
+
     Examples:
 
     elman evaluate runs/language-001
 
     elman evaluate runs/language-001 other.txt --window 128 --json
+
+    elman evaluate runs/forecast-001 --horizon 6 --stride 3
     """
-    options = {"window": window, "unknown": unknown and unknown.value}
+    options: dict[str, Any] = {
+        "window": window,
+        "unknown": unknown and unknown.value,
+        "horizon": horizon,
+        "stride": stride,
+        "retrain": retrain or None,
+    }
     given = {name: value for name, value in options.items() if value is not None}
-    model = load(run, cell=named_cell(cell), device=device)
-    task = open_run(run).read_config().task
+    own = named_cell(cell)
+    model = load(run, cell=own, device=device)
+    folder = open_run(run)
+    task = folder.read_config().task
     commands = COMMANDS[task]
     _refuse_others(task, given, commands)
+    if retrain:
+        given["retrain"] = Retraining(folder, own, model)
     commands.evaluate(model, data, as_json, **given)
 
 

@@ -27,9 +27,12 @@ class ForecastKind:
     name = "forecast"
     settings = ForecastSettings
     training: Mapping[str, Any] = {
-        "learning_rate": 0.001, "weight_decay": 0.0, "evaluate_every": 0, "patience": 10
-    }  # fmt: skip
-    budget: Mapping[str, Any] = {"epochs": 50.0}
+        "learning_rate": 0.001,
+        "weight_decay": 0.0,
+        "evaluate_every": 50,
+        "patience": 12,
+    }
+    budget: Mapping[str, Any] = {"steps": 2000}
 
     def prepare(
         self, data: list[str], settings: ForecastSettings, cell: CellClass | None, folder: Path

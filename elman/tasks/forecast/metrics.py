@@ -4,6 +4,7 @@ Values that are missing count nowhere.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -92,9 +93,10 @@ class Totals:
             for c, column in enumerate(columns)
         }
 
-    def _mean(self, name: str, where: object) -> float | None:
-        count = self._counts[name][where].sum()  # type: ignore[index]
-        return float(self._sums[name][where].sum() / count) if count else None  # type: ignore[index]
+    def _mean(self, name: str, where: Any) -> float | None:
+        """Over the part `where` of the horizons and columns."""
+        count = self._counts[name][where].sum()
+        return float(self._sums[name][where].sum() / count) if count else None
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

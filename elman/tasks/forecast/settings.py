@@ -110,7 +110,7 @@ def quantile_levels(settings: ForecastSettings) -> tuple[float, ...]:
 
 
 def delivered_levels(settings: ForecastSettings) -> tuple[float, ...]:
-    """The quantiles that forecasts tell: those of the head, or the point and its interval's ends."""
+    """The quantiles that forecasts tell: the head's, or the point and its interval's ends."""
     levels = quantile_levels(settings)
     if len(levels) > 1:
         return levels

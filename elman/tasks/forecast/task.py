@@ -1,10 +1,10 @@
 """Forecasting as the training loop sees it."""
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from elman.engine.nest import Nest
 from elman.tasks.base import StepLoss
@@ -39,7 +39,7 @@ class ForecastTask:
 
     name = "forecast"
     unit = "value"
-    highlights = ("scaled_mse", "scaled_mae")
+    highlights: tuple[str, ...] = ("scaled_mse", "scaled_mae")
 
     def __init__(
         self,
@@ -62,7 +62,8 @@ class ForecastTask:
             (model.seasonal_error, seasonal / scale[:, : seasonal.shape[1]]),
         ):
             buffer.copy_(torch.from_numpy(value))
-        self.model = model.to(device)
+        self._model = model.to(device)
+        self.model: nn.Module = self._model
         self._levels = torch.tensor(quantile_levels(settings), device=device)
         self.loss_name = f"{_loss_words(settings)}, in deviations of the training part"
         self._features = standardised(
@@ -125,10 +126,6 @@ class ForecastTask:
     def _gathered(self, windows: Windows, chosen: np.ndarray) -> Batch:
         w = self._layout.windowing
         return gather(self._features, windows, chosen, w.look_back, w.horizon).to(self._device)
-
-    @property
-    def _model(self) -> Forecaster:
-        return cast(Forecaster, self.model)
 
 
 def sizes_of(settings: ForecastSettings, layout: Layout) -> Sizes:

@@ -56,6 +56,12 @@ class TrainedForecast:
         return self.layout.windowing.horizon
 
     @property
+    def keeps_test(self) -> bool:
+        """Whether the run has a test part, and its data."""
+        w = self.layout.windowing
+        return self.panel is not None and w.test_end > w.valid_end
+
+    @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
 
@@ -134,9 +140,9 @@ class TrainedForecast:
 
     def test(self) -> Outcome | None:
         """The backtest of the test part with its pictures; None if there is no such part."""
-        w = self.layout.windowing
-        if self.panel is None or w.test_end <= w.valid_end:
+        if self.panel is None or not self.keeps_test:
             return None
+        w = self.layout.windowing
         predictor = self._on(self.panel)
         windows = self._test_windows(predictor, None, w.horizon, 1)
         backtest = run_backtest(predictor, windows, w.horizon, 1)

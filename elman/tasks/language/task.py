@@ -19,7 +19,7 @@ class LanguageTask:
     """Predict the next token. Implements `elman.tasks.base.Task`."""
 
     name = "language"
-    highlights = ()
+    highlights: tuple[str, ...] = ()
 
     def __init__(
         self,
