@@ -121,9 +121,9 @@ def _usual_look_back(season: int, horizon: int, train: int) -> int:
 
 
 def _usual_segment(horizon: int, look_back: int) -> int:
-    """The longest that cuts the horizon into at least eight parts without a rest."""
-    fits = [size for size in range(1, horizon + 1) if horizon % size == 0 and size <= look_back]
-    return max((size for size in fits if horizon // size >= 8), default=1)
+    """The longest that divides the horizon and is at most a quarter of it and of the look-back."""
+    most = max(1, min(horizon, look_back) // 4)
+    return max(size for size in range(1, most + 1) if horizon % size == 0)
 
 
 def _parsed(value: Any) -> Layout:

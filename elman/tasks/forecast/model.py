@@ -59,18 +59,25 @@ class Forecaster(nn.Module):
 
     def forward(self, batch: Batch, horizon: int | None = None) -> Prediction:
         """Forecasts of the rows after each window; a horizon beyond the trained one is reached by
-        feeding medians back, unless the network itself goes step by step."""
+        feeding medians back, unless the network itself goes step by step. `batch.known` must reach
+        `rows_ahead(horizon)` beyond the window."""
         horizon = horizon or self.sizes.horizon
         if horizon <= self.sizes.horizon or self.network.any_horizon:
             return self._direct(batch.values, batch.observed, batch.past, batch, 0, horizon)
         return self._fed_back(batch, horizon)
+
+    def rows_ahead(self, horizon: int) -> int:
+        """How far ahead covariates are read: in whole steps of the trained horizon, so that a
+        shorter forecast is the beginning of a longer one."""
+        return -(-horizon // self.sizes.horizon) * self.sizes.horizon
 
     def _direct(
         self, values: Tensor, observed: Tensor, past: Tensor, batch: Batch, done: int, horizon: int
     ) -> Prediction:
         """Forecasts from a window that begins `done` rows after the batch's own."""
         filled, level, spread = normalised(values, observed, self.normalisation)
-        known = batch.known[:, done : done + values.shape[1] + horizon]
+        ahead = max(horizon, self.sizes.horizon)
+        known = batch.known[:, done : done + values.shape[1] + ahead]
         seen = Seen(filled, observed.to(filled.dtype), past, known, batch.series)
         found = self.network(seen, horizon)
         return Prediction(found * spread[..., None] + level[..., None], spread)

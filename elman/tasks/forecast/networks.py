@@ -44,7 +44,8 @@ class Sizes:
 class Seen:
     """A normalised window without missing values.
 
-    values, observed: `(B, L, C)` float. past: `(B, L, P)`. known: `(B, L + H, F)`. series: `(B,)`.
+    values, observed: `(B, L, C)` float. past: `(B, L, P)`. known: `(B, L + H, F)`, where H is the
+    horizon that is learned, or a longer one that is asked for. series: `(B,)`.
     """
 
     values: Tensor
@@ -158,40 +159,53 @@ class AutoregressiveNetwork(nn.Module):
             [seen.values, seen.observed, seen.past, next_known[:, :length], whose[:, :length]], -1
         )
         outputs, state = self.recurrent(window.transpose(0, 1))
-        first = self._read(self.dropout(outputs[-1]), seen.values[:, -1])
-        if horizon == 1:
-            return first[:, None]
-        blank = seen.known.new_zeros(len(first), horizon - 1, self.sizes.targets + self.sizes.past)
-        ahead = torch.cat([blank, next_known[:, length:], whose[:, length:]], -1)
-        rest, _ = scan(
-            self._step, ahead.transpose(0, 1), (self._fed_back(first), state), backend=self.backend
-        )
-        rest = rest.unflatten(-1, (self.sizes.targets, -1)).transpose(0, 1)
-        return torch.cat([first[:, None], rest], 1)
+        step = _OwnForecast(list(self.recurrent.cells), self.head, self.sizes)
+        first = step.read(self.dropout(outputs[-1]), seen.values[:, -1])
+        forecasts = first[None]
+        if horizon > 1:
+            unknown = self.sizes.targets + self.sizes.past
+            blank = seen.known.new_zeros(len(first), horizon - 1, unknown)
+            ahead = torch.cat([blank, next_known[:, length:], whose[:, length:]], -1)
+            carry = (step.median(first), state)
+            rest, _ = scan(step, ahead.transpose(0, 1), carry, backend=self.backend)
+            forecasts = torch.cat([forecasts, rest])
+        return forecasts.unflatten(-1, (-1, self.sizes.targets)).permute(1, 0, 3, 2)
 
-    def _step(self, rest: Tensor, carry: tuple[Tensor, Nest]) -> tuple[Tensor, tuple[Tensor, Nest]]:
+
+@dataclass(frozen=True)
+class _OwnForecast:
+    """A step that reads its own forecast of the step before. Forecasts are `(B, Q * C)`."""
+
+    cells: list[nn.Module]
+    head: nn.Linear
+    sizes: Sizes
+
+    def __call__(
+        self, rest: Tensor, carry: tuple[Tensor, tuple[Nest, ...]]
+    ) -> tuple[Tensor, tuple[Tensor, tuple[Nest, ...]]]:
         value, states = carry
         output = torch.cat([value, rest], -1)
         after = []
-        for cell, state in zip(self.recurrent.cells, cast(tuple[Nest, ...], states), strict=True):
+        for cell, state in zip(self.cells, states, strict=True):
             output, state = cell(output, state)
             after.append(state)
-        forecast = self._read(output, value)
-        return forecast.flatten(1), (self._fed_back(forecast), tuple(after))
+        forecast = self.read(output, value)
+        return forecast, (self.median(forecast), tuple(after))
 
-    def _read(self, output: Tensor, value: Tensor) -> Tensor:
-        """`(B, C, Q)` from an output and the value before."""
-        return value[:, :, None] + self.head(output).unflatten(-1, (self.sizes.targets, -1))
+    def read(self, output: Tensor, value: Tensor) -> Tensor:
+        """The forecasts from a net's output and the value before."""
+        return self.head(output) + torch.cat([value] * len(self.sizes.levels), -1)
 
-    def _fed_back(self, forecast: Tensor) -> Tensor:
-        return forecast[:, :, self.sizes.median]
+    def median(self, forecast: Tensor) -> Tensor:
+        place, targets = self.sizes.median, self.sizes.targets
+        return forecast[:, place * targets : (place + 1) * targets]
 
 
 class LastStepNetwork(nn.Module):
     r"""The classic form: read the window step by step, then a linear map on the last output.
 
     .. math:: o_t, h_t = \mathrm{cell}([y_t, m_t, p_t, k_t, e], h_{t-1}), \quad
-        \hat y_{L+1..L+H} = W_o [o_L, k_{L+1..L+H}] + b_o
+        \hat y_{L+j} = W_j\, o_L + W_k\, k_{L+j} + b_j, \quad j = 1..H
     """
 
     any_horizon = False
@@ -204,10 +218,9 @@ class LastStepNetwork(nn.Module):
         self.series = _series_embedding(sizes)
         self.recurrent = _recurrent(step_features(sizes), settings, cell, backend)
         self.dropout = nn.Dropout(settings.dropout)
-        self.head = nn.Linear(
-            _width(self.recurrent) + sizes.horizon * sizes.known,
-            sizes.horizon * sizes.targets * len(sizes.levels),
-        )
+        numbers = sizes.targets * len(sizes.levels)
+        self.head = nn.Linear(_width(self.recurrent), sizes.horizon * numbers)
+        self.known = nn.Linear(sizes.known, numbers, bias=False) if sizes.known else None
 
     def forward(self, seen: Seen, horizon: int) -> Tensor:
         length = seen.values.shape[1]
@@ -216,10 +229,11 @@ class LastStepNetwork(nn.Module):
             [seen.values, seen.observed, seen.past, seen.known[:, :length], whose], -1
         )
         outputs, _ = self.recurrent(window.transpose(0, 1))
-        known = seen.known[:, length : length + self.sizes.horizon]
-        known = F.pad(known, (0, 0, 0, self.sizes.horizon - known.shape[1]))
-        values = self.head(torch.cat([self.dropout(outputs[-1]), known.flatten(1)], -1))
-        return values.unflatten(-1, (self.sizes.horizon, self.sizes.targets, -1))[:, :horizon]
+        values = self.head(self.dropout(outputs[-1])).unflatten(-1, (self.sizes.horizon, -1))
+        values = values[:, :horizon]
+        if self.known is not None:
+            values = values + self.known(seen.known[:, length : length + horizon])
+        return values.unflatten(-1, (self.sizes.targets, -1))
 
 
 NETWORKS: dict[str, type[SegmentNetwork | AutoregressiveNetwork | LastStepNetwork]] = {

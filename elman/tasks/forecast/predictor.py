@@ -38,19 +38,23 @@ class Forecasts:
 
 
 class Predictor:
-    """A model with the rows of a panel. whose: `(S',)` number in the run of each of its series."""
+    """A model with the rows of a panel, which gets enough empty rows at its end for one forecast.
+
+    whose: `(S',)` number in the run of each of the panel's series; None if they are the run's own.
+    """
 
     def __init__(
         self, model: Forecaster, settings: ForecastSettings, layout: Layout, panel: Panel,
         whose: np.ndarray | None = None,
     ) -> None:  # fmt: skip
-        self.model, self.layout, self.panel = model, layout, panel
+        self.model, self.layout = model, layout
+        self.panel = panel.extended(model.sizes.horizon)
         self.levels, self.coverage = delivered_levels(settings), interval_coverage(settings)
         self.whose = np.arange(len(panel.lengths)) if whose is None else whose
         self.mean = model.mean.cpu().numpy()[self.whose]
         self.scale = model.scale.cpu().numpy()[self.whose]
         self._features = standardised(
-            panel, layout.grid, self.mean, self.scale, layout.columns.roles, settings.calendar
+            self.panel, layout.grid, self.mean, self.scale, layout.columns.roles, settings.calendar
         )
 
     @torch.no_grad()
@@ -59,7 +63,8 @@ class Predictor:
         evaluation mode."""
         look_back, sizes = self.layout.windowing.look_back, self.model.sizes
         whose = Windows(self.whose[windows.series], windows.origin)
-        batch = gather(self._features, whose, chosen, look_back, horizon)
+        ahead = self.model.rows_ahead(horizon)
+        batch = gather(self._features, whose, chosen, look_back, ahead)
         found = self.model(batch.to(self.model.mean.device), horizon)
         values = ordered(found.values).double()
         margins = self.model.margins[torch.arange(horizon).clamp(max=sizes.horizon - 1)]

@@ -54,7 +54,7 @@ class ForecastSettings:
         below=1.0,
     )
     calendar: bool = setting(
-        True, "the season of each row (month, week, weekday, hour) is an input known ahead"
+        False, "the season of each row (month, week, weekday, hour) is an input known ahead"
     )
     time_column: str | None = setting(None, "column of time stamps (default: found by itself)")
     targets: str | None = setting(

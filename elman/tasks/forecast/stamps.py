@@ -42,6 +42,11 @@ FORMATS = (
 """What dates may look like, as strftime has it; `%.f` is a fraction of a second."""
 
 _OFFSET = r"^(.*\d{1,2}:\d{2}.*?)\s*(Z|[+-]\d{2}:?\d{2})$"
+_READABLE = {
+    "%Y%m%d": "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S%.f": "%Y-%m-%d %H:%M:%S.%f",
+    "%Y-%m-%dT%H:%M:%S%.f": "%Y-%m-%dT%H:%M:%S.%f",
+}
 _SAMPLE = 500
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -58,11 +63,11 @@ class Style:
         return self.format != INDEX
 
     def text(self, stamp: int) -> str:
-        """A stamp as the table would write it."""
+        """A stamp as the table would write it; 20240131 as 2024-01-31."""
         if not self.dated:
             return str(stamp)
         moment = _EPOCH + timedelta(microseconds=int(stamp))
-        return moment.strftime(self.format.replace("%.f", ".%f")) + self.zone
+        return moment.strftime(_READABLE.get(self.format, self.format)) + self.zone
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,11 @@ class TrainedForecast:
         self._settings = settings
 
     @property
+    def network(self) -> Forecaster:
+        """The model, by its own type."""
+        return cast(Forecaster, self.model)
+
+    @property
     def horizon(self) -> int:
         """Rows that the model learned to forecast."""
         return self.layout.windowing.horizon
@@ -134,7 +139,12 @@ class TrainedForecast:
 
             def again(row: int) -> Predictor:
                 trained = retrain(predictor.panel, row)
-                return trained._on(predictor.panel, predictor.whose)
+                number = {name: place for place, name in enumerate(trained.layout.ids)}
+                # A series that begins later is not in it, and not asked for either.
+                whose = [number.get(self.layout.ids[series], 0) for series in predictor.whose]
+                return Predictor(
+                    trained.network, self._settings, self.layout, predictor.panel, np.array(whose)
+                )
 
         return run_backtest(predictor, windows, steps, stride, again)
 
@@ -176,7 +186,7 @@ class TrainedForecast:
         return self._on(source.panel, np.array([known[name] for name in source.ids]))
 
     def _on(self, panel: Panel, whose: np.ndarray | None = None) -> Predictor:
-        return Predictor(self._forecaster, self._settings, self.layout, panel, whose)
+        return Predictor(self.network, self._settings, self.layout, panel, whose)
 
     def _at_the_end(self, data: Path | None, steps: int) -> tuple[Predictor, Windows]:
         """One window for each series, at its end, with `steps` rows after it."""
@@ -189,7 +199,7 @@ class TrainedForecast:
                     f"{look_back}; give more rows"
                 )
         self._require_covariates(predictor, steps)
-        predictor = self._on(panel.extended(steps), predictor.whose)
+        predictor = self._on(panel.extended(self.network.rows_ahead(steps)), predictor.whose)
         panel = predictor.panel
         return predictor, Windows(np.arange(len(panel.ends)), panel.offsets + panel.ends)
 
@@ -267,10 +277,6 @@ class TrainedForecast:
     def _named(self, predictor: Predictor, number: int) -> str:
         name = self.layout.ids[predictor.whose[number]]
         return f"series {name!r}" if self.layout.columns.id else "the series"
-
-    @property
-    def _forecaster(self) -> Forecaster:
-        return cast(Forecaster, self.model)
 
 
 def _positive(value: int | None, default: int, name: str) -> int:
