@@ -27,7 +27,7 @@ class ForecastKind:
     name = "forecast"
     settings = ForecastSettings
     training: Mapping[str, Any] = {
-        "learning_rate": 0.001,
+        "learning_rate": 0.002,
         "weight_decay": 0.0,
         "evaluate_every": 50,
         "patience": 12,
