@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from elman.app import terminal
 from elman.artifacts.load import kind_of
@@ -31,7 +32,7 @@ class Retraining:
         layout, w = self._layout, self._layout.windowing
         terminal.note(f"training on the rows before {layout.grid.text(row)}")
         columns = layout.columns
-        settings = {
+        settings: dict[str, Any] = {
             **self._settings,
             "preset": "none",
             "validation_part": float(w.valid_end - w.train_end),
@@ -43,9 +44,9 @@ class Retraining:
             "time_column": columns.time,
             "targets": ",".join(columns.targets),
         }
-        if self._cell is not None:
-            settings.pop("cell", None)
+        recorded = settings.pop("cell")
+        cell = self._cell or recorded
         with tempfile.TemporaryDirectory(prefix="elman-") as folder:
             table = Path(folder) / "rows.csv"
             to_frame(panel.cut(row), layout.ids, columns, layout.grid).write_csv(table)
-            return fit("forecast", table, Path(folder) / "run", cell=self._cell, **settings)
+            return fit("forecast", table, Path(folder) / "run", cell=cell, **settings)

@@ -36,8 +36,8 @@ def notes_of(layout: Layout, panel: Panel) -> list[str]:
     notes = []
     if layout.gaps.rows:
         notes.append(
-            f"{_rows(layout.gaps.rows)} of the {layout.grid.name} grid are not in the table (first "
-            f"{layout.gaps.where}); they count as missing"
+            f"the table is {layout.grid.name}, but leaves out {_rows(layout.gaps.rows)}, first "
+            f"{layout.gaps.where}; they count as missing values"
         )
     for column, name in enumerate(layout.columns.numeric):
         missing = np.flatnonzero(~panel.observed[:, column] & _with_targets(panel))
