@@ -37,6 +37,8 @@ def draw_forecasts(drawings: Sequence[Drawing], grid: Grid, coverage: float) -> 
     for index, drawing in enumerate(shown):
         axes = figure.add_subplot(len(shown), 1, index + 1)
         _draw(axes, drawing, grid, coverage)
+        if len(drawings) > len(shown):
+            axes.set_title(f"{index + 1} of {len(drawings)}", loc="right", fontsize=8)
         if index == 0:
             figure.legend(
                 *axes.get_legend_handles_labels(), frameon=False, fontsize=8, ncols=5,
@@ -66,8 +68,9 @@ def draw_errors(backtest: Backtest) -> bytes:
         axes.plot(steps, found, color=color, ls=line, marker=marker, ms=3, label=label)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("steps ahead")
-    unit = "deviations of the training part" if many else f"units of {backtest.columns[0]}"
-    axes.set_ylabel(f"mean absolute error, {unit}")
+    axes.set_ylabel(
+        "scaled MAE, all columns" if many else f"MAE, in units of {backtest.columns[0]}"
+    )
     title = f"{backtest.windows:,} forecasts, {backtest.first} to {backtest.last}"
     axes.set_title(title, loc="left", fontsize=10)
     pictures.open_axes(axes)

@@ -65,7 +65,7 @@ class ForecastTask:
         self._model = model.to(device)
         self.model: nn.Module = self._model
         self._levels = torch.tensor(quantile_levels(settings), device=device)
-        self.loss_name = f"{_loss_words(settings)}, in deviations of the training part"
+        self.loss_name = f"{_loss_words(settings)} of scaled values"
         self._features = standardised(
             panel, layout.grid, mean, scale, layout.columns.roles, settings.calendar
         )
