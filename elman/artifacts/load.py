@@ -31,7 +31,8 @@ def load(
         backend: what `elman.scan` runs on.
 
     Returns:
-        For a language run a `TrainedLanguage`, with `generate`, `evaluate` and `score`.
+        For a language run a `TrainedLanguage`, with `generate`, `evaluate` and `score`; for a
+        forecasting run a `TrainedForecast`, with `forecast` and `evaluate`.
 
     Raises:
         RunError: no run, damaged, of a newer format, or not trained yet.

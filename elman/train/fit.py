@@ -36,9 +36,9 @@ def fit(
     """Train a model; what `elman train` does.
 
     Args:
-        task: "language".
-        data: a path or several (for language: UTF-8 files, folders, or "-" for standard input);
-            None takes the task's built-in data.
+        task: "language" or "forecast".
+        data: a path or several (for language: UTF-8 files, folders, or "-" for standard input; for
+            forecast: one CSV or Parquet file); None takes the task's built-in data.
         run: folder to write to; None counts up, `runs/language-001`.
         cell: a name as for `--cell`, or a class that is built as `cell(input_size, hidden_size)`.
         force: replace `run` if it is an older run.

@@ -153,6 +153,14 @@ def test_what_a_user_gets_wrong(program, folder, tmp_path):
     )
     assert "--window is not for a forecast run" in fails(2, "evaluate", run, "--window", 3)
     assert "no run folder" in fails(1, "forecast", tmp_path / "nowhere")
+    zone = "\n".join(
+        line.replace(",", "T00:00:00Z,") if place else line
+        for place, line in enumerate(data.read_text().splitlines())
+    )
+    (tmp_path / "zone.csv").write_text(zone)
+    assert "stamps of zone Z, but the run was trained on unknown" in fails(
+        1, "forecast", run, tmp_path / "zone.csv"
+    )
     assert not (tmp_path / "new").exists()
 
 
@@ -171,6 +179,7 @@ def test_other_runs_are_told_apart(program, tmp_path, text_file):
     [
         (("grid", "kind"), "lunar", "the kind in the description"),
         (("grid", "step"), 0, "whole number"),
+        (("grid", "origin"), 2**61, "years 1 to 9999"),
         (("grid", "style", "format"), "%Y %B", "the format in the description"),
         (("columns", "targets"), [], "sizes or parts that do not fit"),
         (("columns", "targets"), ["a", "a"], "distinct names"),

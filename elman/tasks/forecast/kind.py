@@ -107,7 +107,7 @@ def _recurrent_cell(cell: CellClass | None) -> CellClass:
 def _layout(saved: Restored) -> Layout:
     try:
         return Layout.from_json(saved.vocabulary)
-    except DataError as error:
+    except (DataError, ArgumentError) as error:
         raise RunError(f"{saved.folder}: {error}; restore vocabulary.json or train anew") from None
 
 

@@ -52,7 +52,7 @@ class Layout:
         """The inverse of `to_json` for a file that nobody vouches for.
 
         Raises:
-            DataError: it is not what `to_json` writes.
+            DataError, ArgumentError: it is not what `to_json` writes.
         """
         try:
             return _parsed(value)
@@ -156,6 +156,8 @@ def _parsed(value: Any) -> Layout:
         Gaps(_count(gaps["rows"], 0), _text(gaps["where"])),
     )
     _require_order(layout)
+    layout.grid.text(0)  # raises if the calendar does not reach that far
+    layout.grid.text(layout.windowing.test_end)
     return layout
 
 

@@ -184,6 +184,11 @@ def _of_the_run(grid: Grid, found: Grid, table: Table) -> Grid:
             f"{table.name} is {found.name}, but the run was trained on data that is {grid.name}; "
             f"give data with the same steps"
         )
+    if grid.style.zone != found.style.zone:
+        raise DataError(
+            f"{table.name} has stamps of zone {found.style.zone or 'unknown'}, but the run was "
+            f"trained on {grid.style.zone or 'unknown'}; write them in the same zone"
+        )
     return grid
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from elman.errors import DataError
+from elman.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,7 +66,13 @@ class Style:
         """A stamp as the table would write it; 20240131 as 2024-01-31."""
         if not self.dated:
             return str(stamp)
-        moment = _EPOCH + timedelta(microseconds=int(stamp))
+        try:
+            moment = _EPOCH + timedelta(microseconds=int(stamp))
+        except OverflowError:
+            raise ArgumentError(
+                "dates must lie in the years 1 to 9999, but these reach beyond them; give a "
+                "smaller --horizon"
+            ) from None
         return moment.strftime(_READABLE.get(self.format, self.format)) + self.zone
 
 
