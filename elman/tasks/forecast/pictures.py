@@ -11,6 +11,7 @@ from elman.tasks.forecast.grid import Grid
 
 _MOST_PANELS = 4
 _MOST_HISTORY = 4  # horizons
+_LEAST_HISTORY = 60  # rows
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def draw_errors(backtest: Backtest) -> bytes:
 
 def history_rows(horizon: int, look_back: int, season: int) -> int:
     """Rows of history that make a forecast readable."""
-    return max(look_back, min(3 * season, _MOST_HISTORY * horizon), 2 * horizon)
+    return max(look_back, min(3 * season, _MOST_HISTORY * horizon), 2 * horizon, _LEAST_HISTORY)
 
 
 def _draw(axes: "pictures.Axes", drawing: Drawing, grid: Grid, coverage: float) -> None:
@@ -97,6 +98,12 @@ def _draw(axes: "pictures.Axes", drawing: Drawing, grid: Grid, coverage: float) 
     axes.plot(ahead, drawing.point, color=pictures.BLUE, lw=1.6, marker=marker, label="forecast")
     axes.set_title(drawing.title, loc="left", fontsize=10)
     pictures.open_axes(axes)
+    if grid.style.dated:
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+        places = AutoDateLocator()
+        axes.xaxis.set_major_locator(places)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(places))
 
 
 def _moments(grid: Grid, rows: np.ndarray) -> np.ndarray:
