@@ -28,6 +28,13 @@ def check_series(layout: Layout, panel: Panel) -> None:
                 f"the {name} part has {stop - start} rows, but one window needs {w.horizon} there "
                 f"(the horizon); give a larger --{name}-part or a smaller --horizon"
             )
+    ahead = windows_between(panel, w.look_back, w.horizon, w.train_end, w.valid_end).origin
+    forecast = panel.observed[ahead[:, None] + np.arange(w.horizon), : len(layout.columns.targets)]
+    if not forecast.any():
+        raise DataError(
+            "the validation part has no value of any target, only missing ones; give a larger "
+            "--validation-part, or data without that gap"
+        )
     _check_columns(layout, panel)
 
 

@@ -48,7 +48,7 @@ class ForecastKind:
         table = read_table(path)
         columns = choose_columns(table, settings)
         source = build_panel(table, columns)
-        windowing = plan_windows(source, columns, settings)
+        windowing = plan_windows(source, settings)
         panel = source.panel.cut(windowing.test_end) if settings.preset == "ett" else source.panel
         layout = Layout(columns, source.grid, source.ids, windowing, source.gaps)
         check_series(layout, panel)

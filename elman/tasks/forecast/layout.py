@@ -62,7 +62,7 @@ class Layout:
             ) from None
 
 
-def plan_windows(source: Source, columns: Columns, settings: ForecastSettings) -> Windowing:
+def plan_windows(source: Source, settings: ForecastSettings) -> Windowing:
     """Every size that the settings leave open, and the rows at which the parts end.
 
     Raises:

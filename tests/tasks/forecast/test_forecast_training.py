@@ -12,7 +12,9 @@ import elman
 from elman.artifacts import open_run
 from elman.errors import ArgumentError, DataError, Interrupted, RunError
 from elman.tasks.forecast import table
-from elman.tasks.forecast.settings import MODELS
+from elman.tasks.forecast.panel import build_panel
+from elman.tasks.forecast.settings import MODELS, ForecastSettings
+from elman.tasks.forecast.windows import Windows
 from elman.train.listener import Listener
 from tests.tasks.forecast.tables import SHOPS, SMALL, daily, days, shops, wave, write
 
@@ -106,8 +108,6 @@ def test_the_future_changes_no_earlier_forecast(tmp_path, sales):
     cut.write_text("\n".join(lines[:-10]))
     predictors = [model._on(model.panel) for model in models]
     origin = len(models[0].panel.values) - 10
-    from elman.tasks.forecast.windows import Windows
-
     window, only = Windows(np.array([0]), np.array([origin])), np.array([0])
     a, b = (predictor.forecasts(window, only, 4).quantiles for predictor in predictors)
     assert np.array_equal(a, b)
@@ -192,6 +192,12 @@ def test_columns_with_nothing_to_learn(tmp_path, cells, words):
     path = write(tmp_path / "t.csv", "day,sales,x", rows)
     with pytest.raises(DataError, match=words):
         elman.fit("forecast", path, tmp_path / "run", **SMALL, steps=3, targets="sales,x")
+
+
+def test_a_validation_part_of_missing_values(tmp_path):
+    path = daily(tmp_path / "t.csv", blank=tuple(range(80, 100)))
+    with pytest.raises(DataError, match="validation part has no value of any target"):
+        elman.fit("forecast", path, tmp_path / "run", **SMALL, steps=3)
 
 
 def test_missing_values_never_make_a_loss_of_nan(tmp_path):
@@ -280,9 +286,6 @@ def test_the_default_data_or_how_to_get_it(monkeypatch):
 
 def test_the_default_data_are_weekly_with_gaps():
     pytest.importorskip("statsmodels", exc_type=ImportError)
-    from elman.tasks.forecast.panel import build_panel
-    from elman.tasks.forecast.settings import ForecastSettings
-
     co2 = table.read_table(table.default_data())
     source = build_panel(co2, table.choose_columns(co2, ForecastSettings()))
     assert source.grid.name == "weekly"

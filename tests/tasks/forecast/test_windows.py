@@ -39,8 +39,7 @@ def hourly(tmp_path_factory):
     stamps = np.datetime64("2016-07-01T00", "h") + np.arange(17420)
     rows = [(str(stamp).replace("T", " ") + ":00:00", i % 24, -i) for i, stamp in enumerate(stamps)]
     table = read_table(str(write(path, "date,a,b", rows)))
-    columns = choose_columns(table, ForecastSettings())
-    return build_panel(table, columns), columns
+    return build_panel(table, choose_columns(table, ForecastSettings()))
 
 
 @pytest.mark.parametrize(
@@ -48,11 +47,10 @@ def hourly(tmp_path_factory):
     [(96, (8449, 2785, 2785)), (192, (8353, 2689, 2689)), (720, (7825, 2161, 2161))],
 )
 def test_the_ett_protocol_counts_every_window(hourly, horizon, counts):
-    source, columns = hourly
-    w = plan_windows(source, columns, ForecastSettings(preset="ett", horizon=horizon))
+    w = plan_windows(hourly, ForecastSettings(preset="ett", horizon=horizon))
     assert (w.look_back, w.horizon, w.season) == (96, horizon, 24)
     assert (w.train_end, w.valid_end, w.test_end) == (8640, 11520, 14400)
-    panel = source.panel.cut(w.test_end)
+    panel = hourly.panel.cut(w.test_end)
     parts = ((0, w.train_end), (w.train_end, w.valid_end), (w.valid_end, w.test_end))
     found = [windows_between(panel, 96, horizon, *part) for part in parts]
     assert tuple(map(len, found)) == counts
