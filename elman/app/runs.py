@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from elman.app import classify, language, terminal
+from elman.app import classify, forecast, language, terminal
 from elman.app.classify import DataFormat, Encoding, Header, TextColumn
 from elman.app.language import Unknown
 from elman.app.options import AsJson, Device, OwnCell, Run
+from elman.app.retrain import Retraining
 from elman.app.training import named_cell
 from elman.app.watch import Watcher
 from elman.artifacts.load import load
@@ -16,7 +17,11 @@ from elman.artifacts.run_folder import open_run
 from elman.errors import ArgumentError
 from elman.train.fit import resume as resume_run
 
-COMMANDS: dict[str, ModuleType] = {"language": language, "classify": classify}
+COMMANDS: dict[str, ModuleType] = {
+    "language": language,
+    "classify": classify,
+    "forecast": forecast,
+}
 """What the command line does for each task: `add_commands(app, train)`, `report(folder, model)`,
 `evaluate(model, data, as_json, **options)`."""
 
@@ -91,6 +96,17 @@ def evaluate(
         ),
     ] = None,
     encoding: Encoding = None,
+    horizon: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="forecast: rows ahead [default: as many as it learned]"),
+    ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="forecast: rows from one forecast to the next [default: 1]"),
+    ] = None,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="forecast: train anew for every forecast; slow.")
+    ] = False,
     cell: OwnCell = None,
     device: Device = "cpu",
 ) -> None:
@@ -102,6 +118,10 @@ def evaluate(
     classify: accuracy, macro F1, log loss, calibration error, and a table of the labels; without
     DATA on the run's test part.
 
+    forecast: a rolling backtest over the test part, or over all of DATA: errors, and how many
+    values the intervals held, beside naive (the last value again) and seasonal naive (the last
+    season again). Scaled errors are in deviations of the training part.
+
     Examples:
 
     elman evaluate runs/language-001
@@ -109,17 +129,23 @@ def evaluate(
     elman evaluate runs/language-001 other.txt --window 128 --json
 
     elman evaluate runs/classify-001 other.csv --text-column name --label-column language
+
+    elman evaluate runs/forecast-001 --horizon 6 --stride 3
     """
-    options = {
+    options: dict[str, Any] = {
         "window": window, "unknown": unknown and unknown.value, "data_format": data_format,
         "header": header, "text_column": text_column, "label_column": label_column,
-        "encoding": encoding,
+        "encoding": encoding, "horizon": horizon, "stride": stride, "retrain": retrain or None,
     }  # fmt: skip
     given = {name: value for name, value in options.items() if value is not None}
-    model = load(run, cell=named_cell(cell), device=device)
-    task = open_run(run).read_config().task
+    own = named_cell(cell)
+    model = load(run, cell=own, device=device)
+    folder = open_run(run)
+    task = folder.read_config().task
     commands = COMMANDS[task]
     _refuse_others(task, given, commands)
+    if retrain:
+        given["retrain"] = Retraining(folder, own, model)
     commands.evaluate(model, data, as_json, **given)
 
 

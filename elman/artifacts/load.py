@@ -32,7 +32,8 @@ def load(
 
     Returns:
         For a language run a `TrainedLanguage`, with `generate`, `evaluate` and `score`; for a
-        classification run a `TrainedClassifier`, with `predict`, `probabilities` and `evaluate`.
+        classification run a `TrainedClassifier`, with `predict`, `probabilities` and `evaluate`;
+        for a forecasting run a `TrainedForecast`, with `forecast` and `evaluate`.
 
     Raises:
         RunError: no run, damaged, of a newer format, or not trained yet.

@@ -429,7 +429,9 @@ def _vector(value: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor
     """What all rows share, spread to the shape that it has within a row, as one vector."""
     if value.dtype == dtype and value.shape == shape and value.is_contiguous():
         return value.view(-1)
-    if value.dim() > len(shape):
+    if value.numel() == 1:
+        value = value.reshape(())
+    elif value.dim() > len(shape):
         value = value[0]
     return value.to(dtype).expand(shape).reshape(-1).contiguous()
 

@@ -54,6 +54,7 @@ _RESHAPING = {
     aten.view.default, aten._unsafe_view.default, aten.reshape.default, aten.unsqueeze.default,
     aten.squeeze.default, aten.squeeze.dim, aten.squeeze.dims,
 }  # fmt: skip
+_SPLITS = ("split_with_sizes", "unbind")
 _MANY = 64  # pieces into which a value may be cut before the program would grow too long
 
 
@@ -108,6 +109,8 @@ class Lowering:
                 stack.pop()
                 continue
             place = "carried" if current in self._state else self._place(current)
+            if name_of(current) in _SPLITS:  # no value of its own: the parts read what it splits
+                place = "here"
             missing = [
                 source for source in current.all_input_nodes
                 if place == "here" and source not in self._values and is_row_value(source)
@@ -157,7 +160,7 @@ class Lowering:
             return Value(self._pointwise(_UNARY[target], source.op), shape)
         if target in _RESHAPING or name in ("expand", "broadcast_in_dim"):
             return self._reshaped(node, name, shape)
-        if name in ("split_with_sizes", "unbind"):  # the parts are taken by getitem
+        if name in _SPLITS:  # the parts are taken by getitem
             return self._values[node.args[0]]
         if target is operator.getitem:
             return self._part_of_split(node, shape)

@@ -36,10 +36,10 @@ def fit(
     """Train a model; what `elman train` does.
 
     Args:
-        task: "language" or "classify".
+        task: "language", "classify" or "forecast".
         data: a path or several (for language: UTF-8 files, folders, or "-" for standard input; for
-            classify: one folder of LABEL.txt files, CSV, TSV, JSON lines or .ts file); None takes
-            the task's built-in data.
+            classify: one folder of LABEL.txt files, CSV, TSV, JSON lines or .ts file; for forecast:
+            one CSV or Parquet file); None takes the task's built-in data.
         run: folder to write to; None counts up, `runs/language-001`.
         cell: a name as for `--cell`, or a class that is built as `cell(input_size, hidden_size)`.
         force: replace `run` if it is an older run.

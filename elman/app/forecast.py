@@ -1,0 +1,162 @@
+"""The commands of the forecasting task."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from elman.app import terminal
+from elman.app.forecast_tables import backtest_table, forecast_table
+from elman.app.options import (
+    AsJson,
+    ConfigFile,
+    Device,
+    Force,
+    OwnCell,
+    PrintConfig,
+    Run,
+    RunFolderOption,
+    with_settings,
+)
+from elman.app.retrain import Retraining
+from elman.app.training import named_cell, report_files, train_run
+from elman.artifacts.files import write_atomically
+from elman.artifacts.load import load
+from elman.artifacts.run_folder import RunFolder
+from elman.errors import ArgumentError, DataError
+from elman.tasks import TASKS
+from elman.tasks.forecast import TrainedForecast
+
+
+def add_commands(app: typer.Typer, train: typer.Typer) -> None:
+    """Put this task's commands into the program."""
+    train.command("forecast")(train_forecast)
+    app.command("forecast")(forecast)
+
+
+@with_settings(TASKS["forecast"])
+def train_forecast(
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DATA]",
+            help="CSV or Parquet file with a column of time stamps. "
+            "Without it: the weekly CO2 record of Mauna Loa (pip install 'elman[demo]').",
+        ),
+    ] = None,
+    run: RunFolderOption = None,
+    force: Force = False,
+    config: ConfigFile = None,
+    print_config: PrintConfig = False,
+    **flags: Any,
+) -> None:
+    """Train a model of time series that can then go on with them.
+
+    The last rows are kept for a test, which is made once at the end, beside naive forecasts.
+
+    Examples:
+
+    elman train forecast sales.csv --targets units --horizon 14
+
+    elman train forecast shops.parquet --id-column shop --future price,holiday
+
+    elman train forecast ETTh1.csv --preset ett
+    """
+    if trained := train_run(
+        "forecast", None if data is None else [data], run, force, config, print_config, flags
+    ):
+        report(*trained)
+
+
+def report(folder: RunFolder, model: TrainedForecast) -> None:
+    """What came out of training, and what to do next."""
+    best = min(folder.read_metrics(), key=lambda record: record["valid_loss"])
+    report_files(folder.path)
+    terminal.result(
+        f"best validation loss {best['valid_loss']:.4f} (scaled MSE {best['scaled_mse']:.4f}, "
+        f"scaled MAE {best['scaled_mae']:.4f}) at step {best['step']}"
+    )
+    if model.keeps_test:
+        terminal.note(
+            f"pictures of the test: {folder.path / 'forecast.png'}   "
+            f"{folder.path / 'errors.png'}   numbers: {folder.path / 'results.json'}"
+        )
+        terminal.result(backtest_table(model.evaluate(), by_horizon=False))
+    terminal.note(f"next: elman forecast {folder}   elman evaluate {folder}")
+
+
+def evaluate(
+    model: TrainedForecast,
+    data: str | None,
+    as_json: bool,
+    *,
+    horizon: int | None = None,
+    stride: int = 1,
+    retrain: Retraining | None = None,
+) -> None:
+    """`elman evaluate` for a forecasting run."""
+    backtest = model.evaluate(data, horizon, stride, retrain)
+    terminal.result(json.dumps(backtest.to_json()) if as_json else backtest_table(backtest))
+
+
+def forecast(
+    run: Run,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DATA]",
+            help="CSV or Parquet file with the columns of the run; the forecast goes on from its "
+            "end. Without it: from the end of the data that the run was trained on.",
+        ),
+    ] = None,
+    horizon: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Rows to forecast [default: as many as it learned]"),
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: AsJson = False,
+    picture: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Also draw it, over its history, as PNG.")
+    ] = None,
+    cell: OwnCell = None,
+    device: Device = "cpu",
+) -> None:
+    """Say how the series go on, with real dates and intervals.
+
+    Covariates that are known ahead stand in rows after the last target, which leave it empty.
+
+    Examples:
+
+    elman forecast runs/forecast-001 --horizon 26
+
+    elman forecast runs/forecast-001 newer.csv --csv > ahead.csv
+
+    elman forecast runs/forecast-001 --picture ahead.png
+    """
+    if as_csv and as_json:
+        raise ArgumentError("--csv and --json were both given; choose one")
+    model = load(run, cell=named_cell(cell), device=device)
+    if not isinstance(model, TrainedForecast):
+        raise ArgumentError(f"{run} is no forecasting run; `elman forecast` goes on with one")
+    found = model.forecast(data, horizon)
+    if picture is not None:
+        _require_folder(picture)
+        write_atomically(Path(picture), model.draw(data, horizon))
+        terminal.note(f"picture: {picture}")
+    if as_json:
+        terminal.result(json.dumps(found.to_json()))
+    elif as_csv:
+        terminal.result(found.to_csv(), end="")
+    else:
+        terminal.result(forecast_table(found))
+    if (horizon or 0) > model.horizon:
+        terminal.note(
+            f"note: the model learned {model.horizon} rows ahead; beyond them it reads its own "
+            f"forecasts, and the intervals are only as wide as that of row {model.horizon}"
+        )
+
+
+def _require_folder(file: str) -> None:
+    if not Path(file).resolve().parent.is_dir():
+        raise DataError(f"no folder for the picture {file}; name one that exists")

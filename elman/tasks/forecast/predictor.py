@@ -1,0 +1,107 @@
+"""A model and the series it is used on: forecasts in the table's units, with intervals."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from elman.tasks.forecast.layout import Layout
+from elman.tasks.forecast.model import Forecaster
+from elman.tasks.forecast.panel import Panel
+from elman.tasks.forecast.settings import (
+    ForecastSettings,
+    delivered_levels,
+    interval_coverage,
+)
+from elman.tasks.forecast.windows import Windows, gather, in_order, standardised
+
+ROWS = 256
+"""Windows of one forward pass; bounds the memory, changes nothing else."""
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """Of B windows, float64. quantiles: `(B, H, C, Q)` of the predictor's `levels`, ascending; the
+    first and the last are the ends of the calibrated interval. point: `(B, H, C)`, the median."""
+
+    quantiles: np.ndarray
+    point: np.ndarray
+
+    @property
+    def lower(self) -> np.ndarray:
+        return self.quantiles[..., 0]
+
+    @property
+    def upper(self) -> np.ndarray:
+        return self.quantiles[..., -1]
+
+
+class Predictor:
+    """A model with the rows of a panel, which gets enough empty rows at its end for one forecast.
+
+    whose: `(S',)` number in the run of each of the panel's series; None if they are the run's own.
+    """
+
+    def __init__(
+        self, model: Forecaster, settings: ForecastSettings, layout: Layout, panel: Panel,
+        whose: np.ndarray | None = None,
+    ) -> None:  # fmt: skip
+        self.model, self.layout = model, layout
+        self.panel = panel.extended(model.sizes.horizon)
+        self.levels, self.coverage = delivered_levels(settings), interval_coverage(settings)
+        self.whose = np.arange(len(panel.lengths)) if whose is None else whose
+        self.mean = model.mean.cpu().numpy()[self.whose]
+        self.scale = model.scale.cpu().numpy()[self.whose]
+        self._features = standardised(
+            self.panel, layout.grid, self.mean, self.scale, layout.columns.roles, settings.calendar
+        )
+
+    @torch.no_grad()
+    def forecasts(self, windows: Windows, chosen: np.ndarray, horizon: int) -> Forecasts:
+        """The forecasts of the `chosen` windows, in the table's units. The model must be in
+        evaluation mode."""
+        look_back, sizes = self.layout.windowing.look_back, self.model.sizes
+        whose = Windows(self.whose[windows.series], windows.origin)
+        ahead = self.model.rows_ahead(horizon)
+        batch = gather(self._features, whose, chosen, look_back, ahead)
+        found = self.model(batch.to(self.model.mean.device), horizon)
+        values = ordered(found.values).double()
+        margins = self.model.margins[torch.arange(horizon).clamp(max=sizes.horizon - 1)]
+        reach = margins * found.spread
+        scale, mean = self._units(windows.series[chosen])
+        median = values[..., sizes.median]
+        lower = torch.minimum(values[..., 0] - reach, median)
+        upper = torch.maximum(values[..., -1] + reach, median)
+        inner = values if sizes.median == 0 else values[..., 1:-1]
+        told = torch.cat([lower[..., None], inner, upper[..., None]], -1).sort(-1).values
+        quantiles = told.cpu().numpy() * scale[..., None] + mean[..., None]
+        return Forecasts(quantiles, median.cpu().numpy() * scale + mean)
+
+    def actual(
+        self, windows: Windows, chosen: np.ndarray, horizon: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What came, `(B, H, C)` in the table's units, and where it is known."""
+        rows = windows.origin[chosen][:, None] + np.arange(horizon)
+        targets = self.model.sizes.targets
+        return self.panel.values[rows, :targets], self.panel.observed[rows, :targets]
+
+    def units(self, series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`(B, 1, C)` each: the training part's deviation, and its mean absolute error of seasonal
+        naive, in the table's units."""
+        scale, _ = self._units(series)
+        relative = self.model.seasonal_error.cpu().numpy()[self.whose]
+        return scale, relative[series][:, None] * scale
+
+    def _units(self, series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        targets = self.model.sizes.targets
+        return self.scale[series, None, :targets], self.mean[series, None, :targets]
+
+
+def ordered(quantiles: Tensor) -> Tensor:
+    """Quantiles that do not cross: ascending along the last axis."""
+    return quantiles.sort(-1).values
+
+
+def pieces(windows: Windows) -> list[np.ndarray]:
+    return list(in_order(len(windows), ROWS))

@@ -1,0 +1,94 @@
+"""A forecast as the user gets it: real dates, points, intervals."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """H rows after the end of each of S series, for C targets, in the table's units.
+
+    times: for each series its H time stamps, as the table writes them. point: `(S, H, C)`.
+    quantiles: `(S, H, C, Q)` of the `levels`, ascending; the first and the last are the ends of an
+    interval that is meant to hold a share `coverage` of the values.
+    """
+
+    ids: tuple[str, ...]
+    columns: tuple[str, ...]
+    times: tuple[tuple[str, ...], ...]
+    point: np.ndarray
+    quantiles: np.ndarray
+    levels: tuple[float, ...]
+    coverage: float
+    time_column: str = "time"
+    id_column: str | None = None
+
+    @property
+    def lower(self) -> np.ndarray:
+        """`(S, H, C)`, the interval's lower end."""
+        return self.quantiles[..., 0]
+
+    @property
+    def upper(self) -> np.ndarray:
+        """`(S, H, C)`, the interval's upper end."""
+        return self.quantiles[..., -1]
+
+    @property
+    def header(self) -> list[str]:
+        """The headings of `rows`."""
+        names = [self.time_column] if self.id_column is None else [self.id_column, self.time_column]
+        for column in self.columns:
+            names += [column, f"{column} low", f"{column} high"]
+            names += [f"{column} {level:g}" for level in self._inner.values()]
+        return names
+
+    def rows(self) -> Iterator[list[str | float]]:
+        """One row for each series and time: stamp, then point, low, high (and the quantiles that
+        were learned) of each target."""
+        for s, (name, times) in enumerate(zip(self.ids, self.times, strict=True)):
+            for h, time in enumerate(times):
+                row: list[str | float] = [time] if self.id_column is None else [name, time]
+                for c in range(len(self.columns)):
+                    row += [
+                        float(self.point[s, h, c]),
+                        float(self.lower[s, h, c]),
+                        float(self.upper[s, h, c]),
+                    ]
+                    row += [float(self.quantiles[s, h, c, q]) for q in self._inner]
+                yield row
+
+    def to_csv(self) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.header)
+        writer.writerows(self.rows())
+        return text.getvalue()
+
+    def to_json(self) -> dict[str, Any]:
+        series = []
+        for s, name in enumerate(self.ids):
+            columns = {
+                column: {
+                    "forecast": self.point[s, :, c].tolist(),
+                    "low": self.lower[s, :, c].tolist(),
+                    "high": self.upper[s, :, c].tolist(),
+                    "quantiles": {
+                        f"{level:g}": self.quantiles[s, :, c, q].tolist()
+                        for q, level in enumerate(self.levels)
+                    },
+                }
+                for c, column in enumerate(self.columns)
+            }
+            series.append({"id": name or None, "time": list(self.times[s]), "columns": columns})
+        return {"coverage": self.coverage, "series": series}
+
+    @property
+    def _inner(self) -> dict[int, float]:
+        """The levels between the ends without the median, by their place."""
+        inner = list(enumerate(self.levels))[1:-1]
+        return {place: level for place, level in inner if level != 0.5}
