@@ -6,6 +6,7 @@ costs nothing.
 
 import gc
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,7 +54,8 @@ def compiled_step(
     """
     try:
         key, tensors = fingerprint(step)
-    except NotCacheable:
+    except NotCacheable as error:
+        _warn_once(step, str(error))
         compiled = _compile(step, arguments, _wants_gradients(arguments, None), compile_program)
         return compiled, compiled.plan.trace.closed
     with_gradients = _wants_gradients(arguments, tensors)
@@ -95,12 +97,35 @@ def _compile(
 ) -> CompiledStep:
     with _no_collections():
         traced = trace(step, arguments, with_gradients)
-        require_independent_rows(traced)
         dtype = next(
             (leaf.dtype for leaf in arguments.state if leaf.is_floating_point()),
             torch.get_default_dtype(),
         )
-        return CompiledStep(plan(traced, dtype, with_gradients), compile_program)
+        try:
+            require_independent_rows(traced)
+            planned = plan(traced, dtype, with_gradients)
+        except UnsupportedStep:
+            raise
+        except Exception as error:  # a fault of ours must not cost the user a run
+            raise UnsupportedStep(
+                f"elman failed to compile the step ({type(error).__name__}: {error}); please "
+                f"report it; it runs with backend='reference'"
+            ) from error
+        return CompiledStep(planned, compile_program)
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(step: Step, kind: str) -> None:
+    name = getattr(step, "__qualname__", type(step).__qualname__)
+    text = (
+        f"elman.scan compiles {name} anew at every call, because it can reach an object ({kind}) "
+        f"whose changes can't be seen; keep that out of the step's reach"
+    )
+    if text not in _warned:
+        _warned.add(text)
+        warnings.warn(text, stacklevel=6)
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from torch import Tensor
 SMALL = 1 << 16
 """Bytes below which the allocator is as fast."""
 
-LIMIT = 1 << 30
-"""Bytes that may wait here unused; beyond that the oldest are let go."""
+LIMIT = 1 << 28
+"""Bytes that may wait here unused while others are asked for; beyond that the oldest are let go."""
 
 _holders: Callable[[int], int] | None = getattr(torch._C, "_storage_Use_Count", None)
 
@@ -54,10 +54,11 @@ class Workspace:
         size = prod(shape) * dtype.itemsize
         if size < SMALL or _holders is None:
             return torch.empty(shape, dtype=dtype)
+        size = _rounded(size)
         with self._lock:
             for index in range(len(self._buffers) - 1, -1, -1):
                 buffer = self._buffers[index]
-                if size <= buffer.size <= 1.25 * size and buffer.is_free():
+                if buffer.size == size and buffer.is_free():
                     del self._buffers[index]
                     if buffer.is_whole():
                         break
@@ -76,6 +77,13 @@ class Workspace:
                 break
             self._buffers.remove(buffer)
             total -= buffer.size
+
+
+def _rounded(size: int) -> int:
+    """Up to the next of eight sizes between two powers of two, so that batches of many lengths
+    find each other's memory. What is only rounded up is never touched, and so costs nothing."""
+    step = 1 << max(0, size.bit_length() - 4)
+    return -(-size // step) * step
 
 
 def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:

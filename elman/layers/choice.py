@@ -1,7 +1,7 @@
 """Which of two kernels runs a call of a drop-in layer: torch.nn's own, or the compiled loop.
 
 Both give the same results, up to rounding. A call of the compiled loop costs more before its first
-step, each step costs less; how much was measured (docs/decisions/0003-drop-in.md). The choice
+step, each step costs less; how much was measured (docs/decisions/0005-drop-in.md). The choice
 depends on sizes alone, so that the same call always gives the same bits.
 """
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import elman
-from elman.engine import backends
+from elman.engine import backends, cache
 from elman.errors import UnsupportedStep
 
 X, H = torch.randn(4, 3, 5), torch.randn(3, 5)
@@ -153,6 +153,21 @@ def test_other_dtypes_run_by_the_plain_loop(dtype):
     with pytest.warns(UserWarning, match="float32 or float64"):
         output, _ = elman.scan(step, X.to(dtype), H.to(dtype))
     assert output.dtype == dtype
+
+
+def test_a_fault_of_the_compiler_costs_no_run(monkeypatch):
+    def fails(*_):
+        raise KeyError("cat_3")
+
+    def step(x, h):
+        return x + h, x + 2 * h
+
+    monkeypatch.setattr(cache, "plan", fails)
+    with pytest.warns(UserWarning, match=r"KeyError: 'cat_3'.*please report"):
+        found, _ = elman.scan(step, X, H)
+    expected, _ = elman.scan(step, X, H, backend="reference")
+    assert torch.equal(found, expected)
+    cache._entries.clear()
 
 
 def test_an_integer_state_runs_by_the_plain_loop():

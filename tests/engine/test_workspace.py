@@ -51,7 +51,9 @@ def test_unused_memory_stays_within_the_limit():
     space = Workspace(limit=10 * 4 * SIZE)
     for factor in range(1, 30):
         space.take((SIZE * factor,), torch.float32)
-    assert sum(buffer.size for buffer in space._buffers if buffer.is_free()) <= 30 * 4 * SIZE
+    # One buffer comes on top, and each size is rounded up by an eighth at most.
+    free = [buffer.size for buffer in space._buffers if buffer.is_free()]
+    assert sum(free) <= (10 + 29) * 4 * SIZE * 9 / 8
 
 
 def test_tensors_of_many_threads_never_share_memory():
