@@ -101,7 +101,9 @@ def test_the_run_folder_holds_what_it_promises(tmp_path, names_folder):
 
 def test_it_learns(tmp_path, names_folder, signals_file):
     for number, data in enumerate((names_folder, signals_file)):
-        evaluation = train(data, tmp_path / str(number), epochs=10, dropout=0.1).evaluate()
+        evaluation = train(
+            data, tmp_path / str(number), epochs=6, dropout=0.1, learning_rate=0.05
+        ).evaluate()
         majority = evaluation.to_json()["majority"]
         assert evaluation.accuracy > majority["accuracy"] + 0.2
         assert evaluation.macro_f1 > majority["macro_f1"] + 0.2
