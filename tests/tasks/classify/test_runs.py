@@ -158,6 +158,10 @@ def test_predictions(tmp_path, names_folder, signals_file):
         model.predict(["ab"], top=0)
     model = train(signals_file, tmp_path / "signals", epochs=1)
     assert model.probabilities([np.zeros((3, 2)), [[1, 2], [3, 4]]]).shape == (2, 2)
+    pair = ([[1.0, 2.0], [3.0, 4.0]], "up")
+    assert model.evaluate([pair, pair]).examples == 1
+    with pytest.raises(ArgumentError, match=r"example 2: numbers .* were expected"):
+        model.evaluate([pair, ([["a", "b"]], "up")])
     with pytest.raises(ArgumentError, match=r"example 2: .*NaN"):
         model.predict([np.zeros((3, 2)), np.full((3, 2), np.nan)])
 
