@@ -1,5 +1,6 @@
 """The confusion matrix as a picture."""
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,13 +49,18 @@ def confusion_matrix(evaluation: Evaluation, part: str = "test") -> bytes:
     _colour(axes, counts)
     _write_percentages(axes, counts, size)
     _name_the_labels(axes, names, counts.sum(1), size)
-    majority = metrics.accuracy(evaluation.majority_counts)
+    majority = _shortened(evaluation.majority)
+    baseline = metrics.accuracy(evaluation.majority_counts)
     axes.set_title(
         f"{part}, {evaluation.examples:,} examples: accuracy {evaluation.accuracy:.3f}, macro F1 "
-        f"{evaluation.macro_f1:.3f}\n(always {evaluation.majority}: accuracy {majority:.3f})",
+        f"{evaluation.macro_f1:.3f}\n(always {majority}: accuracy {baseline:.3f})",
         loc="left", fontsize=10 if len(order) <= 25 else 14,
     )  # fmt: skip
-    return pictures.png(figure)
+    with warnings.catch_warnings():
+        # Labels in scripts that matplotlib's font lacks become boxes; a warning for each character
+        # would not help.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        return pictures.png(figure)
 
 
 def _colour(axes: "Axes", counts: np.ndarray) -> None:

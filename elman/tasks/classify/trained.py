@@ -120,6 +120,8 @@ class TrainedClassifier:
         if isinstance(data, str | os.PathLike):
             examples = self.read(data, **reading)
         else:
+            for number, (item, _) in enumerate(data, 1):
+                self._encoded(item, number)  # refuses what is no example
             items = [self._prepared(item) for item, _ in data]
             channels = self._catalogue.channels
             examples = Examples(items, [label for _, label in data], channels=channels)
@@ -138,11 +140,13 @@ class TrainedClassifier:
         return sources.read_source(os.fspath(source), settings, labelled)
 
     def _prepared(self, item: Item) -> Item:
-        return sources.prepared(item, self._settings.ascii) if isinstance(item, str) else item
+        if isinstance(item, str):
+            return sources.prepared(item, self._settings.ascii)
+        return np.asarray(item, dtype=np.float32)
 
     def _encoded(self, item: Item, number: int) -> np.ndarray:
         try:
-            return self._catalogue.encode(self._prepared(item))
+            return self._catalogue.encode(self._prepared(item) if isinstance(item, str) else item)
         except ArgumentError as error:
             raise ArgumentError(f"example {number}: {error}") from None
 

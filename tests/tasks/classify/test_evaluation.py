@@ -45,5 +45,5 @@ def test_the_picture_has_room_for_any_number_of_labels(classes):
         f"a label of some length, number {number}"[-(number % 36) - 1 :] + f" {number}"
         for number in range(classes)
     ]
-    labels[0] = "costs $5 or $x_{"
+    labels[-1] = "costs $5 or $x_{ 日本"
     assert confusion_matrix(evaluation_of(labels, 40 * classes)).startswith(b"\x89PNG")

@@ -101,7 +101,9 @@ def test_the_run_folder_holds_what_it_promises(tmp_path, names_folder):
 
 def test_it_learns(tmp_path, names_folder, signals_file):
     for number, data in enumerate((names_folder, signals_file)):
-        evaluation = train(data, tmp_path / str(number), epochs=10, dropout=0.1).evaluate()
+        evaluation = train(
+            data, tmp_path / str(number), epochs=6, dropout=0.1, learning_rate=0.05
+        ).evaluate()
         majority = evaluation.to_json()["majority"]
         assert evaluation.accuracy > majority["accuracy"] + 0.2
         assert evaluation.macro_f1 > majority["macro_f1"] + 0.2
@@ -156,6 +158,10 @@ def test_predictions(tmp_path, names_folder, signals_file):
         model.predict(["ab"], top=0)
     model = train(signals_file, tmp_path / "signals", epochs=1)
     assert model.probabilities([np.zeros((3, 2)), [[1, 2], [3, 4]]]).shape == (2, 2)
+    pair = ([[1.0, 2.0], [3.0, 4.0]], "up")
+    assert model.evaluate([pair, pair]).examples == 1
+    with pytest.raises(ArgumentError, match=r"example 2: numbers .* were expected"):
+        model.evaluate([pair, ([["a", "b"]], "up")])
     with pytest.raises(ArgumentError, match=r"example 2: .*NaN"):
         model.predict([np.zeros((3, 2)), np.full((3, 2), np.nan)])
 
