@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -139,6 +140,7 @@ class CompiledStep:
         backwards = not arguments.reverse
         chunks = self._chunks(width, BACKWARD_CHUNK_BYTES, layout, backwards) or [(0, 0)]
         last = chunks[-1]
+        room = max(rows.stop - rows.start for rows in (layout.row_range(*c) for c in chunks))
         for begin, end in chunks:
             rows = layout.row_range(begin, end)
             env = constants | {node: _rows_of(value, rows) for node, value in by_row.items()}
@@ -147,7 +149,7 @@ class CompiledStep:
 
             runner.run(
                 prepared, layout.schedule(begin, end, backwards), env, buffers,
-                resets and _cut(resets, rows), partial(_over, to_overwrite, rows, self.dtype),
+                resets and _cut(resets, rows), partial(_over, to_overwrite, rows, room, self.dtype),
             )  # fmt: skip
             found.add(env, rows)
         first = [_shaped(b, leaf) for b, leaf in zip(buffers, d_state, strict=True)]
@@ -159,12 +161,11 @@ class CompiledStep:
         """Ranges of time steps in running order, such that `width` numbers for each row of a range
         take at most about `most` bytes."""
         steps, per_step = layout.steps, width * layout.rows * self.dtype.itemsize
-        pieces = max(1, -(-steps * per_step // most))
-        size = max(1, -(-steps // pieces))
-        starts = range(0, steps, size)
-        if backwards:  # the shorter one comes last, so that it finds room where others were
-            return [(max(0, steps - start - size), steps - start) for start in starts]
-        return [(start, min(start + size, steps)) for start in starts]
+        pieces = min(max(1, -(-steps * per_step // most)), steps)
+        # Equal ones, so that each finds room where the one before was.
+        bounds = [steps * i // pieces for i in range(pieces + 1)] if pieces else []
+        found = list(pairwise(bounds))
+        return found[::-1] if backwards else found
 
     def _nothing(
         self, runner: "_PassRunner", constants: Environment, inputs: list[Tensor]
@@ -411,10 +412,15 @@ def _shaped(value: Tensor, like: Tensor) -> Tensor:
     return value if value.dim() == like.dim() == 2 else value.view(like.shape)
 
 
-def _over(buffers: Environment, rows: slice, dtype: torch.dtype, node: fx.Node) -> Tensor:
-    """Where the backward loop writes a node's rows: over what it has read, or aside."""
+def _over(
+    buffers: Environment, rows: slice, room: int, dtype: torch.dtype, node: fx.Node
+) -> Tensor:
+    """Where the backward loop writes a node's rows: over what it has read, or aside, in memory with
+    room for the largest chunk, so that all chunks use the same."""
     known = buffers.get(node)
-    return _taken(rows.stop - rows.start, dtype, node) if known is None else _rows_of(known, rows)
+    if known is not None:
+        return _rows_of(known, rows)
+    return _rows_of(_taken(room, dtype, node), slice(0, rows.stop - rows.start))
 
 
 def _taken(rows: int, dtype: torch.dtype, node: fx.Node) -> Tensor:

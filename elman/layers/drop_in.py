@@ -72,7 +72,7 @@ class CompiledLayer(nn.RNNBase):
             weight.shape[0] * (shape[-1] + (self.proj_size or self.hidden_size)),
             torch.is_grad_enabled() and (weight.requires_grad or data.requires_grad),
             self.mode == "LSTM"
-            and not packed
+            and (sizes is None or bool(sizes[0] == sizes[-1]))  # else torch.nn does not fuse it
             and self.proj_size == 0
             and has_fused_lstm(weight.dtype),
         ))  # fmt: skip
