@@ -12,14 +12,11 @@ import typer
 
 from elman.app import terminal
 from elman.app.options import (
-    ConfigFile,
     Device,
-    Force,
     OwnCell,
-    PrintConfig,
     Run,
-    RunFolderOption,
-    with_settings,
+    TrainOptions,
+    trains,
 )
 from elman.app.training import named_cell, report_files, train_run
 from elman.artifacts.load import load
@@ -61,7 +58,7 @@ def add_commands(app: typer.Typer, train: typer.Typer) -> None:
     app.command("predict")(predict)
 
 
-@with_settings(TASKS["classify"])
+@trains(TASKS["classify"])
 def train_classify(
     data: Annotated[
         list[str] | None,
@@ -71,12 +68,8 @@ def train_classify(
             "UCR/UEA .ts file; or - for standard input. Without it: names of countries and "
             "languages in 35 languages (needs Babel: pip install 'elman[demo]').",
         ),
-    ] = None,
-    run: RunFolderOption = None,
-    force: Force = False,
-    config: ConfigFile = None,
-    print_config: PrintConfig = False,
-    **flags: Any,
+    ],
+    options: TrainOptions,
 ) -> None:
     """Train a model that names the label of a text or a signal.
 
@@ -91,7 +84,7 @@ def train_classify(
 
     elman train classify JapaneseVowels_TRAIN.ts --test-data JapaneseVowels_TEST.ts
     """
-    if trained := train_run("classify", data, run, force, config, print_config, flags):
+    if trained := train_run("classify", data, options):
         report(*trained)
 
 

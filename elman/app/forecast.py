@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -10,14 +10,11 @@ from elman.app import terminal
 from elman.app.forecast_tables import backtest_table, forecast_table
 from elman.app.options import (
     AsJson,
-    ConfigFile,
     Device,
-    Force,
     OwnCell,
-    PrintConfig,
     Run,
-    RunFolderOption,
-    with_settings,
+    TrainOptions,
+    trains,
 )
 from elman.app.retrain import Retraining
 from elman.app.training import named_cell, report_files, train_run
@@ -35,7 +32,7 @@ def add_commands(app: typer.Typer, train: typer.Typer) -> None:
     app.command("forecast")(forecast)
 
 
-@with_settings(TASKS["forecast"])
+@trains(TASKS["forecast"])
 def train_forecast(
     data: Annotated[
         str | None,
@@ -44,12 +41,8 @@ def train_forecast(
             help="CSV or Parquet file with a column of time stamps. "
             "Without it: the weekly CO2 record of Mauna Loa (pip install 'elman[demo]').",
         ),
-    ] = None,
-    run: RunFolderOption = None,
-    force: Force = False,
-    config: ConfigFile = None,
-    print_config: PrintConfig = False,
-    **flags: Any,
+    ],
+    options: TrainOptions,
 ) -> None:
     """Train a model of time series that can then go on with them.
 
@@ -63,9 +56,7 @@ def train_forecast(
 
     elman train forecast ETTh1.csv --preset ett
     """
-    if trained := train_run(
-        "forecast", None if data is None else [data], run, force, config, print_config, flags
-    ):
+    if trained := train_run("forecast", None if data is None else [data], options):
         report(*trained)
 
 

@@ -3,20 +3,17 @@
 import json
 import secrets
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from elman.app import terminal
 from elman.app.options import (
-    ConfigFile,
     Device,
-    Force,
     OwnCell,
-    PrintConfig,
     Run,
-    RunFolderOption,
-    with_settings,
+    TrainOptions,
+    trains,
 )
 from elman.app.training import named_cell, report_files, train_run
 from elman.artifacts.load import load
@@ -44,7 +41,7 @@ def add_commands(app: typer.Typer, train: typer.Typer) -> None:
     app.command("generate")(generate)
 
 
-@with_settings(TASKS["language"])
+@trains(TASKS["language"])
 def train_language(
     data: Annotated[
         list[str] | None,
@@ -53,12 +50,8 @@ def train_language(
             help="UTF-8 text files or folders, or - for standard input. "
             "Without any: Python's own language reference.",
         ),
-    ] = None,
-    run: RunFolderOption = None,
-    force: Force = False,
-    config: ConfigFile = None,
-    print_config: PrintConfig = False,
-    **flags: Any,
+    ],
+    options: TrainOptions,
 ) -> None:
     """Train a model of text that can then write and score text.
 
@@ -70,7 +63,7 @@ def train_language(
 
     elman train language book.txt --cell my_cells.py:LeakyCell
     """
-    if trained := train_run("language", data, run, force, config, print_config, flags):
+    if trained := train_run("language", data, options):
         report(*trained)
 
 

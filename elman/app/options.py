@@ -26,48 +26,60 @@ OwnCell = Annotated[
 Device = Annotated[str, typer.Option(help="Where to run: cpu, cuda, ...")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
-RunFolderOption = Annotated[
-    str | None,
-    typer.Option(
-        "--run", metavar="FOLDER", help="Run folder [default: runs/TASK-001, counting up]"
-    ),
-]
-Force = Annotated[bool, typer.Option("--force", help="Replace an older run in FOLDER.")]
-ConfigFile = Annotated[
-    str | None, typer.Option(metavar="FILE", help="TOML file with settings, named as the flags.")
-]
-PrintConfig = Annotated[
-    bool, typer.Option("--print-config", help="Print the settings as TOML and exit.")
-]
 
+@dataclasses.dataclass(frozen=True)
+class TrainOptions:
+    """What a command `elman train TASK` was told besides its data.
 
-def with_settings(kind: TaskKind) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command one option for every setting of the task and of training.
-
-    The command takes them as `**settings`, and only those that were given on the command line.
+    settings: those of the task and of training that were given on the command line.
     """
-    classes = (kind.settings, TrainingSettings)
+
+    run: str | None
+    force: bool
+    config: str | None
+    print_config: bool
+    settings: dict[str, Any]
+
+
+def _of_any_training(
+    run: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Run folder [default: runs/TASK-001, counting up]"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an older run in FOLDER.")] = False,
+    config: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="TOML file with settings, named as the flags."),
+    ] = None,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the settings as TOML and exit.")
+    ] = False,
+) -> None:
+    """Holds the parameters that every `elman train TASK` has, as Typer wants them."""
+
+
+def trains(kind: TaskKind) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a command of `command(data, options: TrainOptions)`: it gets the options of any
+    training, and one for every setting of the task and of training."""
     defaults = {**kind.training, **kind.budget}
+    settings = [
+        _option(cls, field, defaults.get(field.name, field.default))
+        for cls in (kind.settings, TrainingSettings)
+        for field in dataclasses.fields(cls)
+    ]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = [
-            parameter
-            for parameter in inspect.signature(command, eval_str=True).parameters.values()
-            if parameter.kind is not inspect.Parameter.VAR_KEYWORD
-        ]
-        options = [
-            _option(cls, field, defaults.get(field.name, field.default))
-            for cls in classes
-            for field in dataclasses.fields(cls)
-        ]
-        names = [option.name for option in options]
+        data = inspect.signature(command, eval_str=True).parameters["data"].replace(default=None)
+        common = inspect.signature(_of_any_training).parameters.values()
 
         def run(**values: Any) -> None:
-            given = {name: values.pop(name) for name in names}
-            command(**values, **{name: value for name, value in given.items() if value is not None})
+            given = {option.name: values.pop(option.name) for option in settings}
+            chosen = {name: value for name, value in given.items() if value is not None}
+            command(values.pop("data"), TrainOptions(**values, settings=chosen))
 
         parameters = [
-            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in [*own, *options]
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in [data, *common, *settings]
         ]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

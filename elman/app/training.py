@@ -6,7 +6,7 @@ from typing import Any
 import tomli_w
 
 from elman.app import terminal
-from elman.app.options import read_config_file
+from elman.app.options import TrainOptions, read_config_file
 from elman.app.watch import Watcher
 from elman.artifacts.run_folder import RunFolder
 from elman.settings import build, given, names, refuse_unknown
@@ -17,30 +17,25 @@ from elman.train.settings import TrainingSettings
 
 
 def train_run(
-    task: str,
-    data: list[str] | None,
-    run: str | None,
-    force: bool,
-    config: str | None,
-    print_config: bool,
-    flags: dict[str, Any],
+    task: str, data: list[str] | None, options: TrainOptions
 ) -> tuple[RunFolder, Any] | None:
     """Train as the command line says: the run and its model, or None if settings were printed."""
     classes = (TASKS[task].settings, TrainingSettings)
+    config = options.config
     settings = read_config_file(config, *classes) if config else {}
     refuse_unknown(settings, names(*classes), str(config))
     if config:  # checked by itself first, so that a message names the file
         for cls in classes:
             build(cls, settings, config)
-    settings |= flags
-    if print_config:
+    settings |= options.settings
+    if options.print_config:
         complete = with_defaults(TASKS[task], settings)
         parts = (build(cls, complete, "settings") for cls in classes)
         terminal.result(tomli_w.dumps({k: v for part in parts for k, v in given(part).items()}), "")
         return None
     watcher = Watcher()
     try:
-        folder = start(task, data, run, force=force, listener=watcher, **settings)
+        folder = start(task, data, options.run, force=options.force, listener=watcher, **settings)
         return folder, resume(folder.path, cell=named_cell(settings.get("cell")), listener=watcher)
     finally:
         watcher.close()
