@@ -1,6 +1,7 @@
 """Where output goes: results to standard output, everything else to standard error."""
 
 import sys
+import unicodedata
 
 from rich.console import Console
 
@@ -11,11 +12,19 @@ def errors() -> Console:
 
 
 def result(text: str, end: str = "\n") -> None:
-    """Print a result, at once."""
-    sys.stdout.write(text + end)
+    """Print a result, at once. A file or a pipe gets it to the letter."""
+    sys.stdout.write((harmless(text) if sys.stdout.isatty() else text) + end)
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
     """Tell the user something that is no result."""
-    errors().print(text, markup=False)
+    errors().print(harmless(text), markup=False)
+
+
+def harmless(text: str) -> str:
+    """Without control characters, which a run folder from elsewhere could use to make a terminal do
+    more than show text."""
+    return "".join(
+        "\ufffd" if unicodedata.category(c) == "Cc" and c not in "\n\t" else c for c in text
+    )

@@ -86,7 +86,7 @@ class Watcher(Listener):
         )
 
     def say(self, text: str) -> None:
-        self.console.print(text, markup=False)
+        self.console.print(terminal.harmless(text), markup=False)
 
     def close(self) -> None:
         """Take the bar off the screen; safe to call at any time, also twice."""
