@@ -215,17 +215,6 @@ class _Gradients:
         return [None if node is None else self._values[node] for node in nodes]
 
 
-def _states_that_are_outputs(plan: Plan) -> dict[fx.Node, fx.Node]:
-    """Outputs that are also the next state, and the state, of which the backward pass wants to know
-    what it was before each step."""
-    trace = plan.trace
-    return {
-        output: state
-        for output, state in zip(trace.next_state, trace.state, strict=True)
-        if output in trace.outputs and state in plan.saved and state not in plan.overlaid
-    }
-
-
 class _Collected:
     """Values of all rows, put together from those of chunks."""
 
@@ -234,7 +223,7 @@ class _Collected:
         self._reverse = arguments.reverse
         # A reset would put something between an output and the state before the next step.
         follows = layout.is_even and arguments.reset is None
-        self._state_of = _states_that_are_outputs(plan) if follows else {}
+        self._state_of = plan.states_that_are_outputs() if follows else {}
         self._layout = layout
         self._outputs_made: dict[fx.Node, Tensor | None] = {}
         self._outputs = plan.trace.outputs

@@ -129,7 +129,8 @@ class _Text:
         self._add(f"    forward    {_flops(forward)}")
         if plan.backward is not None:
             self._add(f"    backward   {_flops(plan.backward)}")
-            saved = [n for n in plan.saved if n not in plan.trace.outputs]
+            given = {*plan.trace.outputs, *plan.states_that_are_outputs().values()}
+            saved = [n for n in plan.saved if n not in given]
             size, steps = readable.bytes_of(saved), a.steps * a.rows
             names = ", ".join(self._names.of(node) for node in saved) or "nothing"
             self._add(f"    saved      {size:,} bytes beside the output: {names}")

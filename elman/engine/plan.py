@@ -92,6 +92,16 @@ class Plan:
             return False
         return rows >= ROWS_FOR_JOINED or steps * self._joined_bytes <= JOINED_BYTES
 
+    def states_that_are_outputs(self) -> dict[fx.Node, fx.Node]:
+        """Outputs that are also the next state, and that state, of which the backward pass wants to
+        know what it was before each step. If rows follow one another evenly and none is reset, it
+        lies in the output's memory, one step apart."""
+        return {
+            output: state
+            for output, state in zip(self.trace.next_state, self.trace.state, strict=True)
+            if output in self.trace.outputs and state in self.saved and state not in self.overlaid
+        }
+
     @cached_property
     def _joined_bytes(self) -> int:
         assert self.joined is not None

@@ -44,7 +44,7 @@ def test_flops_and_bytes_are_those_of_the_equations():
     text = explanation(cell, torch.randn(5, 9, 3), cell.initial_state(9))
     products = 2 * 3 * 64 + 2 * 16 * 64
     assert f"{products:,} FLOP in the loop's products" in text  # of the input and of the state
-    assert "saved      384 bytes beside the output" in text  # i, f, g, o, c and h of 16 each
+    assert "saved      320 bytes beside the output" in text  # i, f, g, o and c of 16 each
 
 
 def test_a_fallback_names_its_reason():
