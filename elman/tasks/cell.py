@@ -16,9 +16,19 @@ from torch import nn
 from elman.cells import CELLS
 from elman.errors import ArgumentError, ElmanError, StepError
 from elman.layers.initial import has_initial_state, initial_state
+from elman.settings import setting
 
 CellClass = Callable[[int, int], nn.Module]
 PERCEPTRON = "mlp"
+
+
+def cell_setting(default: str, also: str = "") -> Any:
+    """The field of a settings class that names the cell. also: what else this task takes."""
+    return setting(
+        default,
+        f"the recurrent cell: {', '.join(CELLS)}; {also}or your own class as file.py:Name or "
+        f"package.module:Name, built as Name(input_size, hidden_size)",
+    )
 
 
 def is_own(name: str) -> bool:

@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 
 from elman.settings import setting
+from elman.tasks.cell import cell_setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifySettings:
-    cell: str = setting(
-        "gru",
-        "the recurrent cell: rnn, rnn-relu, gru, mgu, lstm, layer-norm-lstm, concat; or your own "
-        "class as file.py:Name or package.module:Name, built as Name(input_size, hidden_size)",
-    )
+    cell: str = cell_setting("gru")
     hidden_size: int = setting(128, "units of the hidden state in every layer", minimum=1)
     layers: int = setting(2, "recurrent layers on one another", minimum=1)
     bidirectional: bool = setting(True, "read in both directions")

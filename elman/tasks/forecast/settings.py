@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from elman.errors import ArgumentError
 from elman.settings import setting
+from elman.tasks.cell import cell_setting
 
 MODELS = ("segment", "autoregressive", "last-step")
 NORMALISATIONS = ("last", "window", "none")
@@ -18,11 +19,7 @@ class ForecastSettings:
         "step a time, its own forecasts fed back; last-step: a linear map on the last output",
         choices=MODELS,
     )
-    cell: str = setting(
-        "gru",
-        "the recurrent cell: rnn, rnn-relu, gru, mgu, lstm, layer-norm-lstm, concat; or your own "
-        "class as file.py:Name or package.module:Name, built as Name(input_size, hidden_size)",
-    )
+    cell: str = cell_setting("gru")
     hidden_size: int = setting(128, "units of the hidden state in every layer", minimum=2)
     layers: int = setting(1, "recurrent layers on one another", minimum=1)
     dropout: float = setting(

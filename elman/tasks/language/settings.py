@@ -3,16 +3,12 @@
 from dataclasses import dataclass
 
 from elman.settings import setting
+from elman.tasks.cell import PERCEPTRON, cell_setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageSettings:
-    cell: str = setting(
-        "lstm",
-        "the recurrent cell: rnn, rnn-relu, gru, lstm, concat; mlp for a perceptron without hidden "
-        "state; or your own class as file.py:Name or package.module:Name, built as "
-        "Name(input_size, hidden_size)",
-    )
+    cell: str = cell_setting("lstm", also=f"{PERCEPTRON} for a perceptron without hidden state; ")
     hidden_size: int = setting(256, "units of the hidden state in every layer", minimum=1)
     layers: int = setting(1, "recurrent layers on one another", minimum=1)
     dropout: float = setting(
