@@ -1,7 +1,5 @@
 """A model and the series it is used on: forecasts in the table's units, with intervals."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,6 +7,7 @@ from torch import Tensor
 from elman.tasks.forecast.layout import Layout
 from elman.tasks.forecast.model import Forecaster
 from elman.tasks.forecast.panel import Panel
+from elman.tasks.forecast.result import WindowForecasts
 from elman.tasks.forecast.settings import (
     ForecastSettings,
     delivered_levels,
@@ -18,23 +17,6 @@ from elman.tasks.forecast.windows import Windows, gather, in_order, standardised
 
 ROWS = 256
 """Windows of one forward pass; bounds the memory, changes nothing else."""
-
-
-@dataclass(frozen=True)
-class Forecasts:
-    """Of B windows, float64. quantiles: `(B, H, C, Q)` of the predictor's `levels`, ascending; the
-    first and the last are the ends of the calibrated interval. point: `(B, H, C)`, the median."""
-
-    quantiles: np.ndarray
-    point: np.ndarray
-
-    @property
-    def lower(self) -> np.ndarray:
-        return self.quantiles[..., 0]
-
-    @property
-    def upper(self) -> np.ndarray:
-        return self.quantiles[..., -1]
 
 
 class Predictor:
@@ -58,7 +40,7 @@ class Predictor:
         )
 
     @torch.no_grad()
-    def forecasts(self, windows: Windows, chosen: np.ndarray, horizon: int) -> Forecasts:
+    def forecasts(self, windows: Windows, chosen: np.ndarray, horizon: int) -> WindowForecasts:
         """The forecasts of the `chosen` windows, in the table's units. The model must be in
         evaluation mode."""
         look_back, sizes = self.layout.windowing.look_back, self.model.sizes
@@ -76,7 +58,7 @@ class Predictor:
         inner = values if sizes.median == 0 else values[..., 1:-1]
         told = torch.cat([lower[..., None], inner, upper[..., None]], -1).sort(-1).values
         quantiles = told.cpu().numpy() * scale[..., None] + mean[..., None]
-        return Forecasts(quantiles, median.cpu().numpy() * scale + mean)
+        return WindowForecasts(quantiles, median.cpu().numpy() * scale + mean)
 
     def actual(
         self, windows: Windows, chosen: np.ndarray, horizon: int

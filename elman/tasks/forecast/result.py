@@ -10,33 +10,42 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """H rows after the end of each of S series, for C targets, in the table's units.
+class WindowForecasts:
+    """The H rows after each of B windows, for C targets, float64, in the table's units.
 
-    times: for each series its H time stamps, as the table writes them. point: `(S, H, C)`.
-    quantiles: `(S, H, C, Q)` of the `levels`, ascending; the first and the last are the ends of an
-    interval that is meant to hold a share `coverage` of the values.
+    quantiles: `(B, H, C, Q)`, ascending; the first and the last are the ends of the calibrated
+    interval. point: `(B, H, C)`, the median.
+    """
+
+    quantiles: np.ndarray
+    point: np.ndarray
+
+    @property
+    def lower(self) -> np.ndarray:
+        """`(B, H, C)`, the interval's lower end."""
+        return self.quantiles[..., 0]
+
+    @property
+    def upper(self) -> np.ndarray:
+        """`(B, H, C)`, the interval's upper end."""
+        return self.quantiles[..., -1]
+
+
+@dataclass(frozen=True)
+class Forecast(WindowForecasts):
+    """The H rows after the end of each of S series, which take the place of the windows.
+
+    times: for each series its H time stamps, as the table writes them. levels: of the quantiles.
+    coverage: the share of values that the interval is meant to hold.
     """
 
     ids: tuple[str, ...]
     columns: tuple[str, ...]
     times: tuple[tuple[str, ...], ...]
-    point: np.ndarray
-    quantiles: np.ndarray
     levels: tuple[float, ...]
     coverage: float
     time_column: str = "time"
     id_column: str | None = None
-
-    @property
-    def lower(self) -> np.ndarray:
-        """`(S, H, C)`, the interval's lower end."""
-        return self.quantiles[..., 0]
-
-    @property
-    def upper(self) -> np.ndarray:
-        """`(S, H, C)`, the interval's upper end."""
-        return self.quantiles[..., -1]
 
     @property
     def header(self) -> list[str]:

@@ -16,8 +16,8 @@ from elman.tasks.forecast.model import Forecaster
 from elman.tasks.forecast.naive import Naive
 from elman.tasks.forecast.panel import Panel, build_panel
 from elman.tasks.forecast.pictures import Drawing, draw_errors, draw_forecasts, history_rows
-from elman.tasks.forecast.predictor import Forecasts, Predictor
-from elman.tasks.forecast.result import Forecast
+from elman.tasks.forecast.predictor import Predictor
+from elman.tasks.forecast.result import Forecast, WindowForecasts
 from elman.tasks.forecast.settings import (
     ForecastSettings,
     delivered_levels,
@@ -244,7 +244,7 @@ class TrainedForecast:
         return windows
 
     def _drawn(
-        self, predictor: Predictor, windows: Windows, found: Forecasts, steps: int, came: bool
+        self, predictor: Predictor, windows: Windows, found: WindowForecasts, steps: int, came: bool
     ) -> bytes:
         panel, columns, w = predictor.panel, self.layout.columns.targets, self.layout.windowing
         naive = Naive(panel, len(columns), w.season, predictor.mean[:, : len(columns)])
