@@ -1,10 +1,8 @@
 """Running a planned step: the parts outside the loops with torch, the loops with a kernel."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import pairwise
-from math import prod
 from typing import Any
 
 import torch
@@ -12,12 +10,12 @@ from torch import Tensor, fx
 
 from elman.engine import workspace
 from elman.engine.arguments import Arguments
+from elman.engine.collected import Collected, Environment, Gradients, Saved, rows_of, width_of
 from elman.engine.layout import Folded, single_step
 from elman.engine.lower import row_shape
 from elman.engine.parts import Loop, Part, TorchCode
 from elman.engine.plan import Pass, Plan
 from elman.engine.program import Kernel, Resets, RowProgram, Schedule
-from elman.engine.trace import Trace
 
 CHUNK_BYTES = 4 << 20
 """Streams that only the forward loop reads are made for so many bytes of time steps at once."""
@@ -26,32 +24,9 @@ BACKWARD_CHUNK_BYTES = 8 << 20
 """The same for what only the backward pass needs. Larger, because each chunk adds to the gradients
 of all weights."""
 
-Environment = dict[fx.Node, Tensor]
 Place = Callable[[fx.Node], Tensor]
 Prepared = tuple[list[Tensor], Any]  # vectors and packed weights of a loop
 PreparedLoops = dict["_LoopRunner", Prepared]  # of all loops of a pass that have run in this call
-
-
-@dataclass
-class Saved:
-    """What the backward pass needs of the forward pass.
-
-    buffers: memory of the saved values that an output of the backward loop may overwrite, by that
-    output. versions: of the values' tensors, so that a change in place is noticed. is_last_use: no
-    other backward pass will need them, so that they may be overwritten and dropped.
-    """
-
-    values: Environment
-    buffers: Environment
-    versions: list[tuple[Tensor, int]]
-    is_last_use: bool = True
-
-    def require_unchanged(self) -> None:
-        if any(value._version != version for value, version in self.versions):
-            raise RuntimeError(
-                "an output of elman.scan that its backward pass needs was changed in place; "
-                "work on a clone of it"
-            )
 
 
 class CompiledStep:
@@ -84,14 +59,14 @@ class CompiledStep:
         prepared = runner.prepare(constants)
         buffers = [_matrix(leaf).clone() for leaf in state]
         resets = _resets(arguments, layout, reset_state)
-        found = _Collected(layout, plan, arguments)
+        found = Collected(layout, plan, arguments)
         at_once = keep and plan.before_all_at_once
         width = 0 if at_once else runner.stream_width
         for begin, end in self._chunks(width, CHUNK_BYTES, layout, arguments.reverse):
             rows = layout.row_range(begin, end)
             env = dict(constants)
             for node, leaf in zip(trace.inputs, inputs, strict=True):
-                env[node] = _rows_of(leaf, rows)
+                env[node] = rows_of(leaf, rows)
             runner.run(
                 prepared, layout.schedule(begin, end, arguments.reverse), env, buffers,
                 resets and _cut(resets, rows), partial(found.place, rows=rows, dtype=self.dtype),
@@ -135,18 +110,16 @@ class CompiledStep:
         if arguments.reset is not None and d_reset is not None:
             mask = layout.fold(arguments.reset)
             resets = Resets(mask, [_matrix(leaf) for leaf in d_reset], "after")
-        found = _Gradients(layout.total, trace)
+        found = Gradients(layout.total, trace)
         width = sum(width_of(node) for node in runner.temporaries if node not in to_overwrite)
         backwards = not arguments.reverse
         chunks = self._chunks(width, BACKWARD_CHUNK_BYTES, layout, backwards) or [(0, 0)]
-        last = chunks[-1]
         room = max(rows.stop - rows.start for rows in (layout.row_range(*c) for c in chunks))
         for begin, end in chunks:
             rows = layout.row_range(begin, end)
-            env = constants | {node: _rows_of(value, rows) for node, value in by_row.items()}
-            if (begin, end) == last:
+            env = constants | {node: rows_of(value, rows) for node, value in by_row.items()}
+            if (begin, end) == chunks[-1]:
                 by_row.clear()  # so that memory comes back as soon as a value has served
-
             runner.run(
                 prepared, layout.schedule(begin, end, backwards), env, buffers,
                 resets and _cut(resets, rows), partial(_over, to_overwrite, rows, room, self.dtype),
@@ -179,124 +152,6 @@ class CompiledStep:
             env[node] = _as_node(torch.empty(0, width_of(node), dtype=self.dtype), node)
         runner.after.run(prepared, env, 0)
         return env
-
-
-class _Gradients:
-    """Cotangents put together from those of chunks: for inputs their rows, for closed-over tensors
-    the sum. Since a step treats rows independently, that is the gradient of all rows."""
-
-    def __init__(self, total: int, trace: Trace) -> None:
-        self._total = total
-        self._by_row = list(dict.fromkeys(node for node in trace.d_inputs if node is not None))
-        self._summed = list(dict.fromkeys(node for node in trace.d_closed if node is not None))
-        self._values: Environment = {}
-        self._owned: set[fx.Node] = set()  # sums that may be added to in place
-
-    def add(self, env: Environment, rows: slice) -> None:
-        for node in self._by_row:
-            value = env[node]
-            if len(value) == self._total:
-                self._values[node] = value
-                continue
-            if node not in self._values:
-                shape = (self._total, *value.shape[1:])
-                self._values[node] = workspace.take(shape, value.dtype)
-            self._values[node][rows] = value
-        for node in self._summed:
-            if node in self._owned:
-                self._values[node] += env[node]
-            elif node in self._values:
-                self._values[node] = self._values[node] + env[node]
-                self._owned.add(node)
-            else:
-                self._values[node] = env[node]
-
-    def of(self, nodes: list[fx.Node | None]) -> list[Tensor | None]:
-        return [None if node is None else self._values[node] for node in nodes]
-
-
-class _Collected:
-    """Values of all rows, put together from those of chunks."""
-
-    def __init__(self, layout: Folded, plan: Plan, arguments: Arguments) -> None:
-        self.values: Environment = {}
-        self._reverse = arguments.reverse
-        # A reset would put something between an output and the state before the next step.
-        follows = layout.is_even and arguments.reset is None
-        self._state_of = plan.states_that_are_outputs() if follows else {}
-        self._layout = layout
-        self._outputs_made: dict[fx.Node, Tensor | None] = {}
-        self._outputs = plan.trace.outputs
-        self._wanted = {*plan.trace.outputs, *plan.saved}
-        self._plan = plan
-        self._buffers: Environment = {}  # by the output of the backward loop that overwrites them
-        self._total = layout.total
-
-    def place(self, node: fx.Node, rows: slice, dtype: torch.dtype) -> Tensor:
-        """Where the loop writes a node's rows: into the whole value, if the whole is wanted."""
-        width = width_of(node)
-        if node not in self._wanted or node.meta["val"].dtype != dtype:
-            return workspace.take((rows.stop - rows.start, width), dtype)
-        if node not in self.values:
-            if node in self._outputs:
-                self._make_output(node, dtype)
-            elif node in self._state_of.values():
-                (output,) = (o for o, state in self._state_of.items() if state is node)
-                self._make_output(output, dtype)
-            elif node in self._plan.overlaid:
-                self.values[node] = self._column(node, dtype)
-            else:
-                self.values[node] = workspace.take((self._total, *row_shape(node)), dtype)
-        value = self.values[node]
-        return _rows_of(value if value.dim() == 2 else value.view(self._total, width), rows)
-
-    def _make_output(self, node: fx.Node, dtype: torch.dtype) -> None:
-        """Memory for an output, and in it for the states before each step, if those are outputs."""
-        shape, state = row_shape(node), self._state_of.get(node)
-        if state is None:
-            self._outputs_made[node], self.values[node] = self._layout.fresh(shape, dtype)
-            return
-        together = self._layout.fresh_with_states(shape, dtype, self._reverse)
-        self._outputs_made[node], self.values[node], self.values[state] = together
-
-    def _column(self, node: fx.Node, dtype: torch.dtype) -> Tensor:
-        """The node's columns of the buffer that it shares with others."""
-        over, number = self._plan.overlaid[node]
-        if over not in self._buffers:
-            self._buffers[over] = workspace.take((self._total, width_of(over)), dtype)
-        width = width_of(node)
-        return self._buffers[over][:, number * width : (number + 1) * width]
-
-    def saved(self, keep: bool) -> Saved:
-        values = {node: self.values[node] for node in self._plan.saved} if keep else {}
-        shown = [self.values[output] for output in self._state_of] if keep else []
-        versions = [(value, value._version) for value in [*values.values(), *shown]]
-        return Saved(values, self._buffers, versions)
-
-    def output(self, node: fx.Node) -> Tensor:
-        """`(T, B, ...)`; no view of another tensor if that can be had, so that the user may change
-        it in place."""
-        made = self._outputs_made.get(node)
-        return self._layout.unfold(self.values[node]) if made is None else made
-
-    def collect(self, env: Environment, rows: slice) -> None:
-        whole = rows.stop - rows.start == self._total
-        for node in self._wanted:
-            value = env.get(node)
-            if value is None or (node.op == "placeholder" and node in self.values):
-                continue
-            if whole and node not in self.values:
-                self.values[node] = value
-            elif node not in self.values:
-                self.values[node] = value.new_empty((self._total, *value.shape[1:]))
-                self.values[node][rows] = value
-            elif not self._is_in_place(node, value, rows):
-                self.values[node][rows] = value
-
-    def _is_in_place(self, node: fx.Node, value: Tensor, rows: slice) -> bool:
-        goal = self.values[node]
-        start = goal.data_ptr() + rows.start * goal.stride(0) * value.element_size()
-        return start == value.data_ptr()
 
 
 class _LoopRunner:
@@ -392,11 +247,6 @@ class _PassRunner:
         self.after.run(prepared, env, schedule.total)
 
 
-def _rows_of(value: Tensor, rows: slice) -> Tensor:
-    """`value[rows]`; a slice that would change nothing is not worth its time in a short call."""
-    return value if rows.stop - rows.start == len(value) else value[rows]
-
-
 def _shaped(value: Tensor, like: Tensor) -> Tensor:
     return value if value.dim() == like.dim() == 2 else value.view(like.shape)
 
@@ -408,16 +258,12 @@ def _over(
     room for the largest chunk, so that all chunks use the same."""
     known = buffers.get(node)
     if known is not None:
-        return _rows_of(known, rows)
-    return _rows_of(_taken(room, dtype, node), slice(0, rows.stop - rows.start))
+        return rows_of(known, rows)
+    return rows_of(_taken(room, dtype, node), slice(0, rows.stop - rows.start))
 
 
 def _taken(rows: int, dtype: torch.dtype, node: fx.Node) -> Tensor:
     return workspace.take((rows, width_of(node)), dtype)
-
-
-def width_of(node: fx.Node) -> int:
-    return prod(row_shape(node))
 
 
 def _vector(value: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

@@ -9,7 +9,8 @@ from torch.autograd import Function
 
 from elman.engine import reference
 from elman.engine.arguments import Arguments
-from elman.engine.compiled import CompiledStep, Saved
+from elman.engine.collected import Saved
+from elman.engine.compiled import CompiledStep
 from elman.engine.layout import Folded, layout_of
 from elman.engine.nest import Nest, flatten, rebuild
 
