@@ -23,7 +23,6 @@ from torch import Tensor, fx
 from elman.engine.lower import Lowering, fill_value, is_row_value, row_shape
 from elman.engine.overlay import overlays
 from elman.engine.parts import (
-    CACHE_BYTES,
     PRODUCTS,
     VIEWS,
     Loop,
@@ -46,6 +45,10 @@ _ARITHMETIC = {
 ROWS_FOR_JOINED = 8
 """Rows from which on small products of the input run inside the loop: with fewer, a weight that
 was loaded would serve too few of them."""
+
+JOINED_WEIGHT_BYTES = 8 << 20
+"""Up to this size of all weights of the loop together: the third cache holds them, and reading them
+once more costs less than writing and reading a stream."""
 
 JOINED_BYTES = 4 << 20
 """With fewer rows they still do if the loop reads no more than so many bytes of weights in all: a
@@ -240,8 +243,8 @@ class _Planner:
         return found if len(found) <= 8 and len(functions) <= 1 else set()
 
     def _joined_products(self, keep: set[fx.Node]) -> set[fx.Node]:
-        """Products of the input that only the loop reads, if all weights together stay in the
-        cache; a product before the loop would write and read a stream."""
+        """Products of the input that only the loop reads, if all weights together stay in a cache;
+        a product before the loop would write and read a stream."""
         candidates = self._forward - self._from_state
         inside = self._absorbing(self._loop, candidates, keep)
         found = {
@@ -252,7 +255,7 @@ class _Planner:
         }  # fmt: skip
         weights = {node.args[-1] for node in [*found, *self._loop] if node.target in PRODUCTS}
         size = sum(prod(weight.meta["val"].shape) for weight in weights)
-        return found if size * self._dtype.itemsize <= CACHE_BYTES else set()
+        return found if size * self._dtype.itemsize <= JOINED_WEIGHT_BYTES else set()
 
     # What is known without computing it in the backward pass.
 
