@@ -10,9 +10,9 @@ from elman.engine.nest import Nest, Structure, describe, flatten, paths, rebuild
 from elman.errors import ArgumentError, ShapeError
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Arguments:
-    """Checked arguments of one call of `scan`, nests already taken apart.
+    """Checked arguments of one call of `scan`, nests already taken apart. Nobody changes them.
 
     inputs:      leaves `(T, B, ...)`; structure of the nest in `input_structure`.
     state:       leaves `(B, ...)`; structure in `state_structure`.
@@ -39,6 +39,16 @@ class Arguments:
     def state_paths(self) -> list[str]:
         """Readable names of the state's leaves."""
         return paths(self.state_structure, "state")
+
+    def want_gradients(self) -> bool:
+        leaves = (*self.inputs, *self.state, *(self.reset_state or ()))
+        return any(leaf.requires_grad for leaf in leaves)
+
+    def kind(self) -> tuple:
+        """What a trace bakes in of them: all but values and the numbers of steps and rows."""
+        inputs = tuple([(x.dtype, x.shape[2:], x.requires_grad) for x in self.inputs])
+        state = tuple([(x.dtype, x.shape[1:]) for x in self.state])
+        return inputs, self.input_structure, state, self.state_structure
 
     def input_nest(self, leaves: list[Tensor]) -> Nest:
         return rebuild(leaves, self.input_structure)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 
@@ -10,6 +11,7 @@ from elman.engine.arguments import Arguments
 from elman.engine.nest import Nest
 from elman.errors import ArgumentError, StepError, UnsupportedStep
 
+_FLOATS = (torch.float32, torch.float64)
 Backend = Callable[[reference.Step, Arguments], tuple[Nest, Nest]]
 
 
@@ -21,19 +23,27 @@ def run_llvm(step: reference.Step, arguments: Arguments) -> tuple[Nest, Nest]:
             way.
     """
     require_plain_call(arguments)
-    # Loaded on first use: LLVM takes a moment that a program without a scan should not pay.
+    if torch.is_autocast_enabled("cpu"):
+        with torch.autocast("cpu", enabled=False):
+            return run_llvm(step, arguments)
+    return _compiling_backend()(step, arguments)
+
+
+@lru_cache(maxsize=1)
+def _compiling_backend() -> Backend:
+    """Loaded on first use: LLVM takes a moment that a program without a scan should not pay."""
     from elman.engine import function
     from elman.engine.cache import compiled_step
     from elman.engine.llvm import compile_program
 
-    if torch.is_autocast_enabled("cpu"):
-        with torch.autocast("cpu", enabled=False):
-            return run_llvm(step, arguments)
-    try:
-        compiled, closed = compiled_step(step, arguments, compile_program)
-    except StepError:
-        return reference.run(step, arguments)  # which says what is wrong in actual sizes
-    return function.run(step, compiled, arguments, closed)
+    def run(step: reference.Step, arguments: Arguments) -> tuple[Nest, Nest]:
+        try:
+            compiled, closed = compiled_step(step, arguments, compile_program)
+        except StepError:
+            return reference.run(step, arguments)  # which says what is wrong in actual sizes
+        return function.run(step, compiled, arguments, closed)
+
+    return run
 
 
 def run_auto(step: reference.Step, arguments: Arguments) -> tuple[Nest, Nest]:
@@ -67,22 +77,26 @@ class _TransformedCall(UnsupportedStep):
 
 def require_plain_call(arguments: Arguments) -> None:
     """Raise `UnsupportedStep` if it is the call, and not the step, that can't be compiled."""
-    functorch = torch._C._functorch
-    if functorch.peek_interpreter_stack() is not None:
+    if torch._C._functorch.peek_interpreter_stack() is not None:
         raise _TransformedCall("torch.func transforms run with backend='reference'")
     if torch.autograd.forward_ad._current_level >= 0:
         raise _TransformedCall("forward-mode differentiation runs with backend='reference'")
     if torch.compiler.is_compiling():
         raise _TransformedCall("torch.compile sees the plain loop of backend='reference'")
-    dtypes = {x.dtype for x in arguments.state if x.is_floating_point() or x.is_complex()}
-    if len(dtypes) > 1 or not dtypes <= {torch.float32, torch.float64}:
-        found = ", ".join(sorted(str(dtype) for dtype in dtypes))
-        raise UnsupportedStep(
-            f"the compiled loop works in float32 or float64, but the state holds {found}; "
-            f"it runs with backend='reference'"
-        )
+    known = None
+    for leaf in arguments.state:
+        dtype = leaf.dtype
+        if dtype is known or not (dtype.is_floating_point or dtype.is_complex):
+            continue
+        if known is not None or dtype not in _FLOATS:
+            found = ", ".join(sorted({str(leaf.dtype) for leaf in arguments.state}))
+            raise UnsupportedStep(
+                f"the compiled loop works in float32 or float64, but the state holds {found}; "
+                f"it runs with backend='reference'"
+            )
+        known = dtype
     for leaf in (*arguments.inputs, *arguments.state):
-        if leaf.device.type != "cpu":
+        if not leaf.is_cpu:
             raise UnsupportedStep(
                 f"the compiled loop runs on the CPU, but the tensors are on {leaf.device}; "
                 f"it runs with backend='reference'"

@@ -7,10 +7,12 @@ costs nothing.
 import gc
 import threading
 import warnings
+import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,17 +20,16 @@ from torch import Tensor
 
 from elman.engine.arguments import Arguments
 from elman.engine.compiled import CompiledStep
-from elman.engine.fingerprint import NotCacheable, fingerprint
+from elman.engine.fingerprint import Fingerprint, NotCacheable, fingerprint
 from elman.engine.plan import plan
-from elman.engine.program import Kernel, RowProgram
 from elman.engine.reference import Step
 from elman.engine.rows import require_independent_rows
+from elman.engine.runners import CompileProgram
 from elman.engine.trace import trace
 from elman.errors import UnsupportedStep
 
 _LIMIT = 256
-
-CompileProgram = Callable[[RowProgram], Kernel]
+_LIMIT_LATEST = 16
 
 
 @dataclass
@@ -40,6 +41,7 @@ class _Entry:
 
 
 _entries: OrderedDict[Any, _Entry] = OrderedDict()
+_latest: dict[int, tuple[weakref.ref, Fingerprint]] = {}  # by the id of the step
 _lock = threading.RLock()
 
 
@@ -53,24 +55,47 @@ def compiled_step(
         StepError: it broke its contract.
     """
     try:
-        key, tensors = fingerprint(step)
+        found = _fingerprint(step)
     except NotCacheable as error:
         _warn_once(step, str(error))
-        compiled = _compile(step, arguments, _wants_gradients(arguments, None), compile_program)
+        compiled = _compile(step, arguments, torch.is_grad_enabled(), compile_program)
         return compiled, compiled.plan.trace.closed
-    with_gradients = _wants_gradients(arguments, tensors)
-    whole_key = (key, _key_of(arguments), with_gradients, torch.get_default_dtype())
-    entry = _entries.get(whole_key)
+    tensors = found.tensors
+    with_gradients = torch.is_grad_enabled() and (
+        found.wants_gradients or arguments.want_gradients()
+    )
+    key = (found.key, arguments.kind(), with_gradients, torch.get_default_dtype())
+    entry = _entries.get(key)
     if entry is None:
         with _lock:
             entry = _new_entry(step, arguments, with_gradients, compile_program, tensors)
             if entry.closed is not None:
-                _entries[whole_key] = entry
+                _entries[key] = entry
                 while len(_entries) > _LIMIT:
                     _entries.popitem(last=False)
     if isinstance(entry.compiled, UnsupportedStep):
         raise entry.compiled
     return entry.compiled, [tensors[index] for index in entry.closed]
+
+
+def _fingerprint(step: Step) -> Fingerprint:
+    """The step's fingerprint: the last one, while nothing that it has seen has changed."""
+    number = id(step)
+    known = _latest.get(number)
+    if known is not None and known[0]() is step and known[1].watch.holds(step):
+        return known[1]
+    found = fingerprint(step)
+    if found.watch.is_safe:
+        # By weak reference and never by equality: two equal steps have each their own weights.
+        # Bound now: when the interpreter ends, a module's names are gone before its objects.
+        forget = partial(_latest.pop, number)
+        with suppress(TypeError):  # some objects have none
+            gone = weakref.ref(step, forget)
+            with _lock:
+                _latest[number] = (gone, found)
+                while len(_latest) > _LIMIT_LATEST:
+                    _latest.pop(next(iter(_latest)), None)
+    return found
 
 
 def _new_entry(
@@ -139,16 +164,3 @@ def _no_collections() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def _wants_gradients(arguments: Arguments, tensors: list[Tensor] | None) -> bool:
-    if not torch.is_grad_enabled():
-        return False
-    given = [*arguments.inputs, *arguments.state, *(arguments.reset_state or ()), *(tensors or ())]
-    return tensors is None or any(tensor.requires_grad for tensor in given)
-
-
-def _key_of(arguments: Arguments) -> tuple:
-    inputs = tuple((x.dtype, x.shape[2:], x.requires_grad) for x in arguments.inputs)
-    state = tuple((x.dtype, x.shape[1:]) for x in arguments.state)
-    return inputs, arguments.input_structure, state, arguments.state_structure

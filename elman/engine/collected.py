@@ -1,19 +1,15 @@
 """Values of all rows and steps, put together from those of chunks of time."""
 
 from dataclasses import dataclass
-from math import prod
 
 import torch
 from torch import Tensor, fx
 
 from elman.engine import workspace
-from elman.engine.arguments import Arguments
 from elman.engine.layout import Folded
 from elman.engine.lower import row_shape
 from elman.engine.plan import Plan
-from elman.engine.trace import Trace
-
-Environment = dict[fx.Node, Tensor]
+from elman.engine.runners import Environment, matrix, width_of
 
 
 @dataclass
@@ -38,23 +34,115 @@ class Saved:
             )
 
 
+class Places:
+    """Where the forward pass puts what it leaves, outputs and saved values; the same for all calls.
+
+    loop: for each output of the loop the node whose rows it writes in place, or None for one that
+        serves its chunk only; and its width.
+    outputs: those that the loop writes, their shapes in a row, and the states that lie in their
+        memory one step behind, or None.
+    columns: outputs of the backward loop, their widths, the width of a column, and the saved values
+        that are the columns of their memory.
+    own: other saved values, and their shapes. loose: what has to be gathered after each chunk.
+    """
+
+    def __init__(self, plan: Plan, loop: list[fx.Node], dtype: torch.dtype, follows: bool) -> None:
+        wanted = dict.fromkeys([*plan.trace.outputs, *plan.saved])
+        in_place = [n for n in loop if n in wanted and n.meta["val"].dtype == dtype]
+        state_of = plan.states_that_are_outputs() if follows else {}
+        self.loop = [(node if node in in_place else None, width_of(node)) for node in loop]
+        self.outputs = [
+            (node, row_shape(node), state_of.get(node))
+            for node in in_place if node in plan.trace.outputs
+        ]  # fmt: skip
+        self.shown = [node for node, _, state in self.outputs if state is not None]
+        behind = {state for _, _, state in self.outputs}
+        columns: dict[fx.Node, list[fx.Node]] = {}
+        for node in sorted(plan.overlaid, key=lambda node: plan.overlaid[node][1]):
+            columns.setdefault(plan.overlaid[node][0], []).append(node)
+        self.columns = [
+            (over, width_of(over), width_of(nodes[0]), nodes) for over, nodes in columns.items()
+        ]
+        elsewhere = {*plan.trace.outputs, *behind, *plan.overlaid}
+        self.own = [(node, row_shape(node)) for node in in_place if node not in elsewhere]
+        self.loose = [node for node in wanted if node not in in_place]
+
+
+class Collected:
+    """Values of all rows, put together from those of chunks."""
+
+    def __init__(
+        self, places: Places, plan: Plan, layout: Folded, dtype: torch.dtype, reverse: bool
+    ) -> None:
+        self._places, self._plan, self._layout, self._dtype = places, plan, layout, dtype
+        self.values: Environment = {}
+        self._whole: dict[fx.Node, Tensor | None] = {}  # outputs as the user sees them
+        self._buffers: Environment = {}  # by the output of the backward loop that overwrites them
+        total = layout.total
+        for node, shape, state in places.outputs:
+            if state is None:
+                self._whole[node], self.values[node] = layout.fresh(shape, dtype)
+                continue
+            together = layout.fresh_with_states(shape, dtype, reverse)
+            self._whole[node], self.values[node], self.values[state] = together
+        for over, width, column, nodes in places.columns:
+            self._buffers[over] = buffer = workspace.take((total, width), dtype)
+            self.values.update(zip(nodes, buffer.split(column, 1), strict=False))
+        for node, shape in places.own:
+            self.values[node] = workspace.take((total, *shape), dtype)
+
+    def written(self, rows: slice) -> list[Tensor]:
+        """Where the loop writes its outputs for a chunk: into the whole value, if it is wanted."""
+        found = []
+        for node, width in self._places.loop:
+            if node is None:
+                found.append(workspace.take((rows.stop - rows.start, width), self._dtype))
+            else:
+                found.append(rows_of(matrix(self.values[node]), rows))
+        return found
+
+    def collect(self, env: Environment, rows: slice) -> None:
+        """Take over what the loop has not written where it belongs."""
+        total = self._layout.total
+        for node in self._places.loose:
+            value = env.get(node)
+            if value is None:
+                continue
+            if rows.stop - rows.start == total:
+                self.values[node] = value
+                continue
+            if node not in self.values:
+                self.values[node] = value.new_empty((total, *value.shape[1:]))
+            self.values[node][rows] = value
+
+    def saved(self) -> Saved:
+        values = {node: self.values[node] for node in self._plan.saved}
+        shown = [self.values[node] for node in self._places.shown] if values else []
+        versions = [(value, value._version) for value in [*values.values(), *shown]]
+        return Saved(values, self._buffers, versions)
+
+    def output(self, node: fx.Node) -> Tensor:
+        """`(T, B, ...)`; no view of another tensor if that can be had, so that the user may change
+        it in place."""
+        made = self._whole.get(node)
+        return self._layout.unfold(self.values[node]) if made is None else made
+
+
 class Gradients:
     """Cotangents put together from those of chunks: for inputs their rows, for closed-over tensors
     the sum. Since a step treats rows independently, that is the gradient of all rows."""
 
-    def __init__(self, total: int, trace: Trace) -> None:
-        self._total = total
-        self._by_row = list(dict.fromkeys(node for node in trace.d_inputs if node is not None))
-        self._summed = list(dict.fromkeys(node for node in trace.d_closed if node is not None))
+    def __init__(self, total: int, by_row: list[fx.Node], summed: list[fx.Node]) -> None:
+        self._total, self._by_row, self._summed = total, by_row, summed
         self._values: Environment = {}
         self._owned: set[fx.Node] = set()  # sums that may be added to in place
 
     def add(self, env: Environment, rows: slice) -> None:
+        if rows.stop - rows.start == self._total:
+            self._values = {node: env[node] for node in (*self._by_row, *self._summed)}
+            return
         for node in self._by_row:
             value = env[node]
-            if len(value) == self._total:
-                self._values[node] = value
-                continue
             if node not in self._values:
                 shape = (self._total, *value.shape[1:])
                 self._values[node] = workspace.take(shape, value.dtype)
@@ -72,94 +160,6 @@ class Gradients:
         return [None if node is None else self._values[node] for node in nodes]
 
 
-class Collected:
-    """Values of all rows, put together from those of chunks."""
-
-    def __init__(self, layout: Folded, plan: Plan, arguments: Arguments) -> None:
-        self.values: Environment = {}
-        self._reverse = arguments.reverse
-        # A reset would put something between an output and the state before the next step.
-        follows = layout.is_even and arguments.reset is None
-        self._state_of = plan.states_that_are_outputs() if follows else {}
-        self._layout = layout
-        self._outputs_made: dict[fx.Node, Tensor | None] = {}
-        self._outputs = plan.trace.outputs
-        self._wanted = {*plan.trace.outputs, *plan.saved}
-        self._plan = plan
-        self._buffers: Environment = {}  # by the output of the backward loop that overwrites them
-        self._total = layout.total
-
-    def place(self, node: fx.Node, rows: slice, dtype: torch.dtype) -> Tensor:
-        """Where the loop writes a node's rows: into the whole value, if the whole is wanted."""
-        width = width_of(node)
-        if node not in self._wanted or node.meta["val"].dtype != dtype:
-            return workspace.take((rows.stop - rows.start, width), dtype)
-        if node not in self.values:
-            if node in self._outputs:
-                self._make_output(node, dtype)
-            elif node in self._state_of.values():
-                (output,) = (o for o, state in self._state_of.items() if state is node)
-                self._make_output(output, dtype)
-            elif node in self._plan.overlaid:
-                self.values[node] = self._column(node, dtype)
-            else:
-                self.values[node] = workspace.take((self._total, *row_shape(node)), dtype)
-        value = self.values[node]
-        return rows_of(value if value.dim() == 2 else value.view(self._total, width), rows)
-
-    def _make_output(self, node: fx.Node, dtype: torch.dtype) -> None:
-        """Memory for an output, and in it for the states before each step, if those are outputs."""
-        shape, state = row_shape(node), self._state_of.get(node)
-        if state is None:
-            self._outputs_made[node], self.values[node] = self._layout.fresh(shape, dtype)
-            return
-        together = self._layout.fresh_with_states(shape, dtype, self._reverse)
-        self._outputs_made[node], self.values[node], self.values[state] = together
-
-    def _column(self, node: fx.Node, dtype: torch.dtype) -> Tensor:
-        """The node's columns of the buffer that it shares with others."""
-        over, number = self._plan.overlaid[node]
-        if over not in self._buffers:
-            self._buffers[over] = workspace.take((self._total, width_of(over)), dtype)
-        width = width_of(node)
-        return self._buffers[over][:, number * width : (number + 1) * width]
-
-    def saved(self, keep: bool) -> Saved:
-        values = {node: self.values[node] for node in self._plan.saved} if keep else {}
-        shown = [self.values[output] for output in self._state_of] if keep else []
-        versions = [(value, value._version) for value in [*values.values(), *shown]]
-        return Saved(values, self._buffers, versions)
-
-    def output(self, node: fx.Node) -> Tensor:
-        """`(T, B, ...)`; no view of another tensor if that can be had, so that the user may change
-        it in place."""
-        made = self._outputs_made.get(node)
-        return self._layout.unfold(self.values[node]) if made is None else made
-
-    def collect(self, env: Environment, rows: slice) -> None:
-        whole = rows.stop - rows.start == self._total
-        for node in self._wanted:
-            value = env.get(node)
-            if value is None or (node.op == "placeholder" and node in self.values):
-                continue
-            if whole and node not in self.values:
-                self.values[node] = value
-            elif node not in self.values:
-                self.values[node] = value.new_empty((self._total, *value.shape[1:]))
-                self.values[node][rows] = value
-            elif not self._is_in_place(node, value, rows):
-                self.values[node][rows] = value
-
-    def _is_in_place(self, node: fx.Node, value: Tensor, rows: slice) -> bool:
-        goal = self.values[node]
-        start = goal.data_ptr() + rows.start * goal.stride(0) * value.element_size()
-        return start == value.data_ptr()
-
-
 def rows_of(value: Tensor, rows: slice) -> Tensor:
     """`value[rows]`; a slice that would change nothing is not worth its time in a short call."""
     return value if rows.stop - rows.start == len(value) else value[rows]
-
-
-def width_of(node: fx.Node) -> int:
-    return prod(row_shape(node))

@@ -12,6 +12,7 @@ from elman.engine.arguments import Arguments
 from elman.engine.collected import Saved
 from elman.engine.compiled import CompiledStep
 from elman.engine.layout import Folded, layout_of
+from elman.engine.lower import row_shape
 from elman.engine.nest import Nest, flatten, rebuild
 
 
@@ -24,12 +25,15 @@ def run(
     """
     trace = compiled.plan.trace
     call = _Call(step, compiled, arguments)
-    tensors = (*arguments.inputs, *arguments.state, *(arguments.reset_state or ()), *closed)
-    if compiled.plan.backward is None:
-        with torch.no_grad():
-            results, _ = call.forward(tensors, keep=False)
-    else:
+    given = (arguments.inputs, arguments.state, arguments.reset_state, closed)
+    if compiled.plan.backward is not None:
+        tensors = (*given[0], *given[1], *(given[2] or ()), *closed)
         results = list(_Scan.apply(call, *tensors))
+    elif torch.is_grad_enabled():
+        with torch.no_grad():
+            results, _ = call.forward(*given)
+    else:
+        results, _ = call.forward(*given)
     count = len(trace.outputs)
     output = rebuild(results[:count], trace.output_structure)
     return output, arguments.state_nest(results[count:])
@@ -55,8 +59,10 @@ class _Call:
         reset_state = groups[2] if a.reset_state is not None else None
         return groups[0], groups[1], reset_state, list(tensors[start:])
 
-    def forward(self, tensors: tuple[Tensor, ...], keep: bool) -> tuple[list[Tensor], Saved]:
-        inputs, state, reset_state, closed = self.parts(tensors)
+    def forward(
+        self, inputs: list[Tensor], state: list[Tensor], reset_state: list[Tensor] | None,
+        closed: list[Tensor],
+    ) -> tuple[list[Tensor], Saved]:  # fmt: skip
         layout = self.layout
         outputs, final, saved = self.compiled.forward(
             self.arguments,
@@ -65,14 +71,13 @@ class _Call:
             [layout.sort(leaf) for leaf in state],
             reset_state and [layout.sort(leaf) for leaf in reset_state],
             closed,
-            keep,
         )
-        return [*outputs, *(layout.unsort(leaf) for leaf in final)], saved
+        return [*outputs, *[layout.unsort(leaf) for leaf in final]], saved
 
     def backward(
-        self, tensors: tuple[Tensor, ...], saved: Saved, gradients: tuple[Tensor, ...]
+        self, tensors: tuple[Tensor, ...], saved: Saved, gradients: tuple[Tensor | None, ...]
     ) -> list[Tensor | None]:
-        inputs, _, reset_state, closed = self.parts(tensors)
+        inputs, state, reset_state, closed = self.parts(tensors)
         layout, count = self.layout, len(self.compiled.plan.trace.outputs)
         d_reset = reset_state and [torch.zeros_like(leaf) for leaf in reset_state]
         d_inputs, d_state, d_closed = self.compiled.backward(
@@ -81,8 +86,11 @@ class _Call:
             [layout.fold(leaf) for leaf in inputs],
             closed,
             saved,
-            [layout.fold(leaf) for leaf in gradients[:count]],
-            [layout.sort(leaf).clone() for leaf in gradients[count:]],
+            self._of_outputs(gradients[:count]),
+            [
+                torch.zeros_like(leaf) if gradient is None else layout.sort(gradient).clone()
+                for leaf, gradient in zip(state, gradients[count:], strict=True)
+            ],
             d_reset,
         )
         return [
@@ -92,15 +100,27 @@ class _Call:
             *d_closed,
         ]
 
+    def _of_outputs(self, gradients: tuple[Tensor | None, ...]) -> list[Tensor]:
+        """Folded; zeros where nothing came."""
+        nodes, total = self.compiled.plan.trace.outputs, self.layout.total
+        return [
+            torch.zeros(total, *row_shape(node), dtype=node.meta["val"].dtype)
+            if gradient is None else self.layout.fold(gradient)
+            for node, gradient in zip(nodes, gradients, strict=True)
+        ]  # fmt: skip
+
     def reference_gradients(
-        self, tensors: tuple[Tensor, ...], gradients: tuple[Tensor, ...]
+        self, tensors: tuple[Tensor, ...], gradients: tuple[Tensor | None, ...]
     ) -> list[Tensor | None]:
         """The same gradients through the plain loop, so that they can be differentiated again."""
         inputs, state, reset_state, _ = self.parts(tensors)
         given = replace(self.arguments, inputs=inputs, state=state, reset_state=reset_state)
         output, final = reference.run(self.step, given)
         results = [*flatten(output, "output")[0], *flatten(final, "state")[0]]
-        pairs = [(r, g) for r, g in zip(results, gradients, strict=True) if r.requires_grad]
+        pairs = [
+            (result, gradient) for result, gradient in zip(results, gradients, strict=True)
+            if gradient is not None and result.requires_grad
+        ]  # fmt: skip
         wanted = [tensor for tensor in tensors if tensor.requires_grad]
         found = torch.autograd.grad(
             [r for r, _ in pairs], wanted, [g for _, g in pairs],
@@ -122,16 +142,17 @@ def _handed_over(ctx: Any) -> Saved:
 class _Scan(Function):
     @staticmethod
     def forward(ctx: Any, call: _Call, *tensors: Tensor) -> tuple[Tensor, ...]:
-        results, saved = call.forward(tensors, keep=True)
+        results, saved = call.forward(*call.parts(tensors))
         ctx.call, ctx.saved = call, saved
         ctx.save_for_backward(*tensors)
+        ctx.set_materialize_grads(False)
         floats = [r for r in results if not r.is_floating_point()]
         if floats:
             ctx.mark_non_differentiable(*floats)
         return tuple(results)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
         tensors = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph=True
             return None, *ctx.call.reference_gradients(tensors, gradients)

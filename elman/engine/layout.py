@@ -5,6 +5,7 @@ in the padding can't touch anything, and a short row costs only its own steps.
 """
 
 from functools import lru_cache
+from itertools import pairwise
 from math import prod
 
 import torch
@@ -22,9 +23,33 @@ def _even_offsets(steps: int, rows: int) -> Tensor:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=256)
 def single_step(rows: int) -> Schedule:
     """All rows in one step, for code that has no state."""
     return Schedule(rows, 1, rows, _even_offsets(1, rows))
+
+
+Chunk = tuple[slice, Schedule]
+"""Rows of the layout that some time steps take, and when each of them runs."""
+
+
+def _pieces(steps: int, pieces: int, backwards: bool) -> list[tuple[int, int]]:
+    """Ranges of time steps; equal ones, so that each finds room where the one before was."""
+    bounds = [steps * i // pieces for i in range(pieces + 1)]
+    found = list(pairwise(bounds))
+    return found[::-1] if backwards else found
+
+
+@lru_cache(maxsize=256)
+def _even_chunks(steps: int, rows: int, pieces: int, backwards: bool) -> tuple[Chunk, ...]:
+    return tuple(
+        (
+            slice(begin * rows, end * rows),
+            Schedule(rows, end - begin, (end - begin) * rows, _even_offsets(end - begin, rows),
+                     backwards),
+        )
+        for begin, end in _pieces(steps, pieces, backwards)
+    )  # fmt: skip
 
 
 class Folded:
@@ -74,13 +99,9 @@ class Folded:
     def unsort(self, state: Tensor) -> Tensor:
         return state
 
-    def row_range(self, begin: int, end: int) -> slice:
-        return slice(begin * self.rows, end * self.rows)
-
-    def schedule(self, begin: int, end: int, backwards: bool) -> Schedule:
-        steps = end - begin
-        offsets = _even_offsets(steps, self.rows)
-        return Schedule(self.rows, steps, steps * self.rows, offsets, backwards)
+    def chunks(self, pieces: int, backwards: bool) -> tuple["Chunk", ...]:
+        """All steps in so many pieces, in running order."""
+        return _even_chunks(self.steps, self.rows, pieces, backwards)
 
 
 class Packed(Folded):
@@ -100,13 +121,14 @@ class Packed(Folded):
     def unfold(self, value: Tensor) -> Tensor:
         return value.unsqueeze(1)
 
-    def row_range(self, begin: int, end: int) -> slice:
-        return slice(int(self.offsets[begin]), int(self.offsets[end]))
-
-    def schedule(self, begin: int, end: int, backwards: bool) -> Schedule:
-        offsets = self.offsets[begin : end + 1] - self.offsets[begin]
-        rows = self.row_range(begin, end)
-        return Schedule(self.rows, end - begin, rows.stop - rows.start, offsets, backwards)
+    def chunks(self, pieces: int, backwards: bool) -> tuple["Chunk", ...]:
+        found = []
+        for begin, end in _pieces(self.steps, pieces, backwards):
+            rows = slice(int(self.offsets[begin]), int(self.offsets[end]))
+            offsets = self.offsets[begin : end + 1] - rows.start
+            total = rows.stop - rows.start
+            found.append((rows, Schedule(self.rows, end - begin, total, offsets, backwards)))
+        return tuple(found)
 
 
 class Gathered(Packed):

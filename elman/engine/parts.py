@@ -212,6 +212,16 @@ def is_small_product(node: fx.Node) -> bool:
     return not is_row_value(node.args[-1]) and weight.numel() * weight.element_size() <= CACHE_BYTES
 
 
+def transposed_weight(node: fx.Node) -> fx.Node | None:
+    """The argument of the call that this node transposes, or None if it is something else."""
+    if name_of(node) not in ("t", "transpose", "permute") or len(node.meta["val"].shape) != 2:
+        return None
+    source = node.args[0]
+    if name_of(node) == "permute" and [axis % 2 for axis in node.args[1]] != [1, 0]:
+        return None
+    return source if source.op == "placeholder" else None
+
+
 def is_random(node: fx.Node) -> bool:
     return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
 

@@ -31,6 +31,7 @@ from elman.engine.parts import (
     is_cheap,
     is_random,
     is_view,
+    transposed_weight,
 )
 from elman.engine.rows import name_of
 from elman.engine.trace import Trace
@@ -327,7 +328,7 @@ class _Planner:
 
     def _pass(self, before: Part, loop: Loop, after: Part) -> Pass:
         nodes = [node for node, _ in loop.vectors if isinstance(node, fx.Node)]
-        targets = _unique([*nodes, *loop.weights])
+        targets = _unique([*nodes, *(w for w in loop.weights if transposed_weight(w) is None)])
         shared = self._parts.make(targets, lambda n: n.op == "placeholder", fuse=False)
         return Pass(shared, before, loop, after, [])
 

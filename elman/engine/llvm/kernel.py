@@ -24,8 +24,7 @@ class LLVMKernel:
         emitted = emit_module(program, host())
         self.program = program
         self._geometry = emitted.geometry
-        self._packed_weights, copies = _copies(program, emitted.geometry)
-        self._packing = Packing(copies, program.dtype)
+        self._packing = Packing(_copies(program, emitted.geometry), program.dtype)
         self._worker = Worker(Compiled(emitted.text))
         self._row_flops = 2 * sum(
             program.ops[op.left].width * op.width for op in program.ops if isinstance(op, Product)
@@ -35,10 +34,9 @@ class LLVMKernel:
         """All weights as the product's inner loop reads them, `[tile][k][accumulator][lane]`."""
         geometry, program = self._geometry, self.program
         packed = workspace.take((geometry.packed + geometry.lanes,), program.dtype)
-        if self._packed_weights:
+        if weights:
             sources = [w if 1 in w.stride() else w.contiguous() for w in weights]
-            places = [(w.data_ptr(), w.stride(0), w.stride(1)) for w in sources]
-            self._packing.run([places[w] for w in self._packed_weights], packed.data_ptr())
+            self._packing.run(sources, packed)
         return packed
 
     def __call__(
@@ -104,9 +102,9 @@ def _ragged_bounds(schedule: Schedule, threads: int, total: int) -> Tensor:
     return torch.cat([inner.new_zeros(1), inner, inner.new_tensor([schedule.rows])])
 
 
-def _copies(program: RowProgram, geometry: Geometry) -> tuple[list[int], list[Copy]]:
-    """Which weights are packed, and how: columns of each from an offset on, and where they go."""
-    weights, copies = [], []
+def _copies(program: RowProgram, geometry: Geometry) -> list[Copy]:
+    """How weights are packed: columns of each from an offset on, and where they go."""
+    copies = []
     for tiling in geometry.tilings.values():
         columns = tiling.vectors * geometry.lanes
         for one in tiling.passes:
@@ -114,11 +112,9 @@ def _copies(program: RowProgram, geometry: Geometry) -> tuple[list[int], list[Co
             for number, (index, offset) in enumerate(one.places):
                 op = program.ops[index]
                 assert isinstance(op, Product)
-                weights.append(op.index)
                 copies.append(Copy(
-                    source=offset, k_stride=0, column_stride=0, k=one.k, width=tiling.block.width,
-                    goal=(one.weights + number * columns) * program.dtype.itemsize,
-                    row_stride=row_stride, tile_stride=one.k * row_stride, tiles=tiling.tiles,
-                    vectors=tiling.vectors,
+                    matrix=op.index, first=offset, k=one.k, width=tiling.block.width,
+                    goal=one.weights + number * columns, row_stride=row_stride,
+                    tile_stride=one.k * row_stride, tiles=tiling.tiles, vectors=tiling.vectors,
                 ))  # fmt: skip
-    return weights, copies
+    return copies

@@ -3,12 +3,13 @@
 So a change of a weight, by an optimiser or by hand, is always seen; and it has to be fast.
 """
 
-from collections.abc import Iterable
+from array import array
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import llvmlite.ir as ir
 import torch
+from torch import Tensor
 
 from elman.engine.llvm.builder import I32, I64, POINTER, VOID, Code, integer
 from elman.engine.llvm.jit import Compiled, Target, host
@@ -21,14 +22,12 @@ SMALL = 1 << 15
 class Copy(NamedTuple):
     """Columns of a `(k, width)` matrix into tiles of `vectors` vectors, zeros beyond the last.
 
-    Element (kk, c) of tile t is source[kk * k_stride + (t * columns + c) * column_stride] and goes
-    to goal[t * tile_stride + kk * row_stride + c]. source and goal are addresses; one of the
-    source's strides is 1.
+    Element (kk, c) of tile t is the matrix's element (kk, first + t * columns + c) and goes to
+    goal[t * tile_stride + kk * row_stride + c]. matrix: its number. goal: an offset in elements.
     """
 
-    source: int
-    k_stride: int
-    column_stride: int
+    matrix: int
+    first: int
     k: int
     width: int
     goal: int
@@ -39,26 +38,21 @@ class Copy(NamedTuple):
 
 
 class Packing:
-    """Copies whose sizes are known ahead; sources, their strides, and the goal are not."""
+    """Copies whose sizes are known ahead; where the matrices and the goal lie is not."""
 
     def __init__(self, copies: list[Copy], dtype: torch.dtype) -> None:
-        """source of a copy: its offset in columns; goal: its offset in bytes."""
-        self._copies = copies
         self._dtype = dtype
-        self._words = [1, len(copies), *(word for copy in copies for word in copy)]
+        self._table = array("q", [word for copy in copies for word in copy])
+        self._head = [len(copies), self._table.buffer_info()[0]]
         self._is_small = sum(copy.k * copy.width for copy in copies) <= SMALL
 
-    def run(self, sources: Iterable[tuple[int, int, int]], goal: int) -> None:
-        """Pack the matrices at (address, stride of k, stride of columns) to an address."""
-        words, at = self._words.copy(), 2
-        size = self._dtype.itemsize
-        for (address, k_stride, column_stride), copy in zip(sources, self._copies, strict=True):
-            words[at] = address + copy.source * column_stride * size
-            words[at + 1], words[at + 2] = k_stride, column_stride
-            words[at + 5] = goal + copy.goal
-            at += len(Copy._fields)
-        words[0] = 1 if self._is_small else torch.get_num_threads()
-        _compiled(self._dtype).run(words, words[0])
+    def run(self, matrices: list[Tensor], goal: Tensor) -> None:
+        """Pack `(K, N)` matrices, of which one stride is 1."""
+        threads = 1 if self._is_small else torch.get_num_threads()
+        words = [threads, *self._head, goal.data_ptr()]
+        for matrix in matrices:
+            words += (matrix.data_ptr(), *matrix.stride())
+        _compiled(self._dtype).run(words, threads)
 
 
 @lru_cache(maxsize=2)
@@ -85,7 +79,9 @@ class _Packing:
     def emit(self) -> None:
         code, data = self.code, self.code.function.args[0]
         self.shares = code.slot(data, 0, I64)
-        self.copies = code.b.gep(data, [integer(2)], source_etype=I64)
+        self.copies = code.slot(data, 2, POINTER)
+        self.goal = code.slot(data, 3, POINTER)
+        self.matrices = code.b.gep(data, [integer(4)], source_etype=I64)
         code.loop(integer(0), code.slot(data, 1, I64), 1, self._copy)
         code.b.ret_void()
 
@@ -93,11 +89,12 @@ class _Packing:
         code, b = self.code, self.code.b
         place = code.mul(number, len(Copy._fields))
         words = b.gep(self.copies, [place], source_etype=I64)
-        pointers = ("source", "goal")
-        self.copy: Any = Copy(*(
-            code.slot(words, index, POINTER if name in pointers else I64)
-            for index, name in enumerate(Copy._fields)
-        ))  # fmt: skip
+        fields = [code.slot(words, index, I64) for index in range(len(Copy._fields))]
+        self.copy: Any = Copy(*fields)
+        matrix = b.gep(self.matrices, [code.mul(self.copy.matrix, 3)], source_etype=I64)
+        self.k_stride, self.column_stride = (code.slot(matrix, i, I64) for i in (1, 2))
+        first = code.mul(self.copy.first, self.column_stride)
+        self.source = code.at(code.slot(matrix, 0, POINTER), first)
         share = code.function.args[1]
         begin = b.sdiv(code.mul(self.copy.tiles, share), self.shares)
         end = b.sdiv(code.mul(self.copy.tiles, code.add(share, 1)), self.shares)
@@ -105,7 +102,9 @@ class _Packing:
         def vector(tile: ir.Value, v: ir.Value) -> None:
             within = code.mul(v, code.lanes)
             column = code.add(code.mul(code.mul(tile, self.copy.vectors), code.lanes), within)
-            goal = code.at(self.copy.goal, code.add(code.mul(tile, self.copy.tile_stride), within))
+            goal = code.at(self.goal, code.add(
+                self.copy.goal, code.mul(tile, self.copy.tile_stride), within
+            ))  # fmt: skip
             self._vector(column, goal)
 
         code.loop(begin, end, 1, lambda tile: code.loop(
@@ -116,13 +115,13 @@ class _Packing:
         """One vector's columns, for all k."""
         code, b = self.code, self.code.b
         inside = b.icmp_signed("<=", code.add(column, code.lanes), self.copy.width)
-        by_rows = b.icmp_signed("==", self.copy.column_stride, integer(1))
-        source = code.at(self.copy.source, code.mul(column, self.copy.column_stride))
+        by_rows = b.icmp_signed("==", self.column_stride, integer(1))
+        source = code.at(self.source, code.mul(column, self.column_stride))
         whole_rows = b.and_(inside, by_rows)
         whole_columns = b.and_(inside, b.not_(by_rows))
 
         def row(kk: ir.Value) -> None:
-            value = code.load(source, code.mul(kk, self.copy.k_stride))
+            value = code.load(source, code.mul(kk, self.k_stride))
             code.store(value, goal, code.mul(kk, self.copy.row_stride))
 
         code.when(whole_rows, lambda: code.loop(integer(0), self.copy.k, 1, row))
@@ -143,7 +142,7 @@ class _Packing:
         """`lanes` columns, contiguous along k, by `lanes` values of k: transposed in registers."""
         code = self.code
         rows = [
-            code.load(source, code.add(code.mul(self.copy.column_stride, lane), kk))
+            code.load(source, code.add(code.mul(self.column_stride, lane), kk))
             for lane in range(code.lanes)
         ]
         for lane, row in enumerate(_transposed(code, rows)):
@@ -153,10 +152,10 @@ class _Packing:
         self, source: ir.Value, goal: ir.Value, kk: ir.Value, real: ir.Value | None
     ) -> None:
         code, b = self.code, self.code.b
-        start, end = code.mul(kk, self.copy.k_stride), code.mul(kk, self.copy.row_stride)
+        start, end = code.mul(kk, self.k_stride), code.mul(kk, self.copy.row_stride)
 
         def copy(lane: int) -> None:
-            place = code.add(start, code.mul(self.copy.column_stride, lane))
+            place = code.add(start, code.mul(self.column_stride, lane))
             value = code.load_scalar(source, place)
             b.store(value, code.at(goal, code.add(end, lane)), align=code.align)
 
