@@ -141,9 +141,8 @@ class Parts:
             return False
         if not all(self._is_numeric(s) for s in node.all_input_nodes if is_row_value(s)):
             return False
-        tags = getattr(node.target, "tags", ())
         is_row_by_row = is_view(node) or name_of(node) in _REDUCTIONS or is_small_product(node)
-        return torch.Tag.pointwise in tags or is_row_by_row
+        return is_elementwise(node) or is_row_by_row
 
     def _is_numeric(self, node: fx.Node) -> bool:
         """Whether row programs can hold the node's values."""
@@ -240,4 +239,10 @@ def is_cheap(node: fx.Node) -> bool:
     value = node.meta.get("val")
     if isinstance(value, Tensor) and not (value.is_floating_point() or is_count(node)):
         return False
-    return torch.Tag.pointwise in getattr(node.target, "tags", ()) or is_view(node)
+    return is_elementwise(node) or is_view(node)
+
+
+def is_elementwise(node: fx.Node) -> bool:
+    # torch forgot to tag the division that its decompositions make.
+    is_tagged = torch.Tag.pointwise in getattr(node.target, "tags", ())
+    return is_tagged or node.target is torch.ops.prims.div.default
