@@ -49,12 +49,19 @@ def _sums_over_rows(a: Tensor, b: Tensor) -> bool:
 def mm(a: Tensor, b: Tensor) -> Tensor:
     """`a @ b`."""
     if _sums_over_rows(a, b):
-        from elman.engine.llvm.transposed import transposed_product
-
-        return transposed_product(a.t(), b if b.stride(1) == 1 else b.contiguous())
+        return mms(a, b)[0]
     if not _serves(a, b):
         return torch.mm(a, b)
     return _onednn_linear()(a.contiguous(), _weight(b), None, "none", [], "")
+
+
+def mms(a: Tensor, *bs: Tensor) -> list[Tensor]:
+    """`a @ b` for every b."""
+    if not all(_sums_over_rows(a, b) for b in bs):
+        return [mm(a, b) for b in bs]
+    from elman.engine.llvm.transposed import transposed_products
+
+    return transposed_products(a.t(), [b if b.stride(1) == 1 else b.contiguous() for b in bs])
 
 
 def addmm(bias: Tensor, a: Tensor, b: Tensor) -> Tensor:

@@ -56,7 +56,11 @@ class Interpreter:
         state: list[Tensor],
         outputs: list[Tensor],
         resets: Resets | None = None,
-    ) -> None:
+    ) -> list[Tensor]:
+        sums = [
+            torch.zeros(self.program.ops[index].width, dtype=self.program.dtype)
+            for index in self.program.sums
+        ]
         offsets = schedule.offsets.tolist()
         steps = list(range(len(offsets) - 1))
         for t in reversed(steps) if schedule.backwards else steps:
@@ -73,6 +77,8 @@ class Interpreter:
             values = self._run(now_inputs, vectors, weights, now)
             for output, index in zip(outputs, self.program.outputs, strict=True):
                 output[span] = values[index]
+            for total, index in zip(sums, self.program.sums, strict=True):
+                total += values[index].sum(0)
             following = [values[index].clone() for index in self.program.next]
             for slot, (leaf, new) in enumerate(zip(state, following, strict=True)):
                 if resets is not None and resets.when == "after":
@@ -80,6 +86,7 @@ class Interpreter:
                     resets.values[slot][:rows] += torch.where(mask, new, 0)
                     new = torch.where(mask, 0, new)
                 leaf[:rows] = new
+        return sums
 
     def _run(
         self, inputs: list[Tensor], vectors: list[Tensor], weights: list[Tensor], now: list[Tensor]

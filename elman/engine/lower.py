@@ -131,14 +131,17 @@ class Lowering:
     def zeros(self, width: int) -> int:
         return self._add(Constant(width, 0.0))
 
-    def program(self, following: list[int], outputs: list[int], carried: list[int]) -> RowProgram:
+    def program(
+        self, following: list[int], outputs: list[int], carried: list[int],
+        sums: Sequence[int] = (),
+    ) -> RowProgram:  # fmt: skip
         vectors = tuple(prod(shape) for _, shape in self.vectors)
         weights = [node.meta["val"].shape for node in self.weights]
         return RowProgram(
             dtype=self._dtype, ops=tuple(self._ops), next=tuple(following), outputs=tuple(outputs),
             inputs=tuple(prod(row_shape(node)) for node in self.streams), vectors=vectors,
             weights=tuple((int(k), int(n)) for k, n in weights), carried=tuple(carried),
-            labels=tuple(self._labels),
+            sums=tuple(sums), labels=tuple(self._labels),
         )  # fmt: skip
 
     # One node.

@@ -5,6 +5,7 @@ keep what is between in registers; products, sums over rows, random draws and th
 operations. The two kinds take turns.
 """
 
+import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -49,8 +50,8 @@ class Loop:
     """A row program, and the nodes that its streams stand for.
 
     streams: nodes whose folded values it reads. outputs: nodes whose values it writes for every
-    row. vectors: (node or fill value, shape within a row) of what all rows share. weights: the
-    nodes of its weights.
+    row. sums: sums over rows that it takes in passing. vectors: (node or fill value, shape within a
+    row) of what all rows share. weights: the nodes of its weights.
     """
 
     program: RowProgram
@@ -58,6 +59,7 @@ class Loop:
     outputs: list[fx.Node]
     vectors: list[tuple[fx.Node | float, tuple[int, ...]]]
     weights: list[fx.Node]
+    sums: list[fx.Node] = field(default_factory=list)
 
 
 @dataclass
@@ -121,7 +123,7 @@ class Parts:
         for node in nodes:
             before = max((stage[s] for s in node.all_input_nodes if s in stage), default=0)
             is_odd = before % 2 == 1
-            fused = fuse and self._can_be_fused(node)
+            fused = fuse and (self._can_be_fused(node) or self._is_fusable_sum(node))
             if fused and name_of(node) in _FREE_VIEWS and not is_odd:
                 fused = False  # torch needs no copy for it
             stage[node] = before if fused == is_odd else before + 1
@@ -143,6 +145,14 @@ class Parts:
             return False
         is_row_by_row = is_view(node) or name_of(node) in _REDUCTIONS or is_small_product(node)
         return is_elementwise(node) or is_row_by_row
+
+    def _is_fusable_sum(self, node: fx.Node) -> bool:
+        """Whether a sum over rows, such as the gradient of a bias, can be taken in passing."""
+        if node.target is not torch.ops.aten.sum.dim_IntList or tuple(node.args[1]) != (0,):
+            return False
+        source = node.args[0]
+        same_type = source.meta["val"].dtype == node.meta["val"].dtype == self._dtype
+        return is_row_value(source) and same_type
 
     def _is_numeric(self, node: fx.Node) -> bool:
         """Whether row programs can hold the node's values."""
@@ -167,8 +177,13 @@ class Parts:
         lowering = Lowering(
             lambda node: "here" if node in inside else "stream", [], self._dtype, self._trace.lines
         )
-        program = lowering.program([], [lowering.full(node) for node in targets], [])
-        return Loop(program, lowering.streams, targets, lowering.vectors, lowering.weights)
+        outputs = [node for node in targets if is_row_value(node)]
+        sums = [node for node in targets if not is_row_value(node)]
+        program = lowering.program(
+            [], [lowering.full(node) for node in outputs], [],
+            [lowering.full(node.args[0]) for node in sums],
+        )  # fmt: skip
+        return Loop(program, lowering.streams, outputs, lowering.vectors, lowering.weights, sums)
 
     def _torch_code(self, nodes: list[fx.Node], targets: list[fx.Node]) -> TorchCode:
         inside = set(nodes)
@@ -183,11 +198,30 @@ class Parts:
         def copy_of(node: fx.Node) -> fx.Node:
             return rows if self._is_row_count(node) else copies[node]
 
+        together = self._with_common_left(nodes, set(inputs))
         for node in nodes:
+            if node in together:
+                group = together[node]
+                if node is group[0]:
+                    lefts = (copy_of(node.args[0]), *[copy_of(one.args[1]) for one in group])
+                    found = graph.call_function(faster.mms, lefts)
+                    for number, one in enumerate(group):
+                        copies[one] = graph.call_function(operator.getitem, (found, number))
+                continue
             copies[node] = copy = graph.node_copy(node, copy_of)
             copy.target = _FASTER.get(node.target, node.target)
         graph.output(tuple(copies[node] for node in targets))
         return TorchCode(inputs, targets, fx.GraphModule(torch.nn.Module(), graph).forward)
+
+    def _with_common_left(
+        self, nodes: list[fx.Node], ready: set[fx.Node]
+    ) -> dict[fx.Node, list[fx.Node]]:
+        """Products of one left operand with several right ones that are ready, by each of them."""
+        groups: dict[fx.Node, list[fx.Node]] = {}
+        for node in nodes:
+            if node.target is torch.ops.aten.mm.default and node.args[1] in ready:
+                groups.setdefault(node.args[0], []).append(node)
+        return {node: group for group in groups.values() if len(group) > 1 for node in group}
 
     def _is_row_count(self, node: fx.Node) -> bool:
         value = node.meta.get("val")

@@ -112,6 +112,7 @@ class RowProgram:
     ops:      values in order; an op refers to earlier ones by their position.
     next:     for every state leaf the value that it has after this step.
     outputs:  values written to output streams, one `(N, width)` tensor each.
+    sums:     values summed over all rows and steps, one `(width,)` tensor each.
     inputs, vectors: their widths. weights: their `(K, N)` shapes. carried: widths of the state.
     """
 
@@ -123,6 +124,7 @@ class RowProgram:
     vectors: tuple[int, ...] = ()
     weights: tuple[tuple[int, int], ...] = ()
     carried: tuple[int, ...] = ()
+    sums: tuple[int, ...] = ()
     labels: tuple[str, ...] = field(
         default=(), compare=False
     )  # per op, for `explain`; may be empty
@@ -171,7 +173,7 @@ class Kernel(Protocol):
     `outputs` are written in full: one row for every (time, active row). An output may be the same
     memory as an input of the same width (each row is read before it is written). A `Carried`
     output gives the state at the beginning of each step. `weights` is what `pack` made of the
-    program's weights, so that several calls can share it.
+    program's weights, so that several calls can share it. Returns the sums.
     """
 
     def pack(self, weights: list[torch.Tensor]) -> Any: ...
@@ -186,4 +188,4 @@ class Kernel(Protocol):
         state: list[torch.Tensor],
         outputs: list[torch.Tensor],
         resets: Resets | None = None,
-    ) -> None: ...
+    ) -> list[torch.Tensor]: ...

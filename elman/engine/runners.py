@@ -57,10 +57,13 @@ class LoopRunner:
         """Run the loop. Outputs are written to `written`, `(N, width)` each, and added to env."""
         streams = [self._stream(env[node]) for node in self.loop.streams]
         vectors, weights = prepared
-        self._kernel(
+        sums = self._kernel(
             schedule, inputs=streams, vectors=vectors, weights=weights, state=state,
             outputs=written, resets=resets,
         )  # fmt: skip
+        for node, value in zip(self.loop.sums, sums, strict=True):
+            shape = node.meta["val"].shape
+            env[node] = value if len(shape) == 1 else value.view(shape)
         for node, value, plain in zip(self.loop.outputs, written, self._plain, strict=True):
             env[node] = value if plain else as_node(value, node)
 

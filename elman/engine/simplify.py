@@ -18,6 +18,7 @@ def simplify(graph: fx.Graph) -> None:
     for node in list(graph.nodes):
         if node.op != "call_function":
             continue
+        _drop_kept_axis(node)
         replacement = _shortcut(node)
         if replacement is None and not _is_random(node):
             key = (node.target, _hashable(node.args), _hashable(node.kwargs))
@@ -26,6 +27,17 @@ def simplify(graph: fx.Graph) -> None:
             node.replace_all_uses_with(replacement)
             graph.erase_node(node)
     graph.eliminate_dead_code()
+
+
+def _drop_kept_axis(node: fx.Node) -> None:
+    """`view(sum(x, [0], keepdim=True), x.shape[1:])` is `sum(x, [0])`."""
+    if node.target not in (aten.view.default, aten._unsafe_view.default):
+        return
+    total, shape = node.args[0], tuple(node.meta["val"].shape)
+    if total.target is not aten.sum.dim_IntList or total.args[1:] != ([0], True):
+        return
+    if shape == tuple(total.meta["val"].shape[1:]):
+        node.target, node.args = aten.sum.dim_IntList, (total.args[0], [0])
 
 
 def _shortcut(node: fx.Node) -> fx.Node | None:

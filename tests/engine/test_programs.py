@@ -71,7 +71,7 @@ def programs(draw):
     dtype = draw(st.sampled_from([torch.float64, torch.float32]))
     return RowProgram(
         dtype, tuple(ops), tuple(following), tuple(outputs), (widths[0], 1), (widths[0],),
-        tuple(weights), tuple(widths[1:]),
+        tuple(weights), tuple(widths[1:]), tuple(draw(st.sets(st.sampled_from(outputs)))),
     )  # fmt: skip
 
 
@@ -99,10 +99,15 @@ def run(kernel, program, schedule, when, seed):
         torch.full((schedule.total, program.ops[i].width), float("nan"), dtype=program.dtype)
         for i in program.outputs
     ]
-    kernel(
+    sums = kernel(
         schedule, inputs=inputs, vectors=vectors, weights=kernel.pack(weights), state=state,
         outputs=outputs, resets=resets,
     )  # fmt: skip
+    for index, found in zip(program.sums, sums, strict=True):
+        summed = outputs[program.outputs.index(index)]
+        tolerance = (1e-12 if program.dtype == torch.float64 else 1e-5) * summed.abs().sum()
+        torch.testing.assert_close(found, summed.sum(0), rtol=0, atol=tolerance.item() + 1e-30,
+                                   equal_nan=True)  # fmt: skip
     return [*outputs, *state, *(resets.values if resets else [])]
 
 

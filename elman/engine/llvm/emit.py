@@ -56,7 +56,7 @@ class Slots:
         self.outputs = position  # pointer and row stride of each
         position += 2 * len(program.outputs)
         self.resets = position
-        self.count = position + len(program.carried)
+        self.sums = position + len(program.carried)
 
 
 @dataclass
@@ -116,6 +116,8 @@ class _Body:
         self.vectors = [pointer(slots.vectors + i) for i in range(len(program.vectors))]
         self.state = [pointer(slots.state + i) for i in range(len(program.carried))]
         self.resets = [pointer(slots.resets + i) for i in range(len(program.carried))]
+        block = code.mul(thread, self.geometry.totals[-1])
+        self.totals = code.at(pointer(slots.sums), block) if program.sums else None
 
     def _word(self, pointer: ir.Value, index: ir.Value) -> ir.Value:
         place = self.code.b.gep(pointer, [index], source_etype=I64)
@@ -130,10 +132,29 @@ class _Body:
         def group(first: ir.Value) -> None:
             self.first = first
             self.last = code.minimum(code.add(first, GROUP), self.end)
+            self._each_total(lambda at: self._clear(code.at(self.scratch, at), totals))
             code.loop(integer(0), self.steps, 1, lambda index: self._step(index, stages))
+            self._each_total(add_up)
 
+        # Sums of sums: what is added to a number then never is much smaller than it.
+        totals = self.geometry.group_totals
+
+        def add_up(at: ir.Value) -> None:
+            of_group = code.load(self.scratch, code.add(at, totals))
+            code.store(code.b.fadd(code.load(self.totals, at), of_group), self.totals, at)
+
+        self._each_total(lambda at: self._clear(code.at(self.totals, at), 0))
         code.loop(self.begin, starts, GROUP, group)
         code.b.ret_void()
+
+    def _each_total(self, body: Callable[[ir.Value], None]) -> None:
+        if self.program.sums:
+            size = integer(self.geometry.totals[-1])
+            self.code.loop(integer(0), size, self.code.lanes, body)
+
+    def _clear(self, pointer: ir.Value, offset: int) -> None:
+        zero = ir.Constant(self.code.vector, [0.0] * self.code.lanes)
+        self.code.store(zero, pointer, offset)
 
     def _step(self, index: ir.Value, stages: list[Stage]) -> None:
         code, b = self.code, self.code.b
@@ -423,6 +444,12 @@ class _Elements:
             case "next":
                 offset, width = body.geometry.following[target.index]
                 pointer, row = body.scratch, code.add(code.mul(self.r, width), offset)
+            case "sum":
+                start = body.geometry.group_totals + body.geometry.totals[target.index]
+                place = code.add(self.at, target.start, start)
+                value = code.b.fadd(value, body._load(body.scratch, place, self.count))
+                body._store(value, body.scratch, place, self.count)
+                return
             case "scratch":
                 offset, width = body.geometry.kept[target.index]
                 pointer, row = body.scratch, code.add(code.mul(self.r, width), offset)

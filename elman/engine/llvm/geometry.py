@@ -1,6 +1,7 @@
 """Sizes: how blocks are cut into tiles, where packed weights and scratch values lie."""
 
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from elman.engine.llvm.product import widest_tile
 from elman.engine.llvm.stages import Block, Place, Stages
@@ -45,7 +46,10 @@ class Tiling:
 @dataclass
 class Geometry:
     """tilings: by id of their block. packed: elements of all packed weights. Scratch offsets are in
-    elements from the start of a thread's scratch memory, for GROUP rows each."""
+    elements from the start of a thread's scratch memory, for GROUP rows each.
+
+    totals: where the program's sums begin in a thread's block of them, whose size comes last;
+    group_totals: where in scratch memory the same block of a group of rows is."""
 
     lanes: int
     tilings: dict[int, Tiling]
@@ -55,6 +59,8 @@ class Geometry:
     following: list[tuple[int, int]]  # next state: offset, row stride
     sums: int
     sums_stride: int
+    totals: list[int]
+    group_totals: int
     scratch: int
 
 
@@ -82,9 +88,11 @@ def geometry_of(program: RowProgram, stages: Stages, lanes: int, registers: int)
     following = [(reserve(padded(width)), padded(width)) for width in program.carried]
     stride = max((t.accumulators * t.vectors * lanes for t in tilings.values()), default=0)
     sums = reserve(stride)
+    totals = [0, *accumulate(padded(program.ops[index].width) for index in program.sums)]
     return Geometry(
-        lanes, tilings, packed, kept, partial, following, sums, stride, position + lanes
-    )
+        lanes, tilings, packed, kept, partial, following, sums, stride, totals, position,
+        position + totals[-1] + lanes,
+    )  # fmt: skip
 
 
 def _tiling(

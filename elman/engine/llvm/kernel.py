@@ -49,10 +49,11 @@ class LLVMKernel:
         state: list[Tensor],
         outputs: list[Tensor],
         resets: Resets | None = None,
-    ) -> None:
+    ) -> list[Tensor]:
         steps = schedule.steps
         if steps < 1 or schedule.rows < 1:
-            return
+            dtype, ops = self.program.dtype, self.program.ops
+            return [torch.zeros(ops[index].width, dtype=dtype) for index in self.program.sums]
         threads, bounds = self._share(schedule, steps)
         size = self._geometry.scratch
         # Taken anew for each call: calls may run side by side in several of the user's threads.
@@ -69,9 +70,21 @@ class LLVMKernel:
         words += [tensor.data_ptr() for tensor in state]
         for tensor in outputs:
             words += [tensor.data_ptr(), tensor.stride(0)]
-        if resets is not None:
-            words += [tensor.data_ptr() for tensor in resets.values]
-        self._worker.run(words, threads)
+        words += [0] * len(state) if resets is None else [t.data_ptr() for t in resets.values]
+        if not self.program.sums:
+            self._worker.run(words, threads)
+            return []
+        totals = workspace.take((threads, self._geometry.totals[-1]), self.program.dtype)
+        self._worker.run([*words, totals.data_ptr()], threads)
+        return self._sums(totals)
+
+    def _sums(self, totals: Tensor) -> list[Tensor]:
+        """From those of every thread."""
+        whole = totals.sum(0)
+        return [
+            whole[start : start + self.program.ops[index].width]
+            for start, index in zip(self._geometry.totals, self.program.sums, strict=False)
+        ]
 
     def _share(self, schedule: Schedule, steps: int) -> tuple[int, Tensor]:
         """How many threads, and which rows each of them runs: `(threads + 1,)` bounds."""

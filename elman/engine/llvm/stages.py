@@ -33,8 +33,8 @@ Place = tuple[int, int]  # (op, offset)
 class Target:
     """Where a computed piece goes: columns `start : start + width` of a destination.
 
-    kind: "output", "next" (the state after the step), "scratch" (index is the op that is kept), or
-    "reduce" (index is the reducing op, start is not used).
+    kind: "output", "next" (the state after the step), "sum" (over rows), "scratch" (index is the op
+    that is kept), or "reduce" (index is the reducing op, start is not used).
     """
 
     kind: str
@@ -117,7 +117,7 @@ class _Builder:
 
     def _reached(self) -> set[int]:
         live: set[int] = set()
-        stack = [*self._program.outputs, *self._program.next]
+        stack = [*self._program.outputs, *self._program.next, *self._program.sums]
         while stack:
             index = stack.pop()
             if index not in live:
@@ -187,6 +187,8 @@ class _Builder:
                   for slot, i in enumerate(self._program.outputs)]  # fmt: skip
         wanted += [(i, self._level[i], Target("next", slot, 0))
                    for slot, i in enumerate(self._program.next)]  # fmt: skip
+        wanted += [(i, self._level[i], Target("sum", slot, 0))
+                   for slot, i in enumerate(self._program.sums)]  # fmt: skip
         for index in sorted(self._live):
             op = self._ops[index]
             if isinstance(op, Reduce):

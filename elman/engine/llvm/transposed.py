@@ -4,7 +4,9 @@ General libraries first transpose one operand, which here costs as much as the p
 one copies blocks of both, as they lie, into the cache, and multiplies there.
 """
 
+from collections.abc import Callable
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 import llvmlite.ir as ir
 import torch
@@ -31,31 +33,38 @@ def unit_of(registers: int) -> int:
     return 12 if registers >= 32 else 6
 
 
-def transposed_product(a: Tensor, b: Tensor) -> Tensor:
-    """`a.T @ b`, `(N, M), (N, K) -> (M, K)`; both have unit stride in their rows.
+def transposed_products(a: Tensor, bs: list[Tensor]) -> list[Tensor]:
+    """`a.T @ b` for every b, `(N, M), (N, K) -> (M, K)`; all have unit stride in their rows.
 
     Every number is a sum in the order of N, whatever the number of threads.
     """
-    (n, m), k = a.shape, b.shape[1]
-    unit, panel = _sizes(a.dtype)
-    padded = lambda size, step: -(-size // step) * step  # noqa: E731
-    if padded(m, unit) * padded(k, panel) > 1.2 * padded(k, unit) * padded(m, panel):
-        return transposed_product(b, a).t().contiguous()
-    result = workspace.take((m, k), a.dtype)
-    if n == 0 or m == 0 or k == 0:
-        return result.zero_()
-    worker = _compiled(a.dtype)
+    (n, m), dtype = a.shape, a.dtype
+    unit, panel = _sizes(dtype)
+    if len(bs) == 1 and _padded(m, unit) * _padded(bs[0].shape[1], panel) > 1.2 * _padded(
+        bs[0].shape[1], unit
+    ) * _padded(m, panel):
+        return [found.t().contiguous() for found in transposed_products(bs[0], [a])]
+    results = [workspace.take((m, b.shape[1]), dtype) for b in bs]
+    if n == 0 or m == 0:
+        return [result.zero_() for result in results]
+    width = sum(_padded(b.shape[1], panel) for b in bs)
     threads = max(1, min(torch.get_num_threads(), -(-m // unit)))
-    if n * m * k < 1 << 18:
+    if n * m * width < 1 << 18:
         threads = 1
-    size = _scratch_size(k, unit, panel)
-    scratch = workspace.take((threads * size,), a.dtype)
-    words = (
-        threads, a.data_ptr(), a.stride(0), b.data_ptr(), b.stride(0), result.data_ptr(), k,
-        n, m, k, scratch.data_ptr(), size,
-    )  # fmt: skip
-    worker.run(words, threads)
-    return result
+    size = _scratch_size(width, unit, panel)
+    scratch = workspace.take((threads * size,), dtype)
+    words = [threads, a.data_ptr(), a.stride(0), n, m, scratch.data_ptr(), size, len(bs)]
+    first = 0  # panel of each b
+    for b, result in zip(bs, results, strict=True):
+        k = b.shape[1]
+        words += [b.data_ptr(), b.stride(0), k, result.data_ptr(), first]
+        first += -(-k // panel)
+    _compiled(dtype).run(words, threads)
+    return results
+
+
+def _padded(size: int, step: int) -> int:
+    return -(-size // step) * step
 
 
 @lru_cache(maxsize=2)
@@ -77,8 +86,8 @@ def _unit_size(unit: int) -> int:
     return DEPTH * unit + 16
 
 
-def _scratch_size(k: int, unit: int, panel: int) -> int:
-    return -(-k // panel) * _panel_size(panel) + UNITS * _unit_size(unit) + unit * panel + 64
+def _scratch_size(width: int, unit: int, panel: int) -> int:
+    return width // panel * _panel_size(panel) + UNITS * _unit_size(unit) + unit * panel + 64
 
 
 def emit_transposed_product(dtype: torch.dtype, target: Target) -> ir.Module:
@@ -92,6 +101,16 @@ def emit_transposed_product(dtype: torch.dtype, target: Target) -> ir.Module:
     return module
 
 
+class _Right(NamedTuple):
+    """A right operand `(N, k)`, its result `(M, k)`, and the number of its first panel."""
+
+    b: ir.Value
+    stride: ir.Value
+    k: ir.Value
+    c: ir.Value
+    first: ir.Value
+
+
 class _Product:
     def __init__(self, code: Code, unit: int) -> None:
         self.code = code
@@ -102,15 +121,14 @@ class _Product:
         number = lambda index: code.slot(data, index, I64)  # noqa: E731
         threads = number(0)
         self.a, self.a_stride = pointer(1), number(2)
-        self.b, self.b_stride = pointer(3), number(4)
-        self.c, self.c_stride = pointer(5), number(6)
-        self.n, self.m, self.k = (number(index) for index in range(7, 10))
+        self.n, self.m = number(3), number(4)
         thread = code.function.args[1]
-        share = code.mul(thread, number(11))
-        self.panels = code.at(pointer(10), share)
-        self.panel_count = self._ceiling(self.k, self.panel)
-        size = code.mul(self.panel_count, _panel_size(self.panel))
-        self.units = code.at(self.panels, size)
+        self.panels = code.at(pointer(5), code.mul(thread, number(6)))
+        self.count = number(7)
+        self.rights = code.b.gep(data, [integer(8)], source_etype=I64)
+        last = self._right(code.add(self.count, -1))
+        panel_count = code.add(last.first, self._ceiling(last.k, self.panel))
+        self.units = code.at(self.panels, code.mul(panel_count, _panel_size(self.panel)))
         self.sums = code.at(self.units, UNITS * _unit_size(unit))
         count = self._ceiling(self.m, unit)
         divide = code.b.sdiv
@@ -124,6 +142,16 @@ class _Product:
         code.loop(zero, until, DEPTH, self._slab)
         code.b.ret_void()
 
+    def _right(self, number: ir.Value) -> "_Right":
+        """What the argument block says of one b."""
+        code = self.code
+        words = code.b.gep(self.rights, [code.mul(number, len(_Right._fields))], source_etype=I64)
+        kinds = [POINTER if name in ("b", "c") else I64 for name in _Right._fields]
+        return _Right(*[code.slot(words, index, kind) for index, kind in enumerate(kinds)])
+
+    def _each_right(self, body: Callable[["_Right"], None]) -> None:
+        self.code.loop(integer(0), self.count, 1, lambda number: body(self._right(number)))
+
     def _ceiling(self, value: ir.Value, unit: int) -> ir.Value:
         return self.code.b.sdiv(self.code.add(value, unit - 1), integer(unit))
 
@@ -132,19 +160,27 @@ class _Product:
         code = self.code
         self.n0 = n0
         self.depth = code.minimum(code.b.sub(self.n, n0), integer(DEPTH))
-        self._pack(self.b, self.b_stride, self.k, self.panel, integer(0), self.panel_count,
-                   self.panels, _panel_size(self.panel))  # fmt: skip
+        self._each_right(lambda right: self._pack(
+            right.b, right.stride, right.k, self.panel,
+            integer(0), self._ceiling(right.k, self.panel),
+            self._panels_of(right), _panel_size(self.panel),
+        ))  # fmt: skip
 
         def block(u0: ir.Value) -> None:
             u1 = code.minimum(code.add(u0, UNITS), self.last_unit)
             self._pack(self.a, self.a_stride, self.m, self.unit, u0, u1,
                        self.units, _unit_size(self.unit))  # fmt: skip
             count = code.b.sub(u1, u0)
-            code.loop(integer(0), self.panel_count, 1, lambda j: code.loop(
-                integer(0), count, 1, lambda u: self._tile(u0, u, j)
+            self._each_right(lambda right: code.loop(
+                integer(0), self._ceiling(right.k, self.panel), 1, lambda j: code.loop(
+                    integer(0), count, 1, lambda u: self._tile(right, u0, u, j)
+                )
             ))  # fmt: skip
 
         code.loop(self.first_unit, code.add(self.last_unit, UNITS - 1), UNITS, block)
+
+    def _panels_of(self, right: "_Right") -> ir.Value:
+        return self.code.at(self.panels, self.code.mul(right.first, _panel_size(self.panel)))
 
     def _pack(
         self, source: ir.Value, stride: ir.Value, columns: ir.Value, width: int,
@@ -187,42 +223,42 @@ class _Product:
 
         code.loop(integer(0), self.depth, 1, row)
 
-    def _tile(self, u0: ir.Value, u: ir.Value, j: ir.Value) -> None:
+    def _tile(self, right: "_Right", u0: ir.Value, u: ir.Value, j: ir.Value) -> None:
         """One unit of a with one panel of b, added to the result."""
         code, b = self.code, self.code.b
         totals = self._totals(
             code.at(self.units, code.mul(u, _unit_size(self.unit))),
-            code.at(self.panels, code.mul(j, _panel_size(self.panel))),
+            code.at(self._panels_of(right), code.mul(j, _panel_size(self.panel))),
         )
         row, column = code.mul(code.add(u0, u), self.unit), code.mul(j, self.panel)
         first = b.icmp_signed("==", self.n0, integer(0))
         inside = b.and_(
             b.icmp_signed("<=", code.add(row, self.unit), self.m),
-            b.icmp_signed("<=", code.add(column, self.panel), self.k),
+            b.icmp_signed("<=", code.add(column, self.panel), right.k),
         )
 
         def whole() -> None:
             zero = ir.Constant(code.vector, [0.0] * code.lanes)
             for r in range(self.unit):
-                start = code.add(code.mul(code.add(row, r), self.c_stride), column)
+                start = code.add(code.mul(code.add(row, r), right.k), column)
                 for v in range(VECTORS):
                     place = code.add(start, v * code.lanes)
-                    before = b.select(first, zero, code.load(self.c, place))
-                    code.store(b.fadd(before, totals[r][v]), self.c, place)
+                    before = b.select(first, zero, code.load(right.c, place))
+                    code.store(b.fadd(before, totals[r][v]), right.c, place)
 
         def part() -> None:
             for r in range(self.unit):
                 for v in range(VECTORS):
                     code.store(totals[r][v], self.sums, r * self.panel + v * code.lanes)
             rows = code.minimum(b.sub(self.m, row), integer(self.unit))
-            columns = code.minimum(b.sub(self.k, column), integer(self.panel))
+            columns = code.minimum(b.sub(right.k, column), integer(self.panel))
             zero = ir.Constant(code.element, 0.0)
 
             def element(r: ir.Value, i: ir.Value) -> None:
-                place = code.add(code.mul(code.add(row, r), self.c_stride), column, i)
-                before = b.select(first, zero, code.load_scalar(self.c, place))
+                place = code.add(code.mul(code.add(row, r), right.k), column, i)
+                before = b.select(first, zero, code.load_scalar(right.c, place))
                 new = code.load_scalar(self.sums, code.add(code.mul(r, self.panel), i))
-                b.store(b.fadd(before, new), code.at(self.c, place), align=code.align)
+                b.store(b.fadd(before, new), code.at(right.c, place), align=code.align)
 
             code.loop(integer(0), rows, 1, lambda r: code.loop(
                 integer(0), columns, 1, lambda i: element(r, i)

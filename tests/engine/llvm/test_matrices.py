@@ -6,29 +6,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elman.engine.llvm import compile_program
-from elman.engine.llvm.transposed import transposed_product
+from elman.engine.llvm.transposed import transposed_products
 from elman.engine.program import Carried, Pointwise, Product, RowProgram, Schedule
 
 sizes = st.integers(1, 130)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 500), sizes, sizes, st.booleans(), st.integers(0, 3))
-def test_transposed_product(n, m, k, double, extra):
+@given(
+    st.integers(0, 500), sizes, st.lists(sizes, min_size=1, max_size=3), st.booleans(),
+    st.integers(0, 3),
+)  # fmt: skip
+def test_transposed_products(n, m, widths, double, extra):
     dtype = torch.float64 if double else torch.float32
-    a, b = torch.randn(n, m + extra, dtype=dtype)[:, extra:], torch.randn(n, k + extra, dtype=dtype)
-    found = transposed_product(a, b[:, :k])
-    assert found.is_contiguous()
-    expected = a.double().T @ b[:, :k].double()
-    torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-10 if double else 1e-3)
+    a = torch.randn(n, m + extra, dtype=dtype)[:, extra:]
+    bs = [torch.randn(n, k + extra, dtype=dtype)[:, :k] for k in widths]
+    for b, found in zip(bs, transposed_products(a, bs), strict=True):
+        assert found.is_contiguous()
+        expected = a.double().T @ b.double()
+        torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-10 if double else 1e-3)
 
 
 def test_transposed_product_is_the_same_for_any_number_of_threads():
-    a, b = torch.randn(3000, 130), torch.randn(3000, 70)
+    a, b, c = torch.randn(3000, 130), torch.randn(3000, 70), torch.randn(3000, 33)
     results = []
     for threads in (1, 2, 5):
         torch.set_num_threads(threads)
-        results.append(transposed_product(a, b))
+        results.append(torch.cat(transposed_products(a, [b, c]), 1))
     assert torch.equal(results[0], results[1])
     assert torch.equal(results[0], results[2])
 
