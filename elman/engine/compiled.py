@@ -63,8 +63,9 @@ class CompiledStep:
         runner = self._runner(name)
         constants: Environment = dict(zip(trace.closed_nodes, closed, strict=True))
         prepared = runner.prepare(constants)
-        buffers = [matrix(leaf).clone() for leaf in state]
-        resets = _resets(arguments, layout, reset_state)
+        # The loop carries flags as numbers.
+        buffers = [matrix(leaf).to(self.dtype, copy=True) for leaf in state]
+        resets = self._resets(arguments, layout, reset_state)
         # A reset would put something between an output and the state before the next step.
         places = self._places(name, layout.is_even and resets is None)
         found = Collected(places, plan, layout, self.dtype, arguments.reverse)
@@ -96,7 +97,7 @@ class CompiledStep:
         """Cotangents of inputs `(N, ...)`, of the first state, and of the closed-over tensors.
 
         d_outputs are folded; d_state is sorted and overwritten; d_reset, zeros `(B, ...)`, receives
-        what leaves for the reset state.
+        what leaves for the reset state; all are of the loop's dtype.
         """
         trace, runner = self.plan.trace, self._runner("backward")
         constants: Environment = dict(zip(trace.closed_nodes, closed, strict=True))
@@ -143,6 +144,14 @@ class CompiledStep:
         aside = workspace.take((room, width), self.dtype)
         return rows_of(aside, slice(0, rows.stop - rows.start))
 
+    def _resets(
+        self, arguments: Arguments, layout: Folded, reset_state: list[Tensor] | None
+    ) -> Resets | None:
+        if arguments.reset is None or reset_state is None:
+            return None
+        values = [matrix(leaf).to(self.dtype).contiguous() for leaf in reset_state]
+        return Resets(layout.fold(arguments.reset).contiguous(), values, "before")
+
     def _chunks(self, width: int, most: int, layout: Folded, backwards: bool) -> tuple[Chunk, ...]:
         """Pieces of time, in running order, such that `width` numbers for each row of a piece take
         at most about `most` bytes."""
@@ -181,16 +190,9 @@ class CompiledStep:
 
 
 def _shaped(value: Tensor, like: Tensor) -> Tensor:
+    if value.dtype != like.dtype:
+        value = value.to(like.dtype)
     return value if value.dim() == like.dim() == 2 else value.view(like.shape)
-
-
-def _resets(
-    arguments: Arguments, layout: Folded, reset_state: list[Tensor] | None
-) -> Resets | None:
-    if arguments.reset is None or reset_state is None:
-        return None
-    values = [matrix(leaf).contiguous() for leaf in reset_state]
-    return Resets(layout.fold(arguments.reset).contiguous(), values, "before")
 
 
 def _cut(resets: Resets, rows: slice) -> Resets:

@@ -79,7 +79,9 @@ class _Call:
     ) -> list[Tensor | None]:
         inputs, state, reset_state, closed = self.parts(tensors)
         layout, count = self.layout, len(self.compiled.plan.trace.outputs)
-        d_reset = reset_state and [torch.zeros_like(leaf) for leaf in reset_state]
+        dtype = self.compiled.dtype
+        zeros = lambda leaf: torch.zeros(leaf.shape, dtype=dtype)  # noqa: E731
+        d_reset = reset_state and [zeros(leaf) for leaf in reset_state]
         d_inputs, d_state, d_closed = self.compiled.backward(
             self.arguments,
             layout,
@@ -88,7 +90,7 @@ class _Call:
             saved,
             self._of_outputs(gradients[:count]),
             [
-                torch.zeros_like(leaf) if gradient is None else layout.sort(gradient).clone()
+                zeros(leaf) if gradient is None else layout.sort(gradient).clone()
                 for leaf, gradient in zip(state, gradients[count:], strict=True)
             ],
             d_reset,

@@ -71,12 +71,14 @@ class Run:
                 assert torch.equal(found, other.tensors[name]), name
 
 
-def oracle(step: nn.Module, input: Any, state: Any, **options: Any) -> Run:
+def oracle(step: Any, input: Any, state: Any, **options: Any) -> Run:
     """The plain loop in float64."""
     double = lambda leaf: leaf.double() if leaf.is_floating_point() else leaf  # noqa: E731
     if options.get("reset_state") is not None:
         options["reset_state"] = pytree.tree_map(double, options["reset_state"])
+    if isinstance(step, nn.Module):
+        step = copy.deepcopy(step).double()
     return Run.of(
-        copy.deepcopy(step).double(), pytree.tree_map(double, input),
+        step, pytree.tree_map(double, input),
         pytree.tree_map(double, state), "reference", **options,
     )  # fmt: skip

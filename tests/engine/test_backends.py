@@ -163,3 +163,41 @@ def test_results_are_not_memory_that_is_used_again():
         torch.autograd.grad((3 * other).sum(), [x, *cell.parameters()])
     for before, after in zip(kept, (output, *state, *gradients), strict=True):
         assert torch.equal(before, after)
+
+
+def has_started(x, state):
+    """A step whose state holds a flag for each unit beside the numbers."""
+    value, started = state
+    value = torch.where(started, torch.tanh(value + x), x)
+    return (value, started), (value, started | (x > 0))
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_flags_in_the_state(backend, variant, dtype):
+    random_flags = lambda: torch.rand(ROWS, 40) > 0.5  # noqa: E731
+    x = torch.randn(STEPS, ROWS, 40, dtype=dtype)
+    state = (torch.randn(ROWS, 40, dtype=dtype), random_flags())
+    options = options_of(variant, state[0])
+    if "reset_state" in options:
+        options["reset_state"] = (options["reset_state"], random_flags())
+    expected = oracle(has_started, x, state, **options)
+    found = Run.of(has_started, x, state, backend, **options)
+    assert found.tensors["state 1"].dtype == torch.bool
+    found.require_equal(expected, TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("used", ["output", "hidden", "cell"])
+def test_gradients_come_from_what_was_used_alone(used, backend):
+    cell = CELLS["lstm"](3, 4).double()
+    x = torch.randn(5, 2, 3, dtype=torch.double)
+
+    def gradients(backend):
+        output, (hidden, state) = elman.scan(cell, x, cell.initial_state(2), backend=backend)
+        result = {"output": output, "hidden": hidden, "cell": state}[used]
+        return torch.autograd.grad(result.square().sum(), list(cell.parameters()))
+
+    for found, expected in zip(gradients(backend), gradients("reference"), strict=True):
+        torch.testing.assert_close(found, expected)
