@@ -3,12 +3,17 @@
 The public names are those in `__all__`; everything else may change.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from elman import cells, errors
-from elman.artifacts.load import load
 from elman.engine import scan
 from elman.layers import GRU, LSTM, RNN, Recurrent, convert, explain
-from elman.train import fit, resume
 from elman.version import VERSION as __version__  # noqa: N811
+
+if TYPE_CHECKING:
+    from elman.artifacts.load import load
+    from elman.train.fit import fit, resume
 
 __all__ = [
     "GRU",
@@ -25,3 +30,22 @@ __all__ = [
     "resume",
     "scan",
 ]
+
+_ON_FIRST_USE = {
+    "fit": "elman.train.fit",
+    "resume": "elman.train.fit",
+    "load": "elman.artifacts.load",
+}
+"""Names whose modules take longer to load than all the rest, which a program that only scans need
+not wait for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ON_FIRST_USE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_ON_FIRST_USE[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -61,7 +61,7 @@ def test_public_names():
 
 
 def test_importing_elman_leaves_slow_libraries_alone():
-    slow = "('matplotlib', 'llvmlite', 'rich', 'typer', 'polars')"
+    slow = "('matplotlib', 'llvmlite', 'rich', 'typer', 'polars', 'elman.tasks')"
     code = f"import sys, elman; print([name for name in {slow} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
