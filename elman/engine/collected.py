@@ -94,11 +94,13 @@ class Collected:
     def written(self, rows: slice) -> list[Tensor]:
         """Where the loop writes its outputs for a chunk: into the whole value, if it is wanted."""
         found = []
+        number = rows.stop - rows.start
         for node, width in self._places.loop:
             if node is None:
-                found.append(workspace.take((rows.stop - rows.start, width), self._dtype))
-            else:
-                found.append(rows_of(matrix(self.values[node]), rows))
+                found.append(workspace.take((number, width), self._dtype))
+                continue
+            value = matrix(self.values[node])
+            found.append(value if number == self._layout.total else value[rows])
         return found
 
     def collect(self, env: Environment, rows: slice) -> None:

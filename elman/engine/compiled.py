@@ -121,7 +121,11 @@ class CompiledStep:
         chunks = chunks or layout.chunks(1, backwards=True)  # of no step: gradients are zeros
         room = max([rows.stop - rows.start for rows, _ in chunks])
         for number, (rows, schedule) in enumerate(chunks, 1):
-            env = {**constants, **{node: rows_of(value, rows) for node, value in by_row.items()}}
+            env = dict(constants)
+            if len(chunks) == 1:
+                env.update(by_row)
+            else:
+                env.update((node, value[rows]) for node, value in by_row.items())
             if number == len(chunks):
                 by_row.clear()  # so that memory comes back as soon as a value has served
             written = [
