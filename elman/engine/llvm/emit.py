@@ -2,7 +2,6 @@
 
     all(data)            asks OpenMP for the thread's number and calls `one`
     one(data, thread)    takes the thread's rows, GROUP at a time, through all time steps
-    product_N(...)       rows times a tile of N vectors of packed weights
 
 For each group of rows: for each time step: for each stage: for each block: for each tile of
 columns: first the products of all rows with the tile's weights, then, row by row, everything
@@ -21,7 +20,7 @@ from elman.engine.llvm import math
 from elman.engine.llvm.builder import I8, I32, I64, POINTER, VOID, Code, integer
 from elman.engine.llvm.geometry import GROUP, Geometry, Tiling, geometry_of
 from elman.engine.llvm.jit import Target as Processor
-from elman.engine.llvm.product import emit_product
+from elman.engine.llvm.product import product
 from elman.engine.llvm.stages import Block, Piece, Place, Stage, looked_up, stages_of
 from elman.engine.llvm.threads import add_entry
 from elman.engine.program import (
@@ -74,7 +73,7 @@ def emit_module(program: RowProgram, processor: Processor) -> Emitted:
     geometry = geometry_of(program, stages, lanes, processor.registers)
     element = ir.DoubleType() if program.dtype == torch.float64 else ir.FloatType()
     one = ir.Function(module, ir.FunctionType(VOID, [POINTER, I64]), "one")
-    body = _Body(one, element, program, geometry, processor.registers, stages.is_loaded)
+    body = _Body(one, element, program, geometry, processor, stages.is_loaded)
     body.emit(stages.stages)
     add_entry(module, one)
     return Emitted(str(module), geometry)
@@ -85,12 +84,12 @@ class _Body:
 
     def __init__(
         self, function: ir.Function, element: ir.Type, program: RowProgram, geometry: Geometry,
-        registers: int, is_loaded: Callable[[int, int, int], bool],
+        processor: Processor, is_loaded: Callable[[int, int, int], bool],
     ) -> None:  # fmt: skip
         self.code = Code(function, element, geometry.lanes)
         self.program = program
         self.geometry = geometry
-        self.registers = registers
+        self.processor = processor
         self.is_loaded = is_loaded
         self._read_arguments(function.args[0], function.args[1])
 
@@ -297,7 +296,7 @@ class _Body:
     def _product(self, tiling: Tiling, one: Any, j: ir.Value) -> None:
         code, geometry = self.code, self.geometry
         vectors = len(one.places) * tiling.vectors
-        function = emit_product(code.b.module, code.element, code.lanes, vectors, self.registers)
+        function = product(code.b.module, code.element, vectors, self.processor)
         size = one.k * vectors * code.lanes
         weights = code.at(self.weights, code.add(code.mul(j, size), one.weights))
         sums = code.at(self.scratch, geometry.sums + one.first * tiling.vectors * code.lanes)
