@@ -41,6 +41,18 @@ class Code:
     def mul(self, x: ir.Value, y: ir.Value | int) -> ir.Value:
         return self.b.mul(x, integer(y) if isinstance(y, int) else y)
 
+    def row(self, index: ir.Value, stride: ir.Value | int) -> ir.Value:
+        """Where a row begins.
+
+        Frozen, so that LLVM takes it for a number of its own and does not look for the best way to
+        step all addresses through all loops around it: a fifth of the time of code generation, and
+        no faster code.
+        """
+        start = self.mul(index, stride)
+        frozen = ir.instructions.Instruction(self.b.block, start.type, "freeze", (start,))
+        self.b._insert(frozen)  # llvmlite has no word for it
+        return frozen
+
     def minimum(self, x: ir.Value, y: ir.Value) -> ir.Value:
         return self.b.select(self.b.icmp_signed("<", x, y), x, y)
 

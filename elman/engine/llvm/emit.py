@@ -190,8 +190,8 @@ class _Body:
                 r: ir.Value, slot: int = slot, width: int = width, offset: int = offset,
                 stride: int = stride,
             ) -> None:  # fmt: skip
-                source = code.add(code.mul(r, stride), offset)
-                goal = code.mul(code.add(self.first, r), width)
+                source = code.add(code.row(r, stride), offset)
+                goal = code.row(code.add(self.first, r), width)
                 self._columns(width, lambda at, count: self._store(
                     self._load(self.scratch, code.add(source, at), count),
                     self.state[slot], code.add(goal, at), count,
@@ -214,7 +214,7 @@ class _Body:
 
             def all_leaves() -> None:
                 for slot, width in enumerate(self.program.carried):
-                    start = code.mul(code.add(self.first, r), width)
+                    start = code.row(code.add(self.first, r), width)
                     self._columns(width, partial(act, slot, start))
 
             code.when(b_true, all_leaves)
@@ -258,7 +258,7 @@ class _Body:
         start = ir.Constant(self.code.vector, [_identity(op)] * self.code.lanes)
         offset, lanes = self.geometry.partial[index], self.code.lanes
         self._each_row(lambda r: self.code.store(
-            start, self.scratch, self.code.add(self.code.mul(r, lanes), offset)
+            start, self.scratch, self.code.add(self.code.row(r, lanes), offset)
         ))  # fmt: skip
 
     def _finish(self, index: int) -> None:
@@ -268,7 +268,7 @@ class _Body:
         offset, (kept, _) = self.geometry.partial[index], self.geometry.kept[index]
 
         def row(r: ir.Value) -> None:
-            value = code.load(self.scratch, code.add(code.mul(r, code.lanes), offset))
+            value = code.load(self.scratch, code.add(code.row(r, code.lanes), offset))
             width = code.lanes
             undefined = ir.Constant(code.vector, ir.Undefined)
             while width > 1:
@@ -381,7 +381,7 @@ class _Elements:
         op = body.program.ops[index]
         if body.is_loaded(index, self.block.level, self.block.width):
             start, stride = body.geometry.kept[index]
-            return self._read(op, body.scratch, code.add(code.mul(self.r, stride), start), offset)
+            return self._read(op, body.scratch, code.add(code.row(self.r, stride), start), offset)
         match op:
             case Constant(value=value):
                 return ir.Constant(code.vector, [value] * code.lanes)
@@ -389,13 +389,13 @@ class _Elements:
                 return self._read(op, body.vectors[number], integer(0), offset)
             case Input(index=number):
                 pointer, stride = body.inputs[number]
-                return self._read(op, pointer, code.mul(self._stream_row(), stride), offset)
+                return self._read(op, pointer, code.row(self._stream_row(), stride), offset)
             case Carried(index=number):
-                row = code.mul(code.add(body.first, self.r), op.width)
+                row = code.row(code.add(body.first, self.r), op.width)
                 return self._read(op, body.state[number], row, offset)
             case Product():
                 lane = self._accumulators[place] * self.tiling.vectors * code.lanes
-                row = code.mul(self.r, body.geometry.sums_stride)
+                row = code.row(self.r, body.geometry.sums_stride)
                 place_of_sum = code.add(row, self.within, body.geometry.sums + lane)
                 return code.load(body.scratch, place_of_sum)
             case Pointwise(name=name):
@@ -418,13 +418,13 @@ class _Elements:
         match target.kind:
             case "output":
                 pointer, stride = body.outputs[target.index]
-                row = code.mul(self._stream_row(), stride)
+                row = code.row(self._stream_row(), stride)
             case "next":
                 offset, width = body.geometry.following[target.index]
-                pointer, row = body.scratch, code.add(code.mul(self.r, width), offset)
+                pointer, row = body.scratch, code.add(code.row(self.r, width), offset)
             case "scratch":
                 offset, width = body.geometry.kept[target.index]
-                pointer, row = body.scratch, code.add(code.mul(self.r, width), offset)
+                pointer, row = body.scratch, code.add(code.row(self.r, width), offset)
             case _:
                 self._accumulate(target.index, value)
                 return
@@ -439,7 +439,7 @@ class _Elements:
             mask = ir.Constant(ir.VectorType(ir.IntType(1), code.lanes), flags)
             identity = ir.Constant(code.vector, [_identity(op)] * code.lanes)
             value = code.b.select(mask, value, identity)
-        place = code.add(code.mul(self.r, code.lanes), body.geometry.partial[index])
+        place = code.add(code.row(self.r, code.lanes), body.geometry.partial[index])
         code.store(_join(code, op, code.load(body.scratch, place), value), body.scratch, place)
 
 
