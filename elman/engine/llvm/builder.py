@@ -124,6 +124,9 @@ class Code:
         self, start: ir.Value, end: ir.Value, step: int | ir.Value, body: Callable[[ir.Value], Any]
     ) -> ir.Value:
         """`i = start; while i + step <= end: body(i); i += step`; returns the last i."""
+        if _is_once(start, end, step):
+            body(start)
+            return end
         before = self.b.block
         head = self.function.append_basic_block()
         inside = self.function.append_basic_block()
@@ -173,3 +176,9 @@ class Code:
         body()
         self.b.branch(after)
         self.b.position_at_end(after)
+
+
+def _is_once(start: ir.Value, end: ir.Value, step: int | ir.Value) -> bool:
+    """Whether it is known ahead that a loop runs just once, as over the tiles of a narrow block."""
+    both_known = isinstance(start, ir.Constant) and isinstance(end, ir.Constant)
+    return both_known and end.constant - start.constant == step
