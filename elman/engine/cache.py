@@ -4,12 +4,10 @@ Neither the number of rows nor that of time steps is part of the key: a changed 
 costs nothing.
 """
 
-import gc
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +17,7 @@ from torch import Tensor
 from elman.engine.arguments import Arguments
 from elman.engine.compiled import CompiledStep
 from elman.engine.fingerprint import NotCacheable, fingerprint
+from elman.engine.garbage import no_collections
 from elman.engine.plan import plan
 from elman.engine.program import Kernel, RowProgram
 from elman.engine.reference import Step
@@ -95,7 +94,7 @@ def _new_entry(
 def _compile(
     step: Step, arguments: Arguments, with_gradients: bool, compile_program: CompileProgram
 ) -> CompiledStep:
-    with _no_collections():
+    with no_collections():
         traced = trace(step, arguments, with_gradients)
         dtype = next(
             (leaf.dtype for leaf in arguments.state if leaf.is_floating_point()),
@@ -126,19 +125,6 @@ def _warn_once(step: Step, kind: str) -> None:
     if text not in _warned:
         _warned.add(text)
         warnings.warn(text, stacklevel=6)
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Tracing makes so many objects that Python would look for garbage several times, each time
-    among all that torch has loaded: a fifth of the time of compiling."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _wants_gradients(arguments: Arguments, tensors: list[Tensor] | None) -> bool:
