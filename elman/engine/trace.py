@@ -75,7 +75,8 @@ def trace(step: Step, arguments: Arguments, with_gradients: bool) -> Trace:
         StepError: the step broke its contract.
         UnsupportedStep: it can't be traced, for example because it depends on values.
     """
-    with _left_as_it_was(step), _without_torchs_complaints():
+    # Not in inference mode: its tensors don't tell whether they were changed.
+    with _left_as_it_was(step), _without_torchs_complaints(), torch.inference_mode(False):
         try:
             return _Tracer(step, arguments, with_gradients).run()
         except (StepError, UnsupportedStep):
