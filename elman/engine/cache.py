@@ -4,13 +4,11 @@ Neither the number of rows nor that of time steps is part of the key: a changed 
 costs nothing.
 """
 
-import gc
 import threading
 import warnings
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,6 +19,7 @@ from torch import Tensor
 from elman.engine.arguments import Arguments
 from elman.engine.compiled import CompiledStep
 from elman.engine.fingerprint import Fingerprint, NotCacheable, fingerprint
+from elman.engine.garbage import no_collections
 from elman.engine.plan import plan
 from elman.engine.reference import Step
 from elman.engine.rows import require_independent_rows
@@ -120,7 +119,7 @@ def _new_entry(
 def _compile(
     step: Step, arguments: Arguments, with_gradients: bool, compile_program: CompileProgram
 ) -> CompiledStep:
-    with _no_collections():
+    with no_collections():
         traced = trace(step, arguments, with_gradients)
         dtype = next(
             (leaf.dtype for leaf in arguments.state if leaf.is_floating_point()),
@@ -151,16 +150,3 @@ def _warn_once(step: Step, kind: str) -> None:
     if text not in _warned:
         _warned.add(text)
         warnings.warn(text, stacklevel=6)
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Tracing makes so many objects that Python would look for garbage several times, each time
-    among all that torch has loaded: a fifth of the time of compiling."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

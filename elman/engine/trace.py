@@ -18,8 +18,9 @@ import torch.utils._pytree as pytree
 from torch import Tensor, fx
 from torch._dispatch.python import enable_python_dispatcher
 from torch._dynamo.source import ConstantSource
+from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch._subclasses.functional_tensor import dispatch_functionalize
+from torch._subclasses.functional_tensor import FunctionalTensor, dispatch_functionalize
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 from torch.overrides import TorchFunctionMode
@@ -74,7 +75,8 @@ def trace(step: Step, arguments: Arguments, with_gradients: bool) -> Trace:
         StepError: the step broke its contract.
         UnsupportedStep: it can't be traced, for example because it depends on values.
     """
-    with _left_as_it_was(step), _without_torchs_complaints():
+    # Not in inference mode: its tensors don't tell whether they were changed.
+    with _left_as_it_was(step), _without_torchs_complaints(), torch.inference_mode(False):
         try:
             return _Tracer(step, arguments, with_gradients).run()
         except (StepError, UnsupportedStep):
@@ -99,56 +101,60 @@ class _Tracer:
         self._rows = shapes.create_symintnode(symbol, hint=hint)
         self._shapes = shapes
         self._lines: dict[fx.Node, str] = {}
+        self._seen: _Seen
 
     def run(self) -> Trace:
-        a = self._arguments
-        inputs = [self._row_tensor(leaf, 2, leaf.requires_grad) for leaf in a.inputs]
-        state = [self._row_tensor(leaf, 1, True) for leaf in a.state]
-        finder = _Lift(self._fake)
-        with torch.no_grad(), self._fake, enable_python_dispatcher(), finder:
-            output, following = self._call(inputs, state)
-        self._require_untouched(finder)
-        leaves, structure = flatten(output, "output")
-        closed = finder.found
-        fakes = [finder.fakes[id(tensor)] for tensor in closed]
-        cotangents = [self._like(leaf) for leaf in [*leaves, *following] if _floats(leaf)]
-
-        def joint(inputs: list, state: list, fakes: list, cotangents: list) -> tuple:
-            with _Lift(self._fake, dict(zip(map(id, closed), fakes, strict=True)), self._lines):
-                output, following = self._call(inputs, state)
-            leaves, _ = flatten(output, "output")
-            if not self._with_gradients:
-                return leaves, following, [], []
-            results = [leaf for leaf in [*leaves, *following] if _floats(leaf)]
-            pairs = [(r, c) for r, c in zip(results, cotangents, strict=True) if r.requires_grad]
-            wanted = [t for t in [*inputs, *state, *fakes] if t.requires_grad]
-            found: Any = [None] * len(wanted)
-            if pairs and wanted:
-                found = torch.autograd.grad(
-                    [r for r, _ in pairs], wanted, [c for _, c in pairs], allow_unused=True
-                )
-            return leaves, following, [r.requires_grad for r in results], list(found)
-
-        arguments = (inputs, state, fakes, cotangents)
-        wanted = [t.requires_grad for t in [*inputs, *state, *fakes]]
-        carries: list[bool] = []
-
-        def traced(*arguments: Any) -> tuple:
-            leaves, following, carry, found = joint(*arguments)
-            carries[:] = carry
-            return leaves, following, found
-
-        with self._fake, enable_python_dispatcher(), torch.enable_grad():
-            module = make_fx(
-                dispatch_functionalize(traced),
-                decomposition_table=decompositions(),
-                tracing_mode="real",
-                _allow_non_fake_inputs=True,
-            )(*arguments)
+        graph = self._graph(functionalized=False)
+        if any(_writes_in_place(node) for node in graph.nodes):
+            # Making every operation one that only gives values takes a fifth of the time of
+            # tracing, so it is done for those steps alone that need it.
+            graph = self._graph(functionalized=True)
         if self._shapes.guards:
             guard = self._shapes.guards[0].expr
             raise UnsupportedStep(f"the step depends on the number of rows of its batch ({guard})")
-        return self._described(module.graph, closed, structure, wanted, carries, cotangents)
+        return self._described(graph)
+
+    def _graph(self, functionalized: bool) -> fx.Graph:
+        a = self._arguments
+        self._lines.clear()
+        inputs = [self._row_tensor(leaf, 2, leaf.requires_grad) for leaf in a.inputs]
+        state = [self._row_tensor(leaf, 1, True) for leaf in a.state]
+
+        def joint(inputs: list[Tensor], state: list[Tensor]) -> tuple:  # make_fx wants a function
+            return self._joint(inputs, state)
+
+        with self._fake, enable_python_dispatcher(), torch.set_grad_enabled(self._with_gradients):
+            module = make_fx(
+                dispatch_functionalize(joint) if functionalized else joint,
+                decomposition_table=decompositions(),
+                tracing_mode="real",
+                _allow_non_fake_inputs=True,
+            )(inputs, state)
+        return module.graph
+
+    def _joint(self, inputs: list[Tensor], state: list[Tensor]) -> tuple:
+        """The step forward and backward.
+
+        Which tensors the step closes over, and what its results look like, shows only now. So what
+        stands for them and for the cotangents is made here; the graph gets it from outside later.
+        """
+        lift = _Lift(self._lines)
+        with lift:
+            output, following = self._call(inputs, state)
+        lift.require_untouched()
+        leaves, structure = flatten(output, "output")
+        results = [leaf for leaf in [*leaves, *following] if _floats(leaf)]
+        cotangents = [torch.empty(r.shape, dtype=r.dtype, device=r.device) for r in results]
+        pairs = [(r, c) for r, c in zip(results, cotangents, strict=True) if r.requires_grad]
+        wanted = [t.requires_grad for t in [*inputs, *state, *lift.stand_ins]]
+        sources = [t for t in [*inputs, *state, *lift.stand_ins] if t.requires_grad]
+        found: Any = [None] * len(sources)
+        if pairs and sources:
+            found = torch.autograd.grad(
+                [r for r, _ in pairs], sources, [c for _, c in pairs], allow_unused=True
+            )
+        self._seen = _Seen(lift.found, structure, wanted, [r.requires_grad for r in results])
+        return leaves, following, list(found), lift.stand_ins, cotangents
 
     def _call(self, inputs: list, state: list) -> tuple[Any, list[Tensor]]:
         a = self._arguments
@@ -171,78 +177,74 @@ class _Tracer:
                 requires_grad=gradient and leaf.is_floating_point() and self._with_gradients,
             )  # fmt: skip
 
-    def _like(self, leaf: Tensor) -> Tensor:
-        with self._fake:
-            return torch.empty(leaf.shape, dtype=leaf.dtype, device=leaf.device)
-
-    def _require_untouched(self, finder: "_Lift") -> None:
-        for tensor in finder.found:
-            if finder.fakes[id(tensor)]._version != 0:
-                raise UnsupportedStep(
-                    "the step changes a tensor that it closes over in place; "
-                    "put it into the state instead"
-                )
-
-    def _described(
-        self, graph: fx.Graph, closed: list[Tensor], structure: Structure,
-        wanted: list[bool], carries: list[bool], cotangents: list,
-    ) -> Trace:  # fmt: skip
+    def _described(self, graph: fx.Graph) -> Trace:
+        a, seen = self._arguments, self._seen
+        output_node = next(node for node in reversed(graph.nodes) if node.op == "output")
+        counts = [seen.output_structure.num_leaves, len(a.state), sum(seen.wanted)]
+        *results, made = _divided(pytree.tree_leaves(output_node.args[0]), counts)
+        output_node.args = (tuple(results),)
         placeholders = [node for node in graph.nodes if node.op == "placeholder"]
-        sizes = [len(self._arguments.inputs), len(self._arguments.state), len(closed)]
-        inputs, state, closed_nodes, cots = _divided(placeholders, sizes)
+        inputs, state, _ = _divided(placeholders, [len(a.inputs), len(a.state)])
+        closed, cots = _divided(made, [len(seen.closed)])
+        closed_nodes, cots = _given(graph, closed, "closed"), _given(graph, cots, "cotangent")
         simplify(graph)
         split_cat_products(graph, cots, self._lines)
         simplify(graph)  # which finds products of the same parts
-        output_node = next(node for node in reversed(graph.nodes) if node.op == "output")
-        results = pytree.tree_leaves(output_node.args[0])
-        counts = [structure.num_leaves, len(self._arguments.state)]
-        outputs, following, found = _divided(results, counts)
+        outputs, following, found = output_node.args[0]
         # What autograd was not asked for, and what it found nothing for, are both None here.
-        gradients: list[fx.Node | None] = []
         remaining = iter(found)
-        gradients = [next(remaining, None) if want and found else None for want in wanted]
-        d_inputs, d_state, d_closed = _divided(gradients, sizes)[:3]
-        floats = [_floats(node.meta["val"]) for node in [*outputs, *following]]
-        flags, supply = iter(carries), iter(cots)
+        gradients = [next(remaining) if want else None for want in seen.wanted]
+        d_inputs, d_state, d_closed = _divided(gradients, [len(inputs), len(state)])
+        flags, supply = iter(seen.carries), iter(cots)
         cotangent_of: list[fx.Node | None] = []
-        for is_float in floats:
-            node = next(supply) if is_float else None
-            cotangent_of.append(node if is_float and next(flags, False) else None)
+        for result in [*outputs, *following]:
+            node = next(supply) if _floats(result.meta["val"]) else None
+            cotangent_of.append(node if node is not None and next(flags) else None)
         return Trace(
-            graph=graph, rows=self._rows.node.expr, inputs=inputs, state=state, closed=closed,
+            graph=graph, rows=self._rows.node.expr, inputs=inputs, state=state, closed=seen.closed,
             closed_nodes=closed_nodes, outputs=list(outputs), next_state=list(following),
-            output_structure=structure, cot_outputs=cotangent_of[: len(outputs)],
+            output_structure=seen.output_structure, cot_outputs=cotangent_of[: len(outputs)],
             cot_state=cotangent_of[len(outputs) :], d_inputs=d_inputs, d_state=d_state,
             d_closed=d_closed, lines=self._lines,
         )  # fmt: skip
 
 
+@dataclass
+class _Seen:
+    """What a run of the step showed beside its graph.
+
+    closed: tensors that it closes over. wanted: which of the inputs, the state and those have a
+    gradient. carries: which floating-point results have one.
+    """
+
+    closed: list[Tensor]
+    output_structure: Structure
+    wanted: list[bool]
+    carries: list[bool]
+
+
 class _Lift(TorchFunctionMode):
     """Puts a stand-in wherever the step uses a tensor that it closes over.
 
-    Without it tracing would bake such a tensor in as a constant, and it would get no gradient. With
-    `fakes` given, those stand in; otherwise new ones are made and `found` lists their originals.
+    Without it tracing would bake such a tensor in as a constant, and it would get no gradient.
+
+    found, stand_ins: originals and what stands for them. lines: receives where in the user's source
+    the nodes come from.
     """
 
-    def __init__(
-        self,
-        mode: FakeTensorMode,
-        fakes: dict[int, Tensor] | None = None,
-        lines: dict[fx.Node, str] | None = None,
-    ) -> None:
+    def __init__(self, lines: dict[fx.Node, str]) -> None:
         super().__init__()
-        self._mode = mode
-        self._make = fakes is None
-        self.fakes: dict[int, Tensor] = fakes or {}
         self.found: list[Tensor] = []
+        self.stand_ins: list[Tensor] = []
+        self._known: dict[int, Tensor] = {}
         self._lines = lines
 
     def __torch_function__(
         self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         args, kwargs = pytree.tree_map(self._stand_in, (args, kwargs or {}))
-        proxy_mode = get_proxy_mode() if self._lines is not None else None
-        if proxy_mode is None or self._lines is None:
+        proxy_mode = get_proxy_mode()
+        if proxy_mode is None:
             return function(*args, **kwargs)
         nodes = proxy_mode.tracer.graph._root  # the list is circular: _root.prev is the last node
         last = nodes.prev
@@ -254,23 +256,42 @@ class _Lift(TorchFunctionMode):
                 node = node.next
         return result
 
+    def require_untouched(self) -> None:
+        if any(stand_in._version != 0 for stand_in in self.stand_ins):
+            raise UnsupportedStep(
+                "the step changes a tensor that it closes over in place; "
+                "put it into the state instead"
+            )
+
     def _stand_in(self, value: Any) -> Any:
-        if not isinstance(value, Tensor):
+        if not isinstance(value, Tensor) or isinstance(value, FakeTensor | FunctionalTensor):
             return value
-        known = self.fakes.get(id(value))
-        if known is not None:
-            return known
-        if not self._make or isinstance(value, FakeTensor):
-            return value
-        # Not under this mode, which would see the conversion's own operations.
-        with torch._C.DisableTorchFunction():
-            plain = value.detach()
-            fake = self._mode.from_tensor(plain, static_shapes=True)
-            if value.requires_grad:
-                fake.requires_grad_(True)
-        self.fakes[id(value)] = fake
-        self.found.append(value)
-        return fake
+        known = self._known.get(id(value))
+        if known is None:
+            known = self._known[id(value)] = torch.empty_strided(
+                value.shape, value.stride(), dtype=value.dtype, device=value.device,
+                requires_grad=value.requires_grad,
+            )  # fmt: skip
+            self.found.append(value)
+            self.stand_ins.append(known)
+        return known
+
+
+def _writes_in_place(node: fx.Node) -> bool:
+    return isinstance(node.target, OpOverload) and node.target._schema.is_mutable
+
+
+def _given(graph: fx.Graph, nodes: list[fx.Node], name: str) -> list[fx.Node]:
+    """Placeholders in place of nodes, after those that the graph has."""
+    first = next(node for node in graph.nodes if node.op != "placeholder")
+    placeholders = []
+    with graph.inserting_before(first):
+        for number, node in enumerate(nodes):
+            placeholder = graph.placeholder(f"{name}_{number}")
+            placeholder.meta = node.meta
+            node.replace_all_uses_with(placeholder)
+            placeholders.append(placeholder)
+    return placeholders
 
 
 def _users_line() -> str:

@@ -73,6 +73,15 @@ def test_a_change_is_seen(name):
     require_equal(cell)
 
 
+def test_compiled_in_inference_mode_and_used_outside():
+    cell = Cell().eval()
+    with torch.inference_mode():
+        require_equal(cell)
+    with torch.no_grad():
+        require_equal(cell)
+    require_equal(cell)
+
+
 def test_a_dropout_rate_that_grows_is_seen():
     cell = Cell()
     cell.drop.p = 0.0

@@ -118,6 +118,19 @@ def test_a_step_that_ignores_its_state_or_its_input():
         Run.of(step, input, state, "llvm", (W,)).require_equal(expected, 1e-10)
 
 
+def test_a_step_that_writes_in_place():
+    def step(x, h):
+        gates = (h @ W).mul_(0.5)
+        before = gates.view(-1, 2, 3)
+        gates += x  # and so does its view
+        h = torch.tanh(before).flatten(1) + F.leaky_relu_(h + 0.1, 0.3)
+        return h, h * 0.9
+
+    input, state = torch.randn(4, 3, 6, dtype=torch.double), torch.randn(3, 6, dtype=torch.double)
+    expected = Run.of(step, input, state, "reference", (W,))
+    Run.of(step, input, state, "llvm", (W,)).require_equal(expected, 1e-10)
+
+
 def test_two_states_of_different_width_and_rank():
     def step(x, state):
         memory, h = state

@@ -1,5 +1,6 @@
 """The CPU backend: row programs as machine code, compiled in the process with LLVM."""
 
+from elman.engine.garbage import no_collections
 from elman.engine.llvm.kernel import LLVMKernel
 from elman.engine.program import Kernel, RowProgram
 
@@ -10,4 +11,5 @@ def compile_program(program: RowProgram) -> Kernel:
     Raises:
         elman.errors.UnsupportedStep: the processor lacks what the code needs.
     """
-    return LLVMKernel(program)
+    with no_collections():
+        return LLVMKernel(program)

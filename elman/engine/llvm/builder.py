@@ -41,6 +41,18 @@ class Code:
     def mul(self, x: ir.Value, y: ir.Value | int) -> ir.Value:
         return self.b.mul(x, integer(y) if isinstance(y, int) else y)
 
+    def row(self, index: ir.Value, stride: ir.Value | int) -> ir.Value:
+        """Where a row begins.
+
+        Frozen, so that LLVM takes it for a number of its own and does not look for the best way to
+        step all addresses through all loops around it: a fifth of the time of code generation, and
+        no faster code.
+        """
+        start = self.mul(index, stride)
+        frozen = ir.instructions.Instruction(self.b.block, start.type, "freeze", (start,))
+        self.b._insert(frozen)  # llvmlite has no word for it
+        return frozen
+
     def minimum(self, x: ir.Value, y: ir.Value) -> ir.Value:
         return self.b.select(self.b.icmp_signed("<", x, y), x, y)
 
@@ -112,6 +124,9 @@ class Code:
         self, start: ir.Value, end: ir.Value, step: int | ir.Value, body: Callable[[ir.Value], Any]
     ) -> ir.Value:
         """`i = start; while i + step <= end: body(i); i += step`; returns the last i."""
+        if _is_once(start, end, step):
+            body(start)
+            return end
         before = self.b.block
         head = self.function.append_basic_block()
         inside = self.function.append_basic_block()
@@ -161,3 +176,9 @@ class Code:
         body()
         self.b.branch(after)
         self.b.position_at_end(after)
+
+
+def _is_once(start: ir.Value, end: ir.Value, step: int | ir.Value) -> bool:
+    """Whether it is known ahead that a loop runs just once, as over the tiles of a narrow block."""
+    both_known = isinstance(start, ir.Constant) and isinstance(end, ir.Constant)
+    return both_known and end.constant - start.constant == step

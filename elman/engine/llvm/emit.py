@@ -2,7 +2,6 @@
 
     all(data)            asks OpenMP for the thread's number and calls `one`
     one(data, thread)    takes the thread's rows, GROUP at a time, through all time steps
-    product_N(...)       rows times a tile of N vectors of packed weights
 
 For each group of rows: for each time step: for each stage: for each block: for each tile of
 columns: first the products of all rows with the tile's weights, then, row by row, everything
@@ -21,7 +20,7 @@ from elman.engine.llvm import math
 from elman.engine.llvm.builder import I8, I32, I64, POINTER, VOID, Code, integer
 from elman.engine.llvm.geometry import GROUP, Geometry, Tiling, geometry_of
 from elman.engine.llvm.jit import Target as Processor
-from elman.engine.llvm.product import emit_product
+from elman.engine.llvm.product import product
 from elman.engine.llvm.stages import Block, Piece, Place, Stage, looked_up, stages_of
 from elman.engine.llvm.threads import add_entry
 from elman.engine.program import (
@@ -74,7 +73,7 @@ def emit_module(program: RowProgram, processor: Processor) -> Emitted:
     geometry = geometry_of(program, stages, lanes, processor.registers)
     element = ir.DoubleType() if program.dtype == torch.float64 else ir.FloatType()
     one = ir.Function(module, ir.FunctionType(VOID, [POINTER, I64]), "one")
-    body = _Body(one, element, program, geometry, processor.registers, stages.is_loaded)
+    body = _Body(one, element, program, geometry, processor, stages.is_loaded)
     body.emit(stages.stages)
     add_entry(module, one)
     return Emitted(str(module), geometry)
@@ -85,12 +84,12 @@ class _Body:
 
     def __init__(
         self, function: ir.Function, element: ir.Type, program: RowProgram, geometry: Geometry,
-        registers: int, is_loaded: Callable[[int, int, int], bool],
+        processor: Processor, is_loaded: Callable[[int, int, int], bool],
     ) -> None:  # fmt: skip
         self.code = Code(function, element, geometry.lanes)
         self.program = program
         self.geometry = geometry
-        self.registers = registers
+        self.processor = processor
         self.is_loaded = is_loaded
         self._read_arguments(function.args[0], function.args[1])
 
@@ -212,8 +211,8 @@ class _Body:
                 r: ir.Value, slot: int = slot, width: int = width, offset: int = offset,
                 stride: int = stride,
             ) -> None:  # fmt: skip
-                source = code.add(code.mul(r, stride), offset)
-                goal = code.mul(code.add(self.first, r), width)
+                source = code.add(code.row(r, stride), offset)
+                goal = code.row(code.add(self.first, r), width)
                 self._columns(width, lambda at, count: self._store(
                     self._load(self.scratch, code.add(source, at), count),
                     self.state[slot], code.add(goal, at), count,
@@ -236,7 +235,7 @@ class _Body:
 
             def all_leaves() -> None:
                 for slot, width in enumerate(self.program.carried):
-                    start = code.mul(code.add(self.first, r), width)
+                    start = code.row(code.add(self.first, r), width)
                     self._columns(width, partial(act, slot, start))
 
             code.when(b_true, all_leaves)
@@ -280,7 +279,7 @@ class _Body:
         start = ir.Constant(self.code.vector, [_identity(op)] * self.code.lanes)
         offset, lanes = self.geometry.partial[index], self.code.lanes
         self._each_row(lambda r: self.code.store(
-            start, self.scratch, self.code.add(self.code.mul(r, lanes), offset)
+            start, self.scratch, self.code.add(self.code.row(r, lanes), offset)
         ))  # fmt: skip
 
     def _finish(self, index: int) -> None:
@@ -290,7 +289,7 @@ class _Body:
         offset, (kept, _) = self.geometry.partial[index], self.geometry.kept[index]
 
         def row(r: ir.Value) -> None:
-            value = code.load(self.scratch, code.add(code.mul(r, code.lanes), offset))
+            value = code.load(self.scratch, code.add(code.row(r, code.lanes), offset))
             width = code.lanes
             undefined = ir.Constant(code.vector, ir.Undefined)
             while width > 1:
@@ -318,7 +317,7 @@ class _Body:
     def _product(self, tiling: Tiling, one: Any, j: ir.Value) -> None:
         code, geometry = self.code, self.geometry
         vectors = len(one.places) * tiling.vectors
-        function = emit_product(code.b.module, code.element, code.lanes, vectors, self.registers)
+        function = product(code.b.module, code.element, vectors, self.processor)
         size = one.k * vectors * code.lanes
         weights = code.at(self.weights, code.add(code.mul(j, size), one.weights))
         sums = code.at(self.scratch, geometry.sums + one.first * tiling.vectors * code.lanes)
@@ -403,7 +402,7 @@ class _Elements:
         op = body.program.ops[index]
         if body.is_loaded(index, self.block.level, self.block.width):
             start, stride = body.geometry.kept[index]
-            return self._read(op, body.scratch, code.add(code.mul(self.r, stride), start), offset)
+            return self._read(op, body.scratch, code.add(code.row(self.r, stride), start), offset)
         match op:
             case Constant(value=value):
                 return ir.Constant(code.vector, [value] * code.lanes)
@@ -411,13 +410,13 @@ class _Elements:
                 return self._read(op, body.vectors[number], integer(0), offset)
             case Input(index=number):
                 pointer, stride = body.inputs[number]
-                return self._read(op, pointer, code.mul(self._stream_row(), stride), offset)
+                return self._read(op, pointer, code.row(self._stream_row(), stride), offset)
             case Carried(index=number):
-                row = code.mul(code.add(body.first, self.r), op.width)
+                row = code.row(code.add(body.first, self.r), op.width)
                 return self._read(op, body.state[number], row, offset)
             case Product():
                 lane = self._accumulators[place] * self.tiling.vectors * code.lanes
-                row = code.mul(self.r, body.geometry.sums_stride)
+                row = code.row(self.r, body.geometry.sums_stride)
                 place_of_sum = code.add(row, self.within, body.geometry.sums + lane)
                 return code.load(body.scratch, place_of_sum)
             case Pointwise(name=name):
@@ -440,10 +439,10 @@ class _Elements:
         match target.kind:
             case "output":
                 pointer, stride = body.outputs[target.index]
-                row = code.mul(self._stream_row(), stride)
+                row = code.row(self._stream_row(), stride)
             case "next":
                 offset, width = body.geometry.following[target.index]
-                pointer, row = body.scratch, code.add(code.mul(self.r, width), offset)
+                pointer, row = body.scratch, code.add(code.row(self.r, width), offset)
             case "sum":
                 start = body.geometry.group_totals + body.geometry.totals[target.index]
                 place = code.add(self.at, target.start, start)
@@ -452,7 +451,7 @@ class _Elements:
                 return
             case "scratch":
                 offset, width = body.geometry.kept[target.index]
-                pointer, row = body.scratch, code.add(code.mul(self.r, width), offset)
+                pointer, row = body.scratch, code.add(code.row(self.r, width), offset)
             case _:
                 self._accumulate(target.index, value)
                 return
@@ -467,7 +466,7 @@ class _Elements:
             mask = ir.Constant(ir.VectorType(ir.IntType(1), code.lanes), flags)
             identity = ir.Constant(code.vector, [_identity(op)] * code.lanes)
             value = code.b.select(mask, value, identity)
-        place = code.add(code.mul(self.r, code.lanes), body.geometry.partial[index])
+        place = code.add(code.row(self.r, code.lanes), body.geometry.partial[index])
         code.store(_join(code, op, code.load(body.scratch, place), value), body.scratch, place)
 
 

@@ -2,6 +2,8 @@
 
 import ctypes
 import ctypes.util
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -79,8 +81,29 @@ class Compiled:
         # No pass manager: the code generator alone gives the same speed, in less time, and llvmlite
         # leaks memory for every pass manager.
         module = llvm.parse_assembly(text)
+        for function in module.functions:
+            if function.is_declaration and function.name in _offers:
+                _shared(function.name)
         self._engine = llvm.create_mcjit_compiler(module, host().machine())
         self._engine.finalize_object()
 
     def address(self, name: str) -> int:
         return self._engine.get_function_address(name)
+
+
+_offers: dict[str, Callable[[], str]] = {}
+_compiled: dict[str, Compiled] = {}
+_lock = threading.RLock()
+
+
+def offer(name: str, text: Callable[[], str]) -> None:
+    """Let all modules call the function `name`, which is compiled from `text()` for the first of
+    them and then kept. So the name has to say all that the code depends on."""
+    _offers.setdefault(name, text)
+
+
+def _shared(name: str) -> None:
+    with _lock:
+        if name not in _compiled:
+            _compiled[name] = compiled = Compiled(_offers[name]())
+            llvm.add_symbol(name, compiled.address(name))

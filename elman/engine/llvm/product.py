@@ -3,6 +3,9 @@
 A tile is `vectors` vectors wide. Its sums for several rows are held in registers while k runs over
 the rows' elements, so a weight that was loaded serves them all. Every variant adds in the order of
 k, so a row's result does not depend on which rows stand beside it.
+
+There is one for each width of a tile, dtype and kind of processor. All row programs call the same
+ones, so that a process compiles each of them once.
 """
 
 from dataclasses import dataclass
@@ -10,7 +13,10 @@ from dataclasses import dataclass
 import llvmlite.ir as ir
 
 from elman.engine.llvm.builder import I64, POINTER, VOID, Code, integer
+from elman.engine.llvm.jit import Target, offer
 from elman.engine.llvm.math import fma
+
+_SIGNATURE = ir.FunctionType(VOID, [POINTER, I64, I64, POINTER, POINTER, I64, I64])
 
 
 def widest_tile(registers: int) -> int:
@@ -37,25 +43,35 @@ def variants_of(vectors: int, registers: int) -> list[Variant]:
     ]  # fmt: skip
 
 
-def emit_product(
-    module: ir.Module, element: ir.Type, lanes: int, vectors: int, registers: int
-) -> ir.Function:
-    """`product(left, left_stride, k, weights, sums, sums_stride, rows)`, all in elements.
+def product(module: ir.Module, element: ir.Type, vectors: int, target: Target) -> ir.Function:
+    """`product(left, left_stride, k, weights, sums, sums_stride, rows)`, all in elements, for a
+    module to call.
 
     left: row r begins at left + r * left_stride. weights: `[k][vectors][lanes]`. sums: row r, of
     `vectors * lanes` elements, is written at sums + r * sums_stride.
     """
-    name = f"product_{vectors}"
+    name = _name(element, vectors, target)
     known = module.globals.get(name)
-    if known is not None:
-        return known
-    signature = ir.FunctionType(VOID, [POINTER, I64, I64, POINTER, POINTER, I64, I64])
-    function = ir.Function(module, signature, name)
-    function.linkage = "internal"
-    function.attributes.add("noinline")
+    if known is None:
+        known = ir.Function(module, _SIGNATURE, name)
+        offer(name, lambda: str(emit_product(element, vectors, target)))
+    return known
+
+
+def _name(element: ir.Type, vectors: int, target: Target) -> str:
+    """All that the code depends on, since modules find it by its name."""
+    return f"elman_product_{element}_{vectors}_of_{target.vector_bytes}_{target.registers}"
+
+
+def emit_product(element: ir.Type, vectors: int, target: Target) -> ir.Module:
+    """A module with nothing but the product."""
+    module = ir.Module()
+    module.triple = target.triple
+    function = ir.Function(module, _SIGNATURE, _name(element, vectors, target))
+    lanes = target.vector_bytes // (8 if isinstance(element, ir.DoubleType) else 4)
     code, rows = Code(function, element, lanes), function.args[-1]
     row: ir.Value = integer(0)
-    first, second, *few = variants_of(vectors, registers)
+    first, second, *few = variants_of(vectors, target.registers)
 
     def run(row: ir.Value, end: ir.Value, variant: Variant) -> ir.Value:
         def block(at: ir.Value) -> None:
@@ -69,7 +85,7 @@ def emit_product(
     for variant in (first, *few):
         row = run(row, rows, variant)
     code.b.ret_void()
-    return function
+    return module
 
 
 def _share_of_second(code: Code, rows: ir.Value, large: int) -> ir.Value:

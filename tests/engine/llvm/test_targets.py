@@ -3,16 +3,13 @@
 import re
 
 import llvmlite.binding as llvm
+import llvmlite.ir as ir
 import pytest
 import torch
 
-from elman.cells import CELLS
-from elman.engine.arguments import check
-from elman.engine.llvm.emit import emit_module
 from elman.engine.llvm.jit import Target, host
+from elman.engine.llvm.product import emit_product, widest_tile
 from elman.engine.llvm.transposed import emit_transposed_product
-from elman.engine.plan import plan
-from elman.engine.trace import trace
 
 TARGETS = {
     "haswell": Target("haswell", "", 32, 16, "x86_64-unknown-linux-gnu"),
@@ -51,22 +48,13 @@ def inner_loops(text):
     return found
 
 
-def programs(dtype):
-    torch.manual_seed(0)
-    for name in ("rnn", "gru", "lstm"):
-        cell = CELLS[name](32, 64).to(dtype)
-        x = torch.randn(2, 3, 32, dtype=dtype, requires_grad=True)
-        arguments = check(x, cell.initial_state(3), None, None, None, False, None)
-        found = plan(trace(cell, arguments, True), dtype, True)
-        yield found.forward.loop.program
-        yield found.backward.loop.program
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("name", TARGETS)
 def test_inner_loops_neither_spill_nor_call(name, dtype):
     target = TARGETS[name]
-    texts = [emit_module(program, target).text for program in programs(dtype)]
+    element = ir.DoubleType() if dtype == torch.float64 else ir.FloatType()
+    widths = range(1, widest_tile(target.registers) + 1)
+    texts = [str(emit_product(element, vectors, target)) for vectors in widths]
     texts.append(str(emit_transposed_product(dtype, target)))
     count = 0
     for text in texts:
