@@ -74,6 +74,16 @@ class Code:
     def store(self, value: ir.Value, pointer: ir.Value, offset: ir.Value | int) -> None:
         self.b.store(value, self.at(pointer, offset), align=self.align)
 
+    def prefetch(self, pointer: ir.Value, offset: ir.Value | int) -> None:
+        """Ask for the cache line of an element, which need not exist."""
+        name = "llvm.prefetch.p0"
+        signature = ir.FunctionType(VOID, [POINTER, I32, I32, I32])
+        known = self.b.module.globals.get(name)
+        function = known or ir.Function(self.b.module, signature, name)
+        for_reading, to_first_cache, data = (ir.Constant(I32, value) for value in (0, 3, 1))
+        place = self.at(pointer, offset)
+        self.b.call(function, [place, for_reading, to_first_cache, data])
+
     def load_scalar(self, pointer: ir.Value, offset: ir.Value | int) -> ir.Value:
         return self.b.load(self.at(pointer, offset), typ=self.element, align=self.align)
 

@@ -24,6 +24,9 @@ DEPTH = 192
 UNITS = 16
 """Units of columns of a that are packed together: they fit the second cache beside b's panels."""
 
+AHEAD = 32
+"""Rows by which copying asks for what it will need: the processor does not guess it."""
+
 VECTORS = 2
 """Width of a panel of b, in vectors."""
 
@@ -215,6 +218,9 @@ class _Product:
                         real = b.icmp_signed("<", code.add(column, lane), columns)
                         code.when(real, partial(copy, lane))
 
+                ahead = code.add(start, column, code.mul(stride, AHEAD))
+                for lane in range(0, width, 64 // code.align):  # the lines of a group
+                    code.prefetch(source, code.add(ahead, lane))
                 fits = b.icmp_signed("<=", code.add(column, width), columns)
                 code.when(fits, whole)
                 code.when(b.not_(fits), part)
