@@ -181,8 +181,15 @@ class _Planner:
         self, saved: list[fx.Node], kept_before: list[fx.Node], joined: set[fx.Node]
     ) -> Pass:
         loop = self._forward_loop(saved, joined)
-        after = self._parts.make(self._after_targets(saved), self._ready_after)
-        return self._pass(self._before(loop, kept_before, after), loop, after)
+        wanted = self._before_targets(loop, kept_before)
+        _, before = self._parts.needed(wanted, lambda node: node.op == "placeholder")
+        made = self._from_state | set(before)
+        after = self._parts.make(
+            self._after_targets(saved),
+            # What only this part needs had better be made in it than written and read again.
+            lambda node: self._ready_after(node) and (node.op == "placeholder" or node in made),
+        )
+        return self._pass(self._before(wanted, after), loop, after)
 
     def _backward_pass(self) -> tuple[Pass, list[fx.Node]]:
         """The pass, and the nodes whose values it needs from the forward pass."""
@@ -355,12 +362,14 @@ class _Planner:
 
     # Parts outside the loops.
 
-    def _before(self, loop: Loop, saved: list[fx.Node], after: Part) -> Part:
+    def _before_targets(self, loop: Loop, saved: list[fx.Node]) -> list[fx.Node]:
         outside = [n for n in self._trace.outputs if n not in self._from_state]
-        read = [n for n in after.inputs if n not in self._from_state and n.op != "placeholder"]
         streams = [n for n in loop.streams if n.op != "placeholder"]
-        targets = _unique([*streams, *saved, *outside, *read])
-        return self._parts.make(targets, lambda node: node.op == "placeholder")
+        return _unique([*streams, *saved, *outside])
+
+    def _before(self, targets: list[fx.Node], after: Part) -> Part:
+        read = [n for n in after.inputs if n not in self._from_state and n.op != "placeholder"]
+        return self._parts.make(_unique([*targets, *read]), lambda node: node.op == "placeholder")
 
     def _after_targets(self, saved: list[fx.Node]) -> list[fx.Node]:
         results = [*self._trace.outputs, *saved]

@@ -2,7 +2,8 @@
 
 So the input's share moves out of the loop, and what remains in the loop is the state's own product.
 In the backward pass the cotangent of the joined value is cut again: each part is a product with its
-own share of W.
+own share of W. The gradient of W is joined from those of its shares, so that nobody ever has to join
+x and h.
 """
 
 from itertools import accumulate, pairwise
@@ -36,6 +37,8 @@ class _Splitter:
         for node in list(self._graph.nodes):
             if any(source in self._backward for source in node.all_input_nodes):
                 self._backward.add(node)
+                if node.target is aten.mm.default:
+                    self._split_gradient(node, *node.args)
             elif node.target is aten.mm.default:
                 self._split(node, None, *node.args)
             elif node.target is aten.addmm.default and not node.kwargs:
@@ -69,6 +72,19 @@ class _Splitter:
                     )  # fmt: skip
         assert total is not None
         node.replace_all_uses_with(total)
+        self._graph.erase_node(node)
+
+    def _split_gradient(self, node: fx.Node, left: fx.Node, right: fx.Node) -> None:
+        """`d.T @ cat(parts)` as a cat of products."""
+        is_joined = right.target is aten.cat.default and _along_columns(right)
+        if not is_joined or right in self._backward or left.target is not aten.permute.default:
+            return
+        with self._graph.inserting_before(node):
+            shares = [self._new(node, aten.mm.default, left, part) for part in right.args[0]]
+            joined = self._graph.call_function(aten.cat.default, (shares, 1))
+        joined.meta["val"] = node.meta["val"]
+        self._backward |= {*shares, joined}
+        node.replace_all_uses_with(joined)
         self._graph.erase_node(node)
 
     def _cut(self, node: fx.Node) -> None:
