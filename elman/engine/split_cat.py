@@ -2,8 +2,7 @@
 
 So the input's share moves out of the loop, and what remains in the loop is the state's own product.
 In the backward pass the cotangent of the joined value is cut again: each part is a product with its
-own share of W. The gradient of W is joined from those of its shares, so nobody ever has to join x and
-h.
+own share of W. The gradient of W is joined from those of its shares: x and h never are.
 """
 
 from itertools import accumulate, pairwise
