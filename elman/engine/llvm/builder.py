@@ -68,11 +68,30 @@ class Code:
         word = self.b.gep(data, [integer(index)], source_etype=I64)
         return self.b.load(word, typ=kind, align=8)
 
-    def load(self, pointer: ir.Value, offset: ir.Value | int) -> ir.Value:
-        return self.b.load(self.at(pointer, offset), typ=self.vector, align=self.align)
+    def load(self, pointer: ir.Value, offset: ir.Value | int, count: int | None = None) -> ir.Value:
+        """A vector; or its first `count` lanes, and zeros beyond, where nothing is read."""
+        place = self.at(pointer, offset)
+        if count is None:
+            return self.b.load(place, typ=self.vector, align=self.align)
+        zero = ir.Constant(self.vector, [0.0] * self.lanes)
+        function = self._masked("load", ir.FunctionType(
+            self.vector, [POINTER, I32, ir.VectorType(I1, self.lanes), self.vector]
+        ))  # fmt: skip
+        align = ir.Constant(I32, self.align)
+        return self.b.call(function, [place, align, self._mask(count), zero])
 
-    def store(self, value: ir.Value, pointer: ir.Value, offset: ir.Value | int) -> None:
-        self.b.store(value, self.at(pointer, offset), align=self.align)
+    def store(
+        self, value: ir.Value, pointer: ir.Value, offset: ir.Value | int, count: int | None = None
+    ) -> None:
+        """Write a vector, or its first `count` lanes only."""
+        place = self.at(pointer, offset)
+        if count is None:
+            self.b.store(value, place, align=self.align)
+            return
+        function = self._masked("store", ir.FunctionType(
+            VOID, [self.vector, POINTER, I32, ir.VectorType(I1, self.lanes)]
+        ))  # fmt: skip
+        self.b.call(function, [value, place, ir.Constant(I32, self.align), self._mask(count)])
 
     def prefetch(self, pointer: ir.Value, offset: ir.Value | int) -> None:
         """Ask for the cache line of an element, which need not exist."""
@@ -86,32 +105,6 @@ class Code:
 
     def load_scalar(self, pointer: ir.Value, offset: ir.Value | int) -> ir.Value:
         return self.b.load(self.at(pointer, offset), typ=self.element, align=self.align)
-
-    def load_some(self, pointer: ir.Value, offset: ir.Value | int, count: int) -> ir.Value:
-        """The first `count` lanes; zeros beyond, where nothing is read."""
-        zero = ir.Constant(self.vector, [0.0] * self.lanes)
-        function = self._masked("load", ir.FunctionType(
-            self.vector, [POINTER, I32, ir.VectorType(I1, self.lanes), self.vector]
-        ))  # fmt: skip
-        arguments = [
-            self.at(pointer, offset),
-            ir.Constant(I32, self.align),
-            self._mask(count),
-            zero,
-        ]
-        return self.b.call(function, arguments)
-
-    def store_some(
-        self, value: ir.Value, pointer: ir.Value, offset: ir.Value | int, count: int
-    ) -> None:
-        """Write the first `count` lanes only."""
-        function = self._masked("store", ir.FunctionType(
-            VOID, [self.vector, POINTER, I32, ir.VectorType(I1, self.lanes)]
-        ))  # fmt: skip
-        self.b.call(
-            function,
-            [value, self.at(pointer, offset), ir.Constant(I32, self.align), self._mask(count)],
-        )
 
     def _mask(self, count: int) -> ir.Constant:
         return ir.Constant(ir.VectorType(I1, self.lanes), [i < count for i in range(self.lanes)])

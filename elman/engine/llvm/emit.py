@@ -16,25 +16,14 @@ from typing import Any
 import llvmlite.ir as ir
 import torch
 
-from elman.engine.llvm import math
 from elman.engine.llvm.builder import I8, I32, I64, POINTER, VOID, Code, integer
+from elman.engine.llvm.elements import Elements, identity, join
 from elman.engine.llvm.geometry import GROUP, Geometry, Tiling, geometry_of
 from elman.engine.llvm.jit import Target as Processor
 from elman.engine.llvm.product import product
-from elman.engine.llvm.stages import Block, Piece, Place, Stage, looked_up, stages_of
+from elman.engine.llvm.stages import Block, Stage, stages_of
 from elman.engine.llvm.threads import add_entry
-from elman.engine.program import (
-    Carried,
-    Constant,
-    Input,
-    Op,
-    Pointwise,
-    Product,
-    Reduce,
-    RowProgram,
-    Slice,
-    Vector,
-)  # fmt: skip
+from elman.engine.program import Carried, Input, Reduce, RowProgram, Slice
 
 
 class Slots:
@@ -73,13 +62,13 @@ def emit_module(program: RowProgram, processor: Processor) -> Emitted:
     geometry = geometry_of(program, stages, lanes, processor.registers)
     element = ir.DoubleType() if program.dtype == torch.float64 else ir.FloatType()
     one = ir.Function(module, ir.FunctionType(VOID, [POINTER, I64]), "one")
-    body = _Body(one, element, program, geometry, processor, stages.is_loaded)
+    body = Loops(one, element, program, geometry, processor, stages.is_loaded)
     body.emit(stages.stages)
     add_entry(module, one)
     return Emitted(str(module), geometry)
 
 
-class _Body:
+class Loops:
     """Writes `one`."""
 
     def __init__(
@@ -186,19 +175,6 @@ class _Body:
         if width > whole:
             body(whole, width - whole)
 
-    def _load(self, pointer: ir.Value, place: ir.Value | int, count: int | None) -> ir.Value:
-        if count is None:
-            return self.code.load(pointer, place)
-        return self.code.load_some(pointer, place, count)
-
-    def _store(
-        self, value: ir.Value, pointer: ir.Value, place: ir.Value | int, count: int | None
-    ) -> None:
-        if count is None:
-            self.code.store(value, pointer, place)
-        else:
-            self.code.store_some(value, pointer, place, count)
-
     # State.
 
     def _advance(self) -> None:
@@ -213,8 +189,8 @@ class _Body:
             ) -> None:  # fmt: skip
                 source = code.add(code.row(r, stride), offset)
                 goal = code.row(code.add(self.first, r), width)
-                self._columns(width, lambda at, count: self._store(
-                    self._load(self.scratch, code.add(source, at), count),
+                self._columns(width, lambda at, count: self.code.store(
+                    self.code.load(self.scratch, code.add(source, at), count),
                     self.state[slot], code.add(goal, at), count,
                 ))  # fmt: skip
 
@@ -247,17 +223,19 @@ class _Body:
         self, slot: int, row: ir.Value, at: ir.Value | int, count: int | None
     ) -> None:
         place = self.code.add(row, at)
-        self._store(self._load(self.resets[slot], place, count), self.state[slot], place, count)
+        self.code.store(
+            self.code.load(self.resets[slot], place, count), self.state[slot], place, count
+        )
 
     def _give_to_reset_value(
         self, slot: int, row: ir.Value, at: ir.Value | int, count: int | None
     ) -> None:
         place = self.code.add(row, at)
-        leaving = self._load(self.state[slot], place, count)
-        total = self.code.b.fadd(self._load(self.resets[slot], place, count), leaving)
-        self._store(total, self.resets[slot], place, count)
+        leaving = self.code.load(self.state[slot], place, count)
+        total = self.code.b.fadd(self.code.load(self.resets[slot], place, count), leaving)
+        self.code.store(total, self.resets[slot], place, count)
         zero = ir.Constant(self.code.vector, [0.0] * self.code.lanes)
-        self._store(zero, self.state[slot], place, count)
+        self.code.store(zero, self.state[slot], place, count)
 
     # One stage.
 
@@ -276,7 +254,7 @@ class _Body:
     def _begin_reduction(self, index: int) -> None:
         op = self.program.ops[index]
         assert isinstance(op, Reduce)
-        start = ir.Constant(self.code.vector, [_identity(op)] * self.code.lanes)
+        start = ir.Constant(self.code.vector, [identity(op)] * self.code.lanes)
         offset, lanes = self.geometry.partial[index], self.code.lanes
         self._each_row(lambda r: self.code.store(
             start, self.scratch, self.code.add(self.code.row(r, lanes), offset)
@@ -296,7 +274,7 @@ class _Body:
                 width //= 2
                 order = [(i + width) % code.lanes for i in range(code.lanes)]
                 mask = ir.Constant(ir.VectorType(I32, code.lanes), order)
-                value = _join(code, op, value, code.b.shuffle_vector(value, undefined, mask))
+                value = join(code, op, value, code.b.shuffle_vector(value, undefined, mask))
             result = code.b.extract_element(value, ir.Constant(I32, 0))
             code.b.store(result, code.at(self.scratch, code.add(r, kept)), align=code.align)
 
@@ -351,7 +329,7 @@ class _Body:
             last = code.minimum(code.add(start, tiling.vectors * lanes), integer(whole))
 
             def vector(at: ir.Value) -> None:
-                _Elements(self, tiling, r, at, code.b.sub(at, start), None).emit()
+                Elements(self, tiling, r, at, code.b.sub(at, start), None).emit()
 
             code.loop(start, last, lanes, vector)
         if width > whole:
@@ -361,120 +339,6 @@ class _Body:
                 "<", rest, code.add(start, tiling.vectors * lanes)
             )  # fmt: skip
             here = code.b.and_(inside, within)
-            code.when(here, lambda: _Elements(
+            code.when(here, lambda: Elements(
                 self, tiling, r, rest, code.b.sub(rest, start), width - whole
             ).emit())  # fmt: skip
-
-
-class _Elements:
-    """The values of one row at one vector of columns.
-
-    at: the first column within the block's domain. within: the same within the tile. count: how
-    many lanes are real, None for all.
-    """
-
-    def __init__(
-        self, body: _Body, tiling: Tiling, r: ir.Value, at: ir.Value, within: ir.Value,
-        count: int | None,
-    ) -> None:  # fmt: skip
-        self.body = body
-        self.code = body.code
-        self.tiling = tiling
-        self.block = tiling.block
-        self.r, self.at, self.within, self.count = r, at, within, count
-        self._accumulators = tiling.accumulator_of()
-        self._known: dict[Place, ir.Value] = {}
-
-    def emit(self) -> None:
-        # All values before any store: the compiler can't know that they don't overlap.
-        values = [(piece, self._value(piece.place)) for piece in self.block.pieces]
-        for piece, value in values:
-            self._put(piece, value)
-
-    def _value(self, place: Place) -> ir.Value:
-        if place not in self._known:
-            self._known[place] = self._computed(place)
-        return self._known[place]
-
-    def _computed(self, place: Place) -> ir.Value:
-        body, code = self.body, self.code
-        index, offset = place
-        op = body.program.ops[index]
-        if body.is_loaded(index, self.block.level, self.block.width):
-            start, stride = body.geometry.kept[index]
-            return self._read(op, body.scratch, code.add(code.row(self.r, stride), start), offset)
-        match op:
-            case Constant(value=value):
-                return ir.Constant(code.vector, [value] * code.lanes)
-            case Vector(index=number):
-                return self._read(op, body.vectors[number], integer(0), offset)
-            case Input(index=number):
-                pointer, stride = body.inputs[number]
-                return self._read(op, pointer, code.row(self._stream_row(), stride), offset)
-            case Carried(index=number):
-                row = code.row(code.add(body.first, self.r), op.width)
-                return self._read(op, body.state[number], row, offset)
-            case Product():
-                lane = self._accumulators[place] * self.tiling.vectors * code.lanes
-                row = code.row(self.r, body.geometry.sums_stride)
-                place_of_sum = code.add(row, self.within, body.geometry.sums + lane)
-                return code.load(body.scratch, place_of_sum)
-            case Pointwise(name=name):
-                sources = looked_up(body.program.ops, place)
-                return math.emit(name, code.b, [self._value(source) for source in sources])
-        (source,) = looked_up(body.program.ops, place)
-        return self._value(source)
-
-    def _read(self, op: Op, pointer: ir.Value, row: ir.Value, offset: int) -> ir.Value:
-        """This vector's columns of a row in memory, or its one number in every lane."""
-        if self.block.width > 1 and op.width == 1:
-            return self.code.splat(self.code.load_scalar(pointer, row))
-        return self.body._load(pointer, self.code.add(row, self.at, offset), self.count)
-
-    def _stream_row(self) -> ir.Value:
-        return self.code.add(self.body.base, self.body.first, self.r)
-
-    def _put(self, piece: Piece, value: ir.Value) -> None:
-        body, code, target = self.body, self.code, piece.target
-        match target.kind:
-            case "output":
-                pointer, stride = body.outputs[target.index]
-                row = code.row(self._stream_row(), stride)
-            case "next":
-                offset, width = body.geometry.following[target.index]
-                pointer, row = body.scratch, code.add(code.row(self.r, width), offset)
-            case "sum":
-                start = body.geometry.group_totals + body.geometry.totals[target.index]
-                place = code.add(self.at, target.start, start)
-                value = code.b.fadd(value, body._load(body.scratch, place, self.count))
-                body._store(value, body.scratch, place, self.count)
-                return
-            case "scratch":
-                offset, width = body.geometry.kept[target.index]
-                pointer, row = body.scratch, code.add(code.row(self.r, width), offset)
-            case _:
-                self._accumulate(target.index, value)
-                return
-        place = code.add(row, self.at, target.start)
-        body._store(value, pointer, place, self.count)
-
-    def _accumulate(self, index: int, value: ir.Value) -> None:
-        body, code, op = self.body, self.code, self.body.program.ops[index]
-        assert isinstance(op, Reduce)
-        if self.count is not None:  # lanes that are not real must not count
-            flags = [i < self.count for i in range(code.lanes)]
-            mask = ir.Constant(ir.VectorType(ir.IntType(1), code.lanes), flags)
-            identity = ir.Constant(code.vector, [_identity(op)] * code.lanes)
-            value = code.b.select(mask, value, identity)
-        place = code.add(code.row(self.r, code.lanes), body.geometry.partial[index])
-        code.store(_join(code, op, code.load(body.scratch, place), value), body.scratch, place)
-
-
-def _identity(op: Reduce) -> float:
-    return {"sum": 0.0, "amax": float("-inf"), "amin": float("inf")}[op.name]
-
-
-def _join(code: Code, op: Reduce, x: ir.Value, y: ir.Value) -> ir.Value:
-    if op.name == "sum":
-        return code.b.fadd(x, y)
-    return math.intrinsic(code.b, "maximum" if op.name == "amax" else "minimum", x, y)
