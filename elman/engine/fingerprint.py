@@ -11,6 +11,7 @@ quickly whether all of that is still in its place.
 
 import enum
 import functools
+import sys
 import types
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from elman.engine.watch import Watch
 
 _PLAIN = (
     int, float, bool, str, bytes, complex, type(None), torch.dtype, torch.device, torch.layout,
@@ -28,6 +31,9 @@ _BY_IDENTITY = (
     types.WrapperDescriptorType, types.GetSetDescriptorType, torch._ops.OpOverload,
     torch._ops.OpOverloadPacket, torch.jit.ScriptFunction,
 )  # fmt: skip
+_FIXED = {"torch", "numpy", "elman", *sys.stdlib_module_names}
+"""Packages whose modules, classes and functions do not change while a program runs."""
+
 _INTERNAL = frozenset(nn.Module().__dict__) - {"training"}
 
 
@@ -35,72 +41,17 @@ class NotCacheable(Exception):
     """The step holds something whose changes can't be seen."""
 
 
-class Watch:
-    """What was seen where, by identity: unlike the key, which compares values, it is quick.
+class _Identity:
+    """Equal only to itself; holds on to the object, so that no other one gets its number."""
 
-    is_safe: nothing that is watched holds on to the step itself, so that who keeps this does not
-    keep the step.
-    """
+    def __init__(self, value: Any) -> None:
+        self._value = value
 
-    def __init__(self, step: Any) -> None:
-        self.is_safe = True
-        self._step_id = id(step)
-        self._of_step: list[tuple[str, Any]] = []
-        self._items: list[tuple[Any, Any, Any]] = []
-        self._attributes: list[tuple[Any, str, Any]] = []
-        self._sizes: list[tuple[Any, int]] = []
-        self._tensors: list[tuple[Tensor, torch.Size, torch.dtype, bool, torch.device]] = []
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and self._value is other._value
 
-    def item(self, holder: Any, name: Any) -> Any:
-        value = holder[name]
-        self._items.append((holder, name, value))
-        return value
-
-    def attribute(self, holder: Any, name: str) -> Any:
-        value = getattr(holder, name)
-        if id(holder) == self._step_id:
-            self._of_step.append((name, value))
-        else:
-            self._attributes.append((holder, name, value))
-        return value
-
-    def size(self, holder: Any) -> int:
-        self._sizes.append((holder, len(holder)))
-        return len(holder)
-
-    def tensor(self, value: Tensor) -> None:
-        entry = (value, value.shape, value.dtype, value.requires_grad, value.device)
-        self._tensors.append(entry)
-        # A hook or the graph of a tensor may hold anything.
-        if value.grad_fn is not None or value._backward_hooks or value.__dict__:
-            self.is_safe = False
-
-    def holds(self, step: Any) -> bool:
-        """Whether nothing has changed."""
-        try:
-            for name, value in self._of_step:
-                if getattr(step, name) is not value:
-                    return False
-            for holder, name, value in self._items:
-                if holder[name] is not value:
-                    return False
-            for holder, name, value in self._attributes:
-                if getattr(holder, name) is not value:
-                    return False
-        except (LookupError, AttributeError, ValueError):
-            return False
-        for holder, size in self._sizes:
-            if len(holder) != size:
-                return False
-        for tensor, shape, dtype, requires_grad, device in self._tensors:
-            if (
-                tensor.requires_grad is not requires_grad
-                or tensor.dtype is not dtype
-                or tensor.shape != shape
-                or tensor.device != device
-            ):
-                return False
-        return True
+    def __hash__(self) -> int:
+        return id(self._value)
 
 
 class Key:
@@ -156,6 +107,7 @@ class _Reader:
         self.modules: list[nn.Module] = []
         self.watch = Watch(step)
         self._seen: dict[int, int] = {}
+        self._namespaces: set[tuple[int, tuple[str, ...]]] = set()  # by id, and the names in them
 
     def read(self, value: Any) -> None:
         kind = type(value)
@@ -163,6 +115,8 @@ class _Reader:
             self.parts.append(value if kind is str or value is None else (kind, value))
         elif isinstance(value, Tensor):
             self._tensor(value)
+        elif isinstance(value, type):
+            self._class(value)
         elif isinstance(value, _BY_IDENTITY):
             self.parts.append(value)
         elif isinstance(value, enum.Enum | torch.Size):
@@ -214,7 +168,7 @@ class _Reader:
             self.parts.append((type(value), frozenset(value)))
             self.watch.is_safe = False  # its members can't be watched
         elif hasattr(value, "__dict__") and not hasattr(type(value), "__slots__"):
-            self.parts.append(self.watch.attribute(value, "__class__"))
+            self._class(self.watch.attribute(value, "__class__"))
             self._dict(vars(value))
         else:
             raise NotCacheable(type(value).__name__)
@@ -229,8 +183,7 @@ class _Reader:
         parts, watch = self.parts, self.watch
         self.modules.append(module)
         attributes = module.__dict__
-        kind = watch.attribute(module, "__class__")
-        parts.append(kind)
+        self._class(watch.attribute(module, "__class__"))
         watch.size(attributes)
         hooks = [watch.size(attributes[name]) for name in ("_forward_hooks", "_forward_pre_hooks")]
         parts.append((watch.item(attributes, "training"), *hooks))
@@ -249,23 +202,44 @@ class _Reader:
         for name in children:
             parts.append(name)
             self.read(watch.item(children, name))
-        for namespace, name in _names_of_class(kind):
-            self._global(namespace, name)
-        parts.append(watch.attribute(kind, "forward"))
 
-    def _global(self, namespace: dict[str, Any], name: str) -> None:
-        if name in namespace:
-            self.read(self.watch.item(namespace, name))
-        else:
-            self.watch.size(namespace)
-            self.read(None)
+    def _class(self, kind: type) -> None:
+        """A class, and what it and those that it inherits from define."""
+        self.parts.append(kind)
+        for base in kind.__mro__:
+            if _is_fixed(base.__module__) or not self._is_new(base):
+                continue
+            own = vars(base)
+            self.watch.size(own)
+            for name in own:
+                if not name.startswith("__") or name == "__call__":
+                    self.parts.append(name)
+                    self._member(self.watch.item(own, name))
+
+    def _member(self, value: Any) -> None:
+        """What stands in a class: a method, a property, a number, or anything else."""
+        if isinstance(value, staticmethod | classmethod):
+            value = value.__func__
+        elif isinstance(value, property):
+            value = value.fget
+        elif isinstance(value, functools.cached_property):
+            value = value.func
+        if isinstance(value, _READABLE) or (
+            hasattr(value, "__dict__") and not _is_fixed(type(value).__module__)
+        ):
+            self.read(value)
+        else:  # such as a logger, or what Python itself puts there
+            self.parts.append(_Identity(value))
 
     def _function(self, function: types.FunctionType) -> None:
+        names, closure = function.__globals__, function.__closure__
+        if _is_fixed(names.get("__name__") or "") and not closure:
+            self.parts.append(function)
+            return
         code = self.watch.attribute(function, "__code__")
         self.parts.append(code)
-        for name in _global_names(code):
-            self._global(function.__globals__, name)
-        for cell in function.__closure__ or ():
+        self._names_in(names, _names_of(code))
+        for cell in closure or ():
             try:
                 content = self.watch.attribute(cell, "cell_contents")
             except ValueError:  # not filled yet
@@ -276,34 +250,38 @@ class _Reader:
             if value:
                 self.read(value)
 
+    def _names_in(self, namespace: dict[str, Any], names: tuple[str, ...]) -> None:
+        """Those of the names that a function's globals define, or a module that it mentions."""
+        if (id(namespace), names) in self._namespaces:
+            return
+        self._namespaces.add((id(namespace), names))
+        self.watch.size(namespace)
+        for name in names:
+            if name not in namespace:
+                continue
+            value = self.watch.item(namespace, name)
+            self.parts.append(name)
+            self.read(value)
+            if isinstance(value, types.ModuleType) and not _is_fixed(value.__name__):
+                self._names_in(vars(value), names)
+
 
 _PLAIN_SET = frozenset(kind for kind in _PLAIN if kind is not enum.Enum)
+_READABLE = (
+    *_PLAIN_SET, Tensor, nn.Module, tuple, list, dict, set, frozenset, types.FunctionType,
+    types.MethodType, functools.partial, types.SimpleNamespace,
+)  # fmt: skip
+
+
+def _is_fixed(module: str) -> bool:
+    return module.split(".")[0] in _FIXED
 
 
 @functools.lru_cache(maxsize=1024)
-def _global_names(code: types.CodeType) -> tuple[str, ...]:
-    """Names that a function, and functions defined in it, may look up among the globals."""
+def _names_of(code: types.CodeType) -> tuple[str, ...]:
+    """Names that a function, and functions defined in it, look up: globals and attributes."""
     names = dict.fromkeys(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            names.update(dict.fromkeys(_global_names(constant)))
+            names.update(dict.fromkeys(_names_of(constant)))
     return tuple(names)
-
-
-@functools.lru_cache(maxsize=1024)
-def _names_of_class(kind: Any) -> list[tuple[dict[str, Any], str]]:
-    """Globals that the methods of a module class may use. torch's own classes use none that
-    change."""
-    found: list[tuple[dict[str, Any], str]] = []
-    for base in kind.__mro__:
-        if base.__module__.split(".")[0] in ("torch", "builtins"):
-            continue
-        for member in vars(base).values():
-            function = getattr(member, "__func__", getattr(member, "fget", member))
-            if isinstance(function, types.FunctionType) and function.__name__ != "__init__":
-                found += [
-                    (function.__globals__, name)
-                    for name in _global_names(function.__code__)
-                    if name in function.__globals__
-                ]
-    return list({(id(space), name): (space, name) for space, name in found}.values())

@@ -117,6 +117,79 @@ def test_closed_over_numbers_globals_and_functions_are_seen():
     torch.testing.assert_close(found, expected)
 
 
+class Options:
+    scale = 1.0
+    shift = types.SimpleNamespace(by=0.0)
+
+    @property
+    def factor(self):
+        return self.scale
+
+
+class Configured(nn.Module):
+    scale = 1.0
+
+    def gate(self, x):
+        return torch.tanh(x)
+
+    def forward(self, x, h):
+        h = self.gate(x * self.scale * LIBRARY.SCALE + h) * Options.scale * OPTIONS.factor
+        return h, LIBRARY.inner.helper(h) + OPTIONS.shift.by
+
+
+OPTIONS = Options()
+LIBRARY = types.ModuleType("library")
+LIBRARY.inner = types.ModuleType("library.inner")
+LIBRARY.SCALE = LIBRARY.inner.FACTOR = 1.0
+
+
+def helper(h):
+    return h * FACTOR  # noqa: F821 (a name of the module that it is put into)
+
+
+LIBRARY.inner.helper = types.FunctionType(helper.__code__, vars(LIBRARY.inner))
+
+FAR_CHANGES = {
+    "attribute of a module": (LIBRARY, "SCALE", 2.0),
+    "global of a module's function": (LIBRARY.inner, "FACTOR", 0.5),
+    "function of a module": (LIBRARY.inner, "helper", lambda h: h * 0.25),
+    "attribute of a class": (Options, "scale", 3.0),
+    "property of a class": (Options, "factor", property(lambda self: 0.5)),
+    "attribute of the cell's class": (Configured, "scale", 2.0),
+    "method of the cell's class": (Configured, "gate", lambda self, x: torch.sigmoid(x)),
+    "an object in a class": (Options, "shift", types.SimpleNamespace(by=1.0)),
+    "attribute of an object in a class": (Options.shift, "by", 2.0),
+}
+
+
+@pytest.mark.parametrize("name", FAR_CHANGES)
+def test_a_change_far_from_the_step_is_seen(name, monkeypatch):
+    cell = Configured()
+    require_equal(cell)
+    require_equal(cell)
+    monkeypatch.setattr(*FAR_CHANGES[name])
+    require_equal(cell)
+    monkeypatch.undo()
+    require_equal(cell)
+
+
+def test_equal_steps_have_each_their_own_weights():
+    class Same(GRUCell):
+        def __eq__(self, other):
+            return isinstance(other, Same)
+
+        __hash__ = nn.Module.__hash__
+
+    for _ in range(3):
+        require_equal(Same(5, 5))
+
+
+def test_many_steps_in_turn():
+    cells = [GRUCell(5, 5) for _ in range(20)]
+    for cell in [*cells, *cells]:
+        require_equal(cell)
+
+
 def test_sizes_dtypes_grad_mode_and_requires_grad():
     cell = GRUCell(5, 5)
     for steps, rows in ((4, 3), (9, 3), (4, 11), (1, 1)):
