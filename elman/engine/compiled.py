@@ -128,14 +128,17 @@ class CompiledStep:
                 env.update((node, value[rows]) for node, value in by_row.items())
             if number == len(chunks):
                 by_row.clear()  # so that memory comes back as soon as a value has served
-            written = [
-                self._over(to_overwrite.get(node), rows, room, node_width)
-                for node, node_width in zip(
-                    runner.loop.loop.outputs, runner.loop.widths, strict=True
-                )
-            ]
             cut = resets and _cut(resets, rows)
-            runner.run(prepared, schedule, env, buffers, cut, written)
+            runner.run(
+                prepared, schedule, env, buffers, cut,
+                # In no name of its own, which would keep a chunk's memory from the next one.
+                [
+                    self._over(to_overwrite.get(node), rows, room, node_width)
+                    for node, node_width in zip(
+                        runner.loop.loop.outputs, runner.loop.widths, strict=True
+                    )
+                ],
+            )  # fmt: skip
             found.add(env, rows)
         first = [_shaped(b, leaf) for b, leaf in zip(buffers, d_state, strict=True)]
         return found.of(trace.d_inputs), first, found.of(trace.d_closed)
