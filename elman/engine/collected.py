@@ -7,7 +7,7 @@ from torch import Tensor, fx
 
 from elman.engine import workspace
 from elman.engine.layout import Folded
-from elman.engine.lower import row_shape
+from elman.engine.nodes import row_shape
 from elman.engine.plan import Plan
 from elman.engine.runners import Environment, matrix, width_of
 

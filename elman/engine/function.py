@@ -12,8 +12,8 @@ from elman.engine.arguments import Arguments
 from elman.engine.collected import Saved
 from elman.engine.compiled import CompiledStep
 from elman.engine.layout import Folded, layout_of
-from elman.engine.lower import row_shape
 from elman.engine.nest import Nest, flatten, rebuild
+from elman.engine.nodes import row_shape
 
 
 def run(

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from torch import fx
 
 from elman.engine.llvm.stages import Block, Stages, looked_up, stages_of
-from elman.engine.lower import row_shape
+from elman.engine.nodes import row_shape
 from elman.engine.parts import Loop
 from elman.engine.program import Input, Product, RowProgram, Slice
 

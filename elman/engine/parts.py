@@ -13,9 +13,19 @@ import torch
 from torch import Tensor, fx
 
 from elman.engine import faster
-from elman.engine.lower import Lowering, is_count, is_row_value, row_shape
+from elman.engine.lower import Lowering
+from elman.engine.nodes import (
+    PRODUCTS,
+    is_count,
+    is_elementwise,
+    is_random,
+    is_row_value,
+    is_view,
+    name_of,
+    row_shape,
+    unique,
+)
 from elman.engine.program import RowProgram
-from elman.engine.rows import name_of
 from elman.engine.trace import Trace
 from elman.errors import UnsupportedStep
 
@@ -24,14 +34,8 @@ _FASTER = {
     torch.ops.aten.addmm.default: faster.addmm,
     torch.ops.prims.var.default: faster.var,
 }
-PRODUCTS = {torch.ops.aten.mm.default, torch.ops.aten.addmm.default}
 CACHE_BYTES = 640 << 10
 """Weights up to this size stay in a core's second cache beside everything else."""
-VIEWS = {
-    "view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "expand", "split_with_sizes",
-    "getitem", "slice", "select", "unbind", "broadcast_in_dim", "cat", "_to_copy",
-    "convert_element_type", "full", "full_like", "zeros_like", "ones_like",
-}  # fmt: skip
 _FREE_VIEWS = {"split_with_sizes", "getitem", "slice", "select", "unbind"}
 _REDUCTIONS = {"sum", "amax", "amin", "mean", "var"}
 
@@ -189,10 +193,10 @@ class Parts:
         inside = set(nodes)
         graph = fx.Graph()
         rows = graph.placeholder("rows")
-        inputs = list(dict.fromkeys(
+        inputs = unique(
             source for node in nodes for source in node.all_input_nodes
             if source not in inside and not self._is_row_count(source)
-        ))  # fmt: skip
+        )  # fmt: skip
         copies = {node: graph.placeholder(f"value_{i}") for i, node in enumerate(inputs)}
 
         def copy_of(node: fx.Node) -> fx.Node:
@@ -243,40 +247,3 @@ def is_small_product(node: fx.Node) -> bool:
         return False
     weight = node.args[-1].meta["val"]
     return not is_row_value(node.args[-1]) and weight.numel() * weight.element_size() <= CACHE_BYTES
-
-
-def transposed_weight(node: fx.Node) -> fx.Node | None:
-    """The argument of the call that this node transposes, or None if it is something else."""
-    if name_of(node) not in ("t", "transpose", "permute") or len(node.meta["val"].shape) != 2:
-        return None
-    source = node.args[0]
-    if name_of(node) == "permute" and [axis % 2 for axis in node.args[1]] != [1, 0]:
-        return None
-    return source if source.op == "placeholder" else None
-
-
-def is_random(node: fx.Node) -> bool:
-    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
-
-
-def is_view(node: fx.Node) -> bool:
-    """A view, or a constant; not one of several results that are computed together."""
-    if name_of(node) == "getitem" and name_of(node.args[0]) not in VIEWS:
-        return False
-    return name_of(node) in VIEWS
-
-
-def is_cheap(node: fx.Node) -> bool:
-    """Elementwise or a view, and the same each time it is computed."""
-    if is_random(node) or name_of(node) == "embedding":
-        return False
-    value = node.meta.get("val")
-    if isinstance(value, Tensor) and not (value.is_floating_point() or is_count(node)):
-        return False
-    return is_elementwise(node) or is_view(node)
-
-
-def is_elementwise(node: fx.Node) -> bool:
-    # torch forgot to tag the division that its decompositions make.
-    is_tagged = torch.Tag.pointwise in getattr(node.target, "tags", ())
-    return is_tagged or node.target is torch.ops.prims.div.default

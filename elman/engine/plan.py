@@ -12,28 +12,33 @@ loops become row programs. Weight gradients thereby come out as one product over
 steps. What a loop needs from outside, and the backward pass from the forward pass, are streams.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
 import torch
-from torch import Tensor, fx
+from torch import fx
 
-from elman.engine.lower import Lowering, fill_value, is_row_value, row_shape
-from elman.engine.overlay import overlays
-from elman.engine.parts import (
+from elman.engine.lower import Lowering
+from elman.engine.nodes import (
     PRODUCTS,
     VIEWS,
-    Loop,
-    Part,
-    Parts,
+    ancestors,
+    descendants,
+    fill_value,
     is_cheap,
     is_random,
+    is_row_tensor,
+    is_row_value,
     is_view,
+    name_of,
+    present,
+    row_shape,
     transposed_weight,
+    unique,
 )
-from elman.engine.rows import name_of
+from elman.engine.overlay import overlays
+from elman.engine.parts import Loop, Part, Parts
 from elman.engine.trace import Trace
 from elman.errors import UnsupportedStep
 
@@ -129,21 +134,21 @@ class _Planner:
         self._nodes = [node for node in trace.graph.nodes if node.op != "output"]
         self._order = {node: index for index, node in enumerate(self._nodes)}
         self._parts = Parts(trace, dtype)
-        results = _present([*trace.outputs, *trace.next_state])
-        self._forward = _ancestors(results)
+        results = present([*trace.outputs, *trace.next_state])
+        self._forward = ancestors(results)
         # Other results of one operation, such as the mask of a dropout, are made in passing.
         self._forward |= {
             node for node in self._nodes
             if name_of(node) == "getitem" and node.args[0] in self._forward
         }  # fmt: skip
-        self._from_state = self._descendants(trace.state)
-        carried = _present(trace.cot_state)
-        self._from_cotangent = self._descendants(carried)
-        self._loop = self._from_state & _ancestors(trace.next_state)
-        self._back_loop = self._from_cotangent & _ancestors(_present(trace.d_state))
+        self._from_state = descendants(trace.state, self._nodes)
+        carried = present(trace.cot_state)
+        self._from_cotangent = descendants(carried, self._nodes)
+        self._loop = self._from_state & ancestors(trace.next_state)
+        self._back_loop = self._from_cotangent & ancestors(present(trace.d_state))
         self._back_loop -= set(carried)
-        gradients = _present([*trace.d_inputs, *trace.d_state, *trace.d_closed])
-        self._backward = _ancestors(gradients)
+        gradients = present([*trace.d_inputs, *trace.d_state, *trace.d_closed])
+        self._backward = ancestors(gradients)
         self._back_loop |= {
             node
             for node in self._backward
@@ -201,21 +206,21 @@ class _Planner:
     def _backward_with_what_is_saved(self) -> tuple[Pass, list[fx.Node]]:
         trace = self._trace
         loop, outputs = self._backward_loop()
-        produced = set(outputs) | set(_present(trace.cot_state))
+        produced = set(outputs) | set(present(trace.cot_state))
         targets = [
-            node for node in _unique(_present([*trace.d_inputs, *trace.d_closed]))
+            node for node in unique(present([*trace.d_inputs, *trace.d_closed]))
             if node not in produced
         ]  # fmt: skip
         after = self._parts.make(targets, lambda node: node in produced or self._kept(node))
         wanted = [n for n in [*loop.streams, *after.inputs] if n not in produced]
-        before = self._parts.make([n for n in _unique(wanted) if not self._kept(n)], self._kept)
+        before = self._parts.make([n for n in unique(wanted) if not self._kept(n)], self._kept)
         for node in [*before.nodes, *after.nodes]:
             if node in self._forward and is_random(node):  # a second draw would be another one
                 raise UnsupportedStep(
                     f"what {name_of(node)} at {trace.lines.get(node, 'unknown line')} draws can't "
                     f"be kept for the backward pass; the step runs with backend='reference'"
                 )
-        needed = _unique([*wanted, *before.inputs])
+        needed = unique([*wanted, *before.inputs])
         saved = [node for node in needed if self._saves(node)]
         made = self._pass(before, loop, after)
         made.done_with = [node for node in saved if node not in after.inputs]
@@ -257,7 +262,7 @@ class _Planner:
         inside = self._absorbing(self._loop, candidates, keep)
         found = {
             node for node in candidates
-            if node.target in PRODUCTS and node not in keep and _is_row_tensor(node)
+            if node.target in PRODUCTS and node not in keep and is_row_tensor(node)
             and not is_row_value(node.args[-1]) and is_row_value(node.args[-2])
             and all(user in inside for user in node.users)
         }  # fmt: skip
@@ -273,12 +278,12 @@ class _Planner:
             return True
         return (
             node in self._forward - self._recomputed
-            and _is_row_tensor(node)
+            and is_row_tensor(node)
             and self._depends_on_rows(node)
         )
 
     def _saves(self, node: fx.Node) -> bool:
-        given = {*self._trace.inputs, *self._trace.closed_nodes, *_present(self._trace.cot_outputs)}
+        given = {*self._trace.inputs, *self._trace.closed_nodes, *present(self._trace.cot_outputs)}
         return self._kept(node) and node not in given
 
     def _depends_on_rows(self, node: fx.Node) -> bool:
@@ -301,11 +306,11 @@ class _Planner:
             n for n in self._parts.needed(self._after_targets(saved), self._ready_after)[0]
             if n in self._loop or n in trace.state
         ]  # fmt: skip
-        return self._loop_of(lowering, following, _unique(wanted), trace.state)
+        return self._loop_of(lowering, following, unique(wanted), trace.state)
 
     def _backward_loop(self) -> tuple[Loop, list[fx.Node]]:
         trace = self._trace
-        carried = _present(trace.cot_state)
+        carried = present(trace.cot_state)
         candidates = self._backward - self._from_cotangent - self._forward | self._recomputed
         inside = self._absorbing(self._back_loop, candidates, set())
         lowering = Lowering(
@@ -316,13 +321,13 @@ class _Planner:
             lowering.zeros(prod(row_shape(state))) if gradient is None else lowering.full(gradient)
             for gradient, state in zip(trace.d_state, trace.state, strict=True)
         ]
-        targets = _present([*trace.d_inputs, *trace.d_closed])
+        targets = present([*trace.d_inputs, *trace.d_closed])
         frontier, _ = self._parts.needed(
-            _unique(targets),
+            unique(targets),
             lambda node: node in self._back_loop or node in carried or self._kept(node),
         )
         outputs = [n for n in frontier if n in self._back_loop or n in carried]
-        return self._loop_of(lowering, following, _unique(outputs), trace.state), outputs
+        return self._loop_of(lowering, following, unique(outputs), trace.state), outputs
 
     def _loop_of(
         self, lowering: Lowering, following: list[int], outputs: list[fx.Node],
@@ -335,7 +340,7 @@ class _Planner:
 
     def _pass(self, before: Part, loop: Loop, after: Part) -> Pass:
         nodes = [node for node, _ in loop.vectors if isinstance(node, fx.Node)]
-        targets = _unique([*nodes, *(w for w in loop.weights if transposed_weight(w) is None)])
+        targets = unique([*nodes, *(w for w in loop.weights if transposed_weight(w) is None)])
         shared = self._parts.make(targets, lambda n: n.op == "placeholder", fuse=False)
         return Pass(shared, before, loop, after, [])
 
@@ -365,17 +370,17 @@ class _Planner:
     def _before_targets(self, loop: Loop, saved: list[fx.Node]) -> list[fx.Node]:
         outside = [n for n in self._trace.outputs if n not in self._from_state]
         streams = [n for n in loop.streams if n.op != "placeholder"]
-        return _unique([*streams, *saved, *outside])
+        return unique([*streams, *saved, *outside])
 
     def _before(self, targets: list[fx.Node], after: Part) -> Part:
         read = [n for n in after.inputs if n not in self._from_state and n.op != "placeholder"]
-        return self._parts.make(_unique([*targets, *read]), lambda node: node.op == "placeholder")
+        return self._parts.make(unique([*targets, *read]), lambda node: node.op == "placeholder")
 
     def _after_targets(self, saved: list[fx.Node]) -> list[fx.Node]:
         results = [*self._trace.outputs, *saved]
         given = {*self._trace.state}
         return [
-            n for n in _unique(results)
+            n for n in unique(results)
             if n in self._from_state and n not in self._loop and n not in given
         ]  # fmt: skip
 
@@ -383,40 +388,6 @@ class _Planner:
         if node.op == "placeholder":
             return True
         if node in self._loop:
-            return _is_row_tensor(node)
+            return is_row_tensor(node)
         # What was computed before the loop is kept rather than computed again, unless it is cheap.
-        return node not in self._from_state and _is_row_tensor(node) and not is_cheap(node)
-
-    def _descendants(self, sources: Iterable[fx.Node]) -> set[fx.Node]:
-        """What depends on the data of the sources, not only on their number of rows."""
-        found = set(sources)
-        for node in self._nodes:
-            value = node.meta.get("val")
-            if isinstance(value, torch.SymInt | int):
-                continue
-            if any(source in found for source in node.all_input_nodes):
-                found.add(node)
-        return found
-
-
-def _is_row_tensor(node: fx.Node) -> bool:
-    return isinstance(node.meta.get("val"), Tensor) and is_row_value(node)
-
-
-def _ancestors(nodes: Iterable[fx.Node]) -> set[fx.Node]:
-    found: set[fx.Node] = set()
-    stack = list(nodes)
-    while stack:
-        node = stack.pop()
-        if node not in found:
-            found.add(node)
-            stack.extend(node.all_input_nodes)
-    return found
-
-
-def _present(nodes: Iterable[fx.Node | None]) -> list[fx.Node]:
-    return [node for node in nodes if node is not None]
-
-
-def _unique(nodes: Iterable[fx.Node]) -> list[fx.Node]:
-    return list(dict.fromkeys(nodes))
+        return node not in self._from_state and is_row_tensor(node) and not is_cheap(node)

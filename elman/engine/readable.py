@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx
 
 from elman.engine.llvm.stages import Stages, arguments
-from elman.engine.lower import row_shape
+from elman.engine.nodes import name_of, row_shape
 from elman.engine.parts import Loop, Part
 from elman.engine.program import (
     Carried,
@@ -23,7 +23,6 @@ from elman.engine.program import (
     Slice,
     Vector,
 )  # fmt: skip
-from elman.engine.rows import name_of
 
 _INFIX = {
     "add": "+", "sub": "-", "mul": "*", "div": "/", "eq": "==", "ne": "!=", "lt": "<", "le": "<=",

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from elman.engine.nodes import ancestors, name_of, present
 from elman.engine.trace import Trace
 from elman.errors import UnsupportedStep
 
@@ -45,20 +46,15 @@ _FRESH = {
 }  # fmt: skip
 
 
-def name_of(node: fx.Node) -> str:
-    """`mm`, `softmax`, ...: the operation's name as users know it."""
-    target = node.target
-    packet = getattr(target, "overloadpacket", None)
-    return getattr(packet or target, "__name__", str(target))
-
-
 def require_independent_rows(trace: Trace) -> None:
     """Raise `UnsupportedStep` with operation and source line if the step mixes rows."""
     checker = _Rows(trace)
     per_row = [*trace.outputs, *trace.next_state, *trace.d_inputs, *trace.d_state]
-    needed = [node for node in per_row if node is not None]
-    for node in _ancestors(needed):
-        checker.check(node)
+    needed = present(per_row)
+    behind = ancestors(needed)
+    for node in trace.graph.nodes:  # in order, so that the first line at fault is named
+        if node in behind:
+            checker.check(node)
     for node in needed:
         if checker.axes(node) != [0]:
             raise checker.error(node, "gives a result without one entry for each row")
@@ -180,14 +176,3 @@ class _Rows:
             f"{name_of(node)} at {self._trace.lines.get(node, 'unknown line')} {what}, but a step "
             f"must treat the rows of a batch independently; it runs with backend='reference'"
         )
-
-
-def _ancestors(nodes: list[fx.Node]) -> list[fx.Node]:
-    """The nodes and everything that they are computed from, in graph order."""
-    found, stack = set(), list(nodes)
-    while stack:
-        node = stack.pop()
-        if node not in found:
-            found.add(node)
-            stack.extend(node.all_input_nodes)
-    return [node for node in nodes[0].graph.nodes if node in found] if nodes else []

@@ -7,8 +7,8 @@ from torch import Tensor, fx
 
 from elman.engine import workspace
 from elman.engine.layout import single_step
-from elman.engine.lower import row_shape
-from elman.engine.parts import Loop, Part, TorchCode, transposed_weight
+from elman.engine.nodes import row_shape, transposed_weight
+from elman.engine.parts import Loop, Part, TorchCode
 from elman.engine.plan import Pass
 from elman.engine.program import Kernel, Resets, RowProgram, Schedule
 

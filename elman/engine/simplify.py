@@ -5,11 +5,12 @@ from typing import Any
 import torch
 from torch import fx
 
+from elman.engine.nodes import is_random
+
 aten = torch.ops.aten
 _SAME = {
     aten.alias.default, aten.detach.default, aten.clone.default, aten.lift_fresh_copy.default,
 }  # fmt: skip
-_RANDOM = torch.Tag.nondeterministic_seeded
 
 
 def simplify(graph: fx.Graph) -> None:
@@ -20,7 +21,7 @@ def simplify(graph: fx.Graph) -> None:
             continue
         _drop_kept_axis(node)
         replacement = _shortcut(node)
-        if replacement is None and not _is_random(node):
+        if replacement is None and not is_random(node):
             key = (node.target, _hashable(node.args), _hashable(node.kwargs))
             replacement = seen.setdefault(key, node)
         if replacement is not None and replacement is not node:
@@ -51,10 +52,6 @@ def _shortcut(node: fx.Node) -> fx.Node | None:
             if [inner[i] for i in order] == list(range(len(order))):
                 return source.args[0]
     return None
-
-
-def _is_random(node: fx.Node) -> bool:
-    return _RANDOM in getattr(node.target, "tags", ())
 
 
 def _hashable(value: Any) -> Any:

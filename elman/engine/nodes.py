@@ -1,0 +1,160 @@
+"""What can be told from a graph's node alone, or from nodes and what they are computed from.
+
+Every part of the planner asks these questions, so they stand here on their own: what kind of
+operation a node is, what its value looks like within a row, and which nodes others need.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+PRODUCTS = {torch.ops.aten.mm.default, torch.ops.aten.addmm.default}
+VIEWS = {
+    "view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "expand", "split_with_sizes",
+    "getitem", "slice", "select", "unbind", "broadcast_in_dim", "cat", "_to_copy",
+    "convert_element_type", "full", "full_like", "zeros_like", "ones_like",
+}  # fmt: skip
+
+
+def name_of(node: fx.Node) -> str:
+    """`mm`, `softmax`, ...: the operation's name as users know it."""
+    target = node.target
+    packet = getattr(target, "overloadpacket", None)
+    return getattr(packet or target, "__name__", str(target))
+
+
+# Values.
+
+
+def is_row_value(node: Any) -> bool:
+    """Whether the node is a tensor, or several, with one entry for every row."""
+    value = node.meta.get("val") if isinstance(node, fx.Node) else None
+    if isinstance(value, tuple | list):
+        value = value[0] if value else None
+    return isinstance(value, Tensor) and value.dim() > 0 and not isinstance(value.shape[0], int)
+
+
+def is_row_tensor(node: fx.Node) -> bool:
+    """Whether the node is one tensor with one entry for every row."""
+    return isinstance(node.meta.get("val"), Tensor) and is_row_value(node)
+
+
+def row_shape(node: fx.Node) -> tuple[int, ...]:
+    """Shape within a row. Several tensors (a split) have the shape of their first."""
+    known = node.meta.get("row_shape")
+    if known is None:
+        value = node.meta["val"]
+        if isinstance(value, tuple | list):
+            value = value[0]
+        known = node.meta["row_shape"] = tuple(int(size) for size in value.shape[1:])
+    return known
+
+
+def fill_value(node: fx.Node) -> float | None:
+    """The number that fills a tensor such as `zeros_like(x)`, if it is known."""
+    name = name_of(node) if node.op == "call_function" else ""
+    if name in ("zeros_like", "zeros", "new_zeros"):
+        return 0.0
+    if name in ("ones_like", "ones"):
+        return 1.0
+    if name in ("full", "full_like", "new_full", "scalar_tensor"):
+        fill = (
+            node.args[0] if name == "scalar_tensor" else node.args[1 if name != "new_full" else 2]
+        )
+        return float(fill) if isinstance(fill, bool | int | float) else None
+    return None
+
+
+def is_count(node: fx.Node) -> bool:
+    """Whether an integer comes from comparisons and constants alone, such as the number of elements
+    for which something holds: those are small, and exact in floating point."""
+    known = node.meta.get("is_count")
+    if known is None:
+        value = node.meta.get("val")
+        if not isinstance(value, Tensor) or not is_row_value(node):
+            known = True  # a constant, or a size
+        elif value.dtype == torch.bool:
+            known = True
+        elif value.dtype != torch.int64 or node.op == "placeholder":
+            known = False
+        else:
+            known = all(is_count(source) for source in node.all_input_nodes)
+        node.meta["is_count"] = known
+    return known
+
+
+# Operations.
+
+
+def is_random(node: fx.Node) -> bool:
+    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+
+
+def is_view(node: fx.Node) -> bool:
+    """A view, or a constant; not one of several results that are computed together."""
+    if name_of(node) == "getitem" and name_of(node.args[0]) not in VIEWS:
+        return False
+    return name_of(node) in VIEWS
+
+
+def is_cheap(node: fx.Node) -> bool:
+    """Elementwise or a view, and the same each time it is computed."""
+    if is_random(node) or name_of(node) == "embedding":
+        return False
+    value = node.meta.get("val")
+    if isinstance(value, Tensor) and not (value.is_floating_point() or is_count(node)):
+        return False
+    return is_elementwise(node) or is_view(node)
+
+
+def is_elementwise(node: fx.Node) -> bool:
+    # torch forgot to tag the division that its decompositions make.
+    is_tagged = torch.Tag.pointwise in getattr(node.target, "tags", ())
+    return is_tagged or node.target is torch.ops.prims.div.default
+
+
+def transposed_weight(node: fx.Node) -> fx.Node | None:
+    """The argument of the call that this node transposes, or None if it is something else."""
+    if name_of(node) not in ("t", "transpose", "permute") or len(node.meta["val"].shape) != 2:
+        return None
+    source = node.args[0]
+    if name_of(node) == "permute" and [axis % 2 for axis in node.args[1]] != [1, 0]:
+        return None
+    return source if source.op == "placeholder" else None
+
+
+# Several nodes.
+
+
+def ancestors(nodes: Iterable[fx.Node]) -> set[fx.Node]:
+    """The nodes and everything that they are computed from."""
+    found: set[fx.Node] = set()
+    stack = list(nodes)
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found.add(node)
+            stack.extend(node.all_input_nodes)
+    return found
+
+
+def descendants(sources: Iterable[fx.Node], nodes: Iterable[fx.Node]) -> set[fx.Node]:
+    """Those of `nodes`, which are in order, that depend on the data of the sources, not only on
+    their number of rows; and the sources."""
+    found = set(sources)
+    for node in nodes:
+        if isinstance(node.meta.get("val"), torch.SymInt | int):
+            continue
+        if any(source in found for source in node.all_input_nodes):
+            found.add(node)
+    return found
+
+
+def present(nodes: Iterable[fx.Node | None]) -> list[fx.Node]:
+    return [node for node in nodes if node is not None]
+
+
+def unique(nodes: Iterable[fx.Node]) -> list[fx.Node]:
+    return list(dict.fromkeys(nodes))
