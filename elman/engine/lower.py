@@ -228,7 +228,8 @@ class Lowering:
         )
 
     def _lower_sum(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        return self._sum_of_leading(node) or self._reduced(node, "sum")
+        found = self._sum_of_leading(node)
+        return self._reduced(node, "sum") if found is None else found
 
     def _sum_of_leading(self, node: fx.Node) -> int | None:
         """A sum over the first axes of a row: whole slices are added."""
