@@ -11,9 +11,9 @@ from elman.engine.arguments import Arguments
 from elman.engine.backends import run_auto
 from elman.engine.nest import flatten
 from elman.layers.choice import compiled_is_faster, has_fused_lstm
-from elman.layers.steps import GRUStep, LSTMStep, ProjectedLSTMStep, ReLURNNStep, RNNStep
+from elman.layers.steps import step_of
 
-STEPS = {"RNN_TANH": RNNStep, "RNN_RELU": ReLURNNStep, "GRU": GRUStep, "LSTM": LSTMStep}
+WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _LEAF = flatten(torch.empty(0), "input")[1]
 _PAIR = flatten((torch.empty(0),) * 2, "state")[1]
 
@@ -102,11 +102,10 @@ class CompiledLayer(nn.RNNBase):
 
     def _step(self, layer: int, direction: int) -> Any:
         suffix = f"_l{layer}_reverse" if direction else f"_l{layer}"
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[: 4 if self.bias else 2]
-        weights = [getattr(self, name + suffix) for name in names]
+        names = WEIGHTS if self.bias else WEIGHTS[:2]
         if self.proj_size > 0:
-            return ProjectedLSTMStep(getattr(self, "weight_hr" + suffix), *weights)
-        return STEPS[self.mode](*weights)
+            names = ("weight_hr", *names)
+        return step_of(self, self.mode, suffix, names)
 
     def _state(self, hx: Any, rows: int, data: Tensor, packed: bool) -> list[Tensor] | None:
         """The state's leaves `(layers * directions, B, ...)`, zeros if none were given; None if

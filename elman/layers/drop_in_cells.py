@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from elman.engine.backends import run_auto
 from elman.layers.choice import compiled_is_faster
-from elman.layers.drop_in import STEPS, checked, is_served, is_traced
+from elman.layers.drop_in import WEIGHTS, checked, is_served, is_traced
+from elman.layers.steps import step_of
 
 
 class CompiledCell(nn.RNNCellBase):
@@ -34,8 +35,7 @@ class CompiledCell(nn.RNNCellBase):
         state = self._state(hx, input, 2 if mode == "LSTM" else 1)
         if state is None:
             return super().forward(input, hx)
-        biases = (self.bias_ih, self.bias_hh) if self.bias else ()
-        step: Any = STEPS[mode](weight, self.weight_hh, *biases)
+        step = step_of(self, mode, "", WEIGHTS if self.bias else WEIGHTS[:2])
         return run_auto(step, checked(input[None], state, None, False))[1]
 
     def _state(self, hx: Any, input: Tensor, leaves: int) -> list[Tensor] | None:

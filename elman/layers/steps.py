@@ -1,6 +1,11 @@
 """One layer and direction of torch.nn's recurrent layers, as a step for `elman.scan`."""
 
-from torch import Tensor
+import operator
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elman.cells.gru import gru
@@ -78,3 +83,31 @@ class ProjectedLSTMStep(LSTMStep):
         hidden, (whole, cell) = super().__call__(input, state)
         hidden = F.linear(whole, self.weight_hr)
         return hidden, (hidden, cell)
+
+
+STEPS = {"RNN_TANH": RNNStep, "RNN_RELU": ReLURNNStep, "GRU": GRUStep, "LSTM": LSTMStep}
+
+_made: WeakKeyDictionary[nn.Module, dict[str, tuple[list[Tensor], Any]]] = WeakKeyDictionary()
+
+
+def step_of(module: nn.Module, mode: str, suffix: str, names: Sequence[str]) -> Any:
+    """The step of a module with those of its weights that are called `name + suffix`; the same one
+    as before while they are the same tensors, so that `scan` need not read it anew.
+
+    With "weight_hr" first, the hidden state is projected.
+    """
+    weights = [getattr(module, name + suffix) for name in names]
+    own = _made.get(module)
+    if own is None:
+        own = _made[module] = {}
+    known = own.get(suffix)
+    if known is not None and _are_same(known[0], weights):
+        return known[1]
+    step = ProjectedLSTMStep(*weights) if names[0] == "weight_hr" else STEPS[mode](*weights)
+    if all(weight.is_leaf for weight in weights):  # else they may hold on to the module
+        own[suffix] = (weights, step)
+    return step
+
+
+def _are_same(before: list[Tensor], now: list[Tensor]) -> bool:
+    return len(before) == len(now) and all(map(operator.is_, before, now))
