@@ -42,8 +42,7 @@ class Watch:
     def tensor(self, value: Tensor) -> None:
         entry = (value, value.shape, value.dtype, value.requires_grad, value.device)
         self._tensors.append(entry)
-        # A hook or the graph of a tensor may hold anything.
-        if value.grad_fn is not None or value._backward_hooks or value.__dict__:
+        if not holds_nothing(value):
             self.is_safe = False
 
     def holds(self, step: Any) -> bool:
@@ -72,3 +71,8 @@ class Watch:
             ):
                 return False
         return True
+
+
+def holds_nothing(tensor: Tensor) -> bool:
+    """Whether who keeps the tensor keeps nothing else: its graph or a hook may hold anything."""
+    return tensor.grad_fn is None and not tensor._backward_hooks and not tensor.__dict__

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from elman.cells.gru import gru
 from elman.cells.lstm import lstm
 from elman.cells.rnn import NONLINEARITIES
+from elman.engine.watch import holds_nothing
 
 
 class GatedStep:
@@ -104,7 +105,7 @@ def step_of(module: nn.Module, mode: str, suffix: str, names: Sequence[str]) -> 
     if known is not None and _are_same(known[0], weights):
         return known[1]
     step = ProjectedLSTMStep(*weights) if names[0] == "weight_hr" else STEPS[mode](*weights)
-    if all(weight.is_leaf for weight in weights):  # else they may hold on to the module
+    if all(map(holds_nothing, weights)):  # else they may hold on to the module
         own[suffix] = (weights, step)
     return step
 

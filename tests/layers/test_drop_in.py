@@ -1,7 +1,9 @@
 """`RNN`, `GRU`, `LSTM` against torch.nn: results, gradients, weights, errors."""
 
 import copy
+import gc
 import pickle
+import weakref
 
 import pytest
 import torch
@@ -245,3 +247,29 @@ def test_cells_equal_torchs(always_compiled, ours_class, theirs_class, bias):
     torch.testing.assert_close(leaves(ours(x[0])), leaves(theirs(x[0])))
     with pytest.raises(RuntimeError, match=r"mismatch|hidden|size"):
         ours(torch.zeros(4, 7, dtype=torch.double))
+
+
+def test_a_dropped_layer_and_its_weights_are_not_kept_alive():
+    layer = elman.GRU(3, 4)
+    layer.weight_hh_l0.register_hook(lambda gradient, layer=layer: gradient)
+    other = elman.GRU(3, 4)
+    x = torch.randn(40, 8, 3)
+    for one in (layer, other):
+        one(x)[0].sum().backward()
+        one(x)
+    gone = [weakref.ref(one.weight_hh_l0) for one in (layer, other)]
+    del layer, other, one
+    gc.collect()
+    assert [reference() for reference in gone] == [None, None]
+
+
+def test_weights_that_were_replaced_are_used():
+    layer, reference = elman.GRU(3, 4), nn.GRU(3, 4)
+    x = torch.randn(40, 8, 3)
+    for _ in range(2):
+        layer.weight_hh_l0 = nn.Parameter(torch.randn(12, 4))
+        reference.load_state_dict(layer.state_dict())
+        torch.testing.assert_close(layer(x)[0], reference(x)[0], rtol=1e-4, atol=1e-5)
+        layer.weight_hh_l0.data.mul_(0.5)
+        reference.load_state_dict(layer.state_dict())
+        torch.testing.assert_close(layer(x)[0], reference(x)[0], rtol=1e-4, atol=1e-5)
