@@ -63,8 +63,7 @@ class CompiledStep:
         runner = self._runner(name)
         constants: Environment = dict(zip(trace.closed_nodes, closed, strict=True))
         prepared = runner.prepare(constants)
-        # The loop carries flags as numbers.
-        buffers = [matrix(leaf).to(self.dtype, copy=True) for leaf in state]
+        buffers = [self._carried(leaf) for leaf in state]
         resets = self._resets(arguments, layout, reset_state)
         # A reset would put something between an output and the state before the next step.
         places = self._places(name, layout.is_even and resets is None)
@@ -150,6 +149,11 @@ class CompiledStep:
             return rows_of(buffer, rows)
         aside = workspace.take((room, width), self.dtype)
         return rows_of(aside, slice(0, rows.stop - rows.start))
+
+    def _carried(self, leaf: Tensor) -> Tensor:
+        """A state's leaf in memory that the loop may change; it carries flags as numbers."""
+        value = matrix(leaf)
+        return value.clone() if value.dtype is self.dtype else value.to(self.dtype)
 
     def _resets(
         self, arguments: Arguments, layout: Folded, reset_state: list[Tensor] | None
