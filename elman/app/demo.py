@@ -86,7 +86,7 @@ def demo(
     watcher = _Sampler()
     _show_race(watcher)
     watcher.say("Now a small LSTM learns, one character after another, to write like")
-    watcher.say(f"Python's language reference. Training takes {minutes:g} minutes.")
+    watcher.say(f"Python's language reference. Training takes {terminal.duration(minutes)}.")
     try:
         folder = start(
             "language", None, run, force=Path(run).exists(), listener=watcher,

@@ -28,3 +28,7 @@ def harmless(text: str) -> str:
     return "".join(
         "\ufffd" if unicodedata.category(c) == "Cc" and c not in "\n\t" else c for c in text
     )
+
+
+def duration(minutes: float) -> str:
+    return "1 minute" if minutes == 1 else f"{minutes:g} minutes"

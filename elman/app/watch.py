@@ -100,5 +100,5 @@ class Watcher(Listener):
             epochs = schedule.last_step / schedule.steps_per_epoch
             parts.append(f"to step {schedule.last_step:,} ({epochs:.2g} epochs)")
         if schedule.settings.minutes is not None:
-            parts.append(f"for {schedule.settings.minutes:g} minutes")
+            parts.append(f"for {terminal.duration(schedule.settings.minutes)}")
         return " or ".join(parts)
