@@ -95,7 +95,10 @@ def require_plain_call(arguments: Arguments) -> None:
                 f"it runs with backend='reference'"
             )
         known = dtype
-    for leaf in (*arguments.inputs, *arguments.state):
+    given = [*arguments.inputs, *arguments.state]
+    if arguments.reset is not None:
+        given += [arguments.reset, *(arguments.reset_state or ())]
+    for leaf in given:
         if not leaf.is_cpu:
             raise UnsupportedStep(
                 f"the compiled loop runs on the CPU, but the tensors are on {leaf.device}; "

@@ -104,11 +104,12 @@ class Plan:
     def states_that_are_outputs(self) -> dict[fx.Node, fx.Node]:
         """Outputs that are also the next state, and that state, of which the backward pass wants to
         know what it was before each step. If rows follow one another evenly and none is reset, it
-        lies in the output's memory, one step apart."""
+        lies in the output's memory, one step apart; unless it is an output itself."""
+        elsewhere = {*self.trace.outputs, *self.overlaid}
         return {
             output: state
             for output, state in zip(self.trace.next_state, self.trace.state, strict=True)
-            if output in self.trace.outputs and state in self.saved and state not in self.overlaid
+            if output in self.trace.outputs and state in self.saved and state not in elsewhere
         }
 
     @cached_property

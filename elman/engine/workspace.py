@@ -5,6 +5,7 @@ scratch values to the outputs that users get, lies in buffers that are handed ou
 nobody holds a tensor in them: torch counts the holders of a storage, autograd's among them.
 """
 
+import sys
 import threading
 from collections.abc import Callable
 from math import prod
@@ -26,16 +27,23 @@ class _Buffer:
         self.size = size
         self.storage = torch.UntypedStorage(size)
         self._address = self.storage._cdata
+        self._memory = self.storage.data_ptr()
         assert _holders is not None
         self._own_holders = _holders(self._address)
+        self._own_references = sys.getrefcount(self.storage)
 
     def is_free(self) -> bool:
+        """Whether no tensor holds it, and nobody the storage, which a tensor hands out."""
         assert _holders is not None
-        return _holders(self._address) <= self._own_holders
+        return (
+            _holders(self._address) <= self._own_holders
+            and sys.getrefcount(self.storage) <= self._own_references
+        )
 
     def is_whole(self) -> bool:
-        """Whether the memory is still all there; a user may resize the storage of a tensor."""
-        return self.storage.nbytes() == self.size
+        """Whether the memory is still all there; a user may resize the storage of a tensor, or move
+        it to where other processes see it."""
+        return self.storage.nbytes() == self.size and self.storage.data_ptr() == self._memory
 
     def tensor(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         return torch.empty(0, dtype=dtype).set_(self.storage, 0, shape, _strides(shape))
