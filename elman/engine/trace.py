@@ -76,7 +76,14 @@ def trace(step: Step, arguments: Arguments, with_gradients: bool) -> Trace:
         UnsupportedStep: it can't be traced, for example because it depends on values.
     """
     # Not in inference mode: its tensors don't tell whether they were changed.
-    with _left_as_it_was(step), _without_torchs_complaints(), torch.inference_mode(False):
+    # Without the caller's hooks on saved tensors, such as those of torch.utils.checkpoint.
+    own_hooks = torch.autograd.graph.saved_tensors_hooks(_as_it_is, _as_it_is)
+    with (
+        _left_as_it_was(step),
+        _without_torchs_complaints(),
+        own_hooks,
+        torch.inference_mode(False),
+    ):
         try:
             return _Tracer(step, arguments, with_gradients).run()
         except (StepError, UnsupportedStep):
@@ -87,6 +94,10 @@ def trace(step: Step, arguments: Arguments, with_gradients: bool) -> Trace:
                 f"the step can't be traced ({type(error).__name__}: {reason[:200]}); "
                 f"it runs with backend='reference'"
             ) from error
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 class _Tracer:
@@ -105,6 +116,7 @@ class _Tracer:
 
     def run(self) -> Trace:
         graph = self._graph(functionalized=False)
+        _require_no_literals(graph, self._lines)
         if any(_writes_in_place(node) for node in graph.nodes):
             # Making every operation one that only gives values takes a fifth of the time of
             # tracing, so it is done for those steps alone that need it.
@@ -275,6 +287,16 @@ class _Lift(TorchFunctionMode):
             self.found.append(value)
             self.stand_ins.append(known)
         return known
+
+
+def _require_no_literals(graph: fx.Graph, lines: dict[fx.Node, str]) -> None:
+    for node in graph.nodes:
+        if node.op == "get_attr":
+            users = [lines[user] for user in node.users if user in lines]
+            raise UnsupportedStep(
+                f"the step makes a tensor from numbers, used at {(users or ['unknown line'])[0]}; "
+                f"make it once, outside the step"
+            )
 
 
 def _writes_in_place(node: fx.Node) -> bool:

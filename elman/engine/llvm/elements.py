@@ -46,9 +46,24 @@ class Elements:
             self._put(piece, value)
 
     def _value(self, place: Place) -> ir.Value:
-        if place not in self._known:
-            self._known[place] = self._computed(place)
+        stack = [place]
+        while stack:  # not by recursion: a step may be a long chain
+            current = stack[-1]
+            missing = [] if current in self._known else [
+                source for source in self._sources(current) if source not in self._known
+            ]  # fmt: skip
+            if missing:
+                stack += missing
+                continue
+            stack.pop()
+            if current not in self._known:
+                self._known[current] = self._computed(current)
         return self._known[place]
+
+    def _sources(self, place: Place) -> list[Place]:
+        if self.body.is_loaded(place[0], self.block.level, self.block.width):
+            return []
+        return looked_up(self.body.program.ops, place)
 
     def _computed(self, place: Place) -> ir.Value:
         body, code = self.body, self.code
@@ -75,9 +90,9 @@ class Elements:
                 return code.load(body.scratch, place_of_sum)
             case Pointwise(name=name):
                 sources = looked_up(body.program.ops, place)
-                return math.emit(name, code.b, [self._value(source) for source in sources])
+                return math.emit(name, code.b, [self._known[source] for source in sources])
         (source,) = looked_up(body.program.ops, place)
-        return self._value(source)
+        return self._known[source]
 
     def _read(self, op: Op, pointer: ir.Value, row: ir.Value, offset: int) -> ir.Value:
         """This vector's columns of a row in memory, or its one number in every lane."""

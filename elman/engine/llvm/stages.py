@@ -206,26 +206,30 @@ class _Builder:
 
     def _cuts(self, index: int, offset: int, width: int, level: int) -> set[int]:
         """Where, within `offset : offset + width` of a value, a cat that it looks up has a seam."""
-        op = self._ops[index]
-        if self.is_loaded(index, level, width):
-            return set()
         found: set[int] = set()
-        if isinstance(op, Slice):
-            found = self._cuts(op.arg, offset + op.start, width, level)
-        elif isinstance(op, Pointwise):
-            for argument in op.args:
-                if self._ops[argument].width != 1:
-                    found |= self._cuts(argument, offset, width, level)
-        elif isinstance(op, Cat):
-            position = 0
-            for part in op.args:
-                size = self._ops[part].width
-                begin, end = max(position, offset), min(position + size, offset + width)
-                if begin < end:
-                    inner = self._cuts(part, begin - position, end - begin, level)
-                    found |= {begin - offset, end - offset}
-                    found |= {begin - offset + cut for cut in inner}
-                position += size
+        seen: set[tuple[int, int, int, int]] = set()
+        stack = [(index, offset, width, 0)]  # the last: where these columns are in the whole
+        while stack:
+            spot = stack.pop()
+            index, offset, size, place = spot
+            if spot in seen or self.is_loaded(index, level, size):
+                continue
+            seen.add(spot)
+            op = self._ops[index]
+            if isinstance(op, Slice):
+                stack.append((op.arg, offset + op.start, size, place))
+            elif isinstance(op, Pointwise):
+                stack += [(a, offset, size, place) for a in op.args if self._ops[a].width != 1]
+            elif isinstance(op, Cat):
+                position = 0
+                for part in op.args:
+                    end = position + self._ops[part].width
+                    first, last = max(position, offset), min(end, offset + size)
+                    if first < last:
+                        at = place + first - offset
+                        found |= {at, at + last - first}
+                        stack.append((part, first - position, last - first, at))
+                    position = end
         return {cut for cut in found if 0 < cut < width}
 
     def is_loaded(self, index: int, level: int, width: int) -> bool:
