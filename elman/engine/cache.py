@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from elman.engine.arguments import Arguments
-from elman.engine.compiled import CompiledStep
+from elman.engine.compiled import CompiledStep, failure
 from elman.engine.fingerprint import Fingerprint, NotCacheable, fingerprint
 from elman.engine.garbage import no_collections
 from elman.engine.plan import plan
@@ -33,9 +33,10 @@ _LIMIT_LATEST = 16
 
 @dataclass
 class _Entry:
-    """compiled: or why there is none. closed: which of the step's tensors it closes over."""
+    """compiled: or why there is none, in words: an exception would hold on to all that was at hand
+    when it was raised. closed: which of the step's tensors it closes over."""
 
-    compiled: CompiledStep | UnsupportedStep
+    compiled: CompiledStep | str
     closed: list[int]
 
 
@@ -72,8 +73,8 @@ def compiled_step(
                 _entries[key] = entry
                 while len(_entries) > _LIMIT:
                     _entries.popitem(last=False)
-    if isinstance(entry.compiled, UnsupportedStep):
-        raise entry.compiled
+    if isinstance(entry.compiled, str):
+        raise UnsupportedStep(entry.compiled)
     return entry.compiled, [tensors[index] for index in entry.closed]
 
 
@@ -104,7 +105,7 @@ def _new_entry(
     try:
         compiled = _compile(step, arguments, with_gradients, compile_program)
     except UnsupportedStep as error:
-        return _Entry(error, [])
+        return _Entry(str(error), [])
     index = {id(tensor): number for number, tensor in enumerate(tensors)}
     closed = [index.get(id(tensor)) for tensor in compiled.plan.trace.closed]
     if any(number is None for number in closed):
@@ -131,10 +132,7 @@ def _compile(
         except UnsupportedStep:
             raise
         except Exception as error:  # a fault of ours must not cost the user a run
-            raise UnsupportedStep(
-                f"elman failed to compile the step ({type(error).__name__}: {error}); please "
-                f"report it; it runs with backend='reference'"
-            ) from error
+            raise failure(error) from error
         return CompiledStep(planned, compile_program)
 
 

@@ -13,6 +13,7 @@ import enum
 import functools
 import sys
 import types
+import weakref
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,7 @@ _BY_IDENTITY = (
 _FIXED = {"torch", "numpy", "elman", *sys.stdlib_module_names}
 """Packages whose modules, classes and functions do not change while a program runs."""
 
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _INTERNAL = frozenset(nn.Module().__dict__) - {"training"}
 
 
@@ -87,7 +89,11 @@ def fingerprint(step: Any) -> Fingerprint:
         NotCacheable: the step holds an object that can't be looked into.
     """
     reader = _Reader(step)
-    reader.read(step)
+    try:
+        reader.read(step)
+        reader.read_global_hooks()
+    except RecursionError:
+        raise NotCacheable("too many objects, one in the other") from None
     wants_gradients = any(tensor.requires_grad for tensor in reader.tensors)
     return Fingerprint(Key(tuple(reader.parts)), reader.tensors, wants_gradients, reader.watch)
 
@@ -95,7 +101,9 @@ def fingerprint(step: Any) -> Fingerprint:
 def modules_of(step: Any) -> list[nn.Module]:
     """All modules that the step is or can reach."""
     reader = _Reader(step)
-    with suppress(NotCacheable):  # those that were found before it count all the same
+    with suppress(
+        NotCacheable, RecursionError
+    ):  # those that were found before it count all the same
         reader.read(step)
     return reader.modules
 
@@ -111,7 +119,9 @@ class _Reader:
 
     def read(self, value: Any) -> None:
         kind = type(value)
-        if kind in _PLAIN_SET:
+        if kind is float or kind is complex:  # 0.0 equals -0.0, and NaN does not equal itself
+            self.parts.append((kind, repr(value)))
+        elif kind in _PLAIN_SET:
             self.parts.append(value if kind is str or value is None else (kind, value))
         elif isinstance(value, Tensor):
             self._tensor(value)
@@ -122,14 +132,23 @@ class _Reader:
         elif isinstance(value, enum.Enum | torch.Size):
             self.parts.append((kind, value))
         elif self._is_new(value):
+            if isinstance(value, int | float | complex | str | bytes):  # of a class of its own
+                self.parts.append((kind, repr(value)))
             self._look_into(value)
+
+    def read_global_hooks(self) -> None:
+        """Functions that run with every module."""
+        if self.modules:
+            for name in _HOOKS:
+                self._dict(getattr(nn.modules.module, f"_global{name}"))
 
     def _is_new(self, value: Any) -> bool:
         """Whether this object is met for the first time; objects may refer to one another."""
-        number = self._seen.setdefault(id(value), len(self._seen))
-        if number != len(self._seen) - 1:
+        number = self._seen.get(id(value))
+        if number is not None:
             self._again(number)
             return False
+        self._seen[id(value)] = len(self._seen)
         return True
 
     def _again(self, number: int) -> None:
@@ -146,6 +165,8 @@ class _Reader:
         self.tensors.append(value)
         self.watch.tensor(value)
         self.parts.append((value.shape, value.dtype, value.requires_grad, value.device.type))
+        if value.__dict__:
+            self._dict(value.__dict__)
 
     def _look_into(self, value: Any) -> None:
         if isinstance(value, nn.Module):
@@ -185,8 +206,8 @@ class _Reader:
         attributes = module.__dict__
         self._class(watch.attribute(module, "__class__"))
         watch.size(attributes)
-        hooks = [watch.size(attributes[name]) for name in ("_forward_hooks", "_forward_pre_hooks")]
-        parts.append((watch.item(attributes, "training"), *hooks))
+        parts.append(watch.item(attributes, "training"))
+        self._hooks(attributes)
         for name in ("_parameters", "_buffers"):
             own = watch.item(attributes, name)
             watch.size(own)
@@ -203,16 +224,25 @@ class _Reader:
             parts.append(name)
             self.read(watch.item(children, name))
 
+    def _hooks(self, attributes: dict[str, Any]) -> None:
+        """Functions that run with a module; those that run at other times may still hold it."""
+        for name in attributes:
+            if name in _INTERNAL and name.endswith("_hooks") and attributes[name]:
+                self.watch.is_safe = False
+        for name in _HOOKS:
+            self._dict(attributes[name])
+
     def _class(self, kind: type) -> None:
         """A class, and what it and those that it inherits from define."""
-        self.parts.append(kind)
+        self.parts.append(weakref.ref(kind))  # a class may close over a model
         for base in kind.__mro__:
             if _is_fixed(base.__module__) or not self._is_new(base):
                 continue
             own = vars(base)
             self.watch.size(own)
             for name in own:
-                if not name.startswith("__") or name == "__call__":
+                is_method = isinstance(own[name], types.FunctionType) and name != "__init__"
+                if not name.startswith("__") or is_method:
                     self.parts.append(name)
                     self._member(self.watch.item(own, name))
 
@@ -258,6 +288,9 @@ class _Reader:
         self.watch.size(namespace)
         for name in names:
             if name not in namespace:
+                module = sys.modules.get(name)  # that the code itself imports
+                if module is not None and not _is_fixed(name):
+                    self._names_in(vars(module), names)
                 continue
             value = self.watch.item(namespace, name)
             self.parts.append(name)
