@@ -7,7 +7,7 @@ from torch import Tensor, fx
 
 from elman.engine import workspace
 from elman.engine.layout import Folded
-from elman.engine.nodes import row_shape
+from elman.engine.nodes import is_view, row_shape
 from elman.engine.plan import Plan
 from elman.engine.runners import Environment, matrix, width_of
 
@@ -125,9 +125,20 @@ class Collected:
 
     def output(self, node: fx.Node) -> Tensor:
         """`(T, B, ...)`; no view of another tensor if that can be had, so that the user may change
-        it in place."""
-        made = self._whole.get(node)
-        return self._layout.unfold(self.values[node]) if made is None else made
+        it in place; above all not the input, or what all rows share."""
+        made = self._whole.pop(node, None)  # a step may return one value twice
+        if made is not None:
+            return made
+        value = self._layout.unfold(self.values[node])
+        return (
+            value.clone(memory_format=torch.contiguous_format) if self._is_shared(node) else value
+        )
+
+    def _is_shared(self, node: fx.Node) -> bool:
+        return (
+            node.op == "placeholder" or is_view(node)
+            or self._plan.trace.outputs.count(node) > 1
+        )  # fmt: skip
 
 
 class Gradients:

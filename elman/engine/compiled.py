@@ -8,7 +8,7 @@ from elman.engine import workspace
 from elman.engine.arguments import Arguments
 from elman.engine.collected import Collected, Gradients, Places, Saved, rows_of
 from elman.engine.layout import Chunk, Folded
-from elman.engine.plan import Plan
+from elman.engine.plan import Pass, Plan
 from elman.engine.program import Resets
 from elman.engine.runners import (
     CompileProgram,
@@ -20,6 +20,7 @@ from elman.engine.runners import (
     matrix,
     width_of,
 )
+from elman.errors import UnsupportedStep
 
 CHUNK_BYTES = 4 << 20
 """Streams that only the forward loop reads are made for so many bytes of time steps at once."""
@@ -37,7 +38,7 @@ class CompiledStep:
         self.plan = plan
         self.dtype = plan.forward.loop.program.dtype
         self._runner = lru_cache(maxsize=None)(
-            lambda name: PassRunner(getattr(plan, name), compile_program)
+            lambda name: _made(getattr(plan, name), compile_program)
         )
         self._places = lru_cache(maxsize=None)(
             lambda name, follows: Places(
@@ -198,6 +199,22 @@ class CompiledStep:
             env[node] = value if is_plain(node, self.dtype) else as_node(value, node)
         runner.after.run(prepared, env, 0)
         return env
+
+
+def _made(parts: Pass, compile_program: CompileProgram) -> PassRunner:
+    try:
+        return PassRunner(parts, compile_program)
+    except UnsupportedStep:
+        raise
+    except Exception as error:  # a fault of ours must not cost the user a run
+        raise failure(error) from error
+
+
+def failure(error: Exception) -> UnsupportedStep:
+    return UnsupportedStep(
+        f"elman failed to compile the step ({type(error).__name__}: {error}); please report it; "
+        f"it runs with backend='reference'"
+    )
 
 
 def _shaped(value: Tensor, like: Tensor) -> Tensor:

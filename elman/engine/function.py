@@ -13,7 +13,8 @@ from elman.engine.collected import Saved
 from elman.engine.compiled import CompiledStep
 from elman.engine.layout import Folded, layout_of
 from elman.engine.nest import Nest, flatten, rebuild
-from elman.engine.nodes import row_shape
+from elman.engine.nodes import is_random, row_shape
+from elman.errors import UnsupportedStep
 
 
 def run(
@@ -112,9 +113,16 @@ class _Call:
         ]  # fmt: skip
 
     def reference_gradients(
-        self, tensors: tuple[Tensor, ...], gradients: tuple[Tensor | None, ...]
-    ) -> list[Tensor | None]:
-        """The same gradients through the plain loop, so that they can be differentiated again."""
+        self, tensors: tuple[Tensor, ...], gradients: tuple[Tensor | None, ...],
+        create_graph: bool = True,
+    ) -> list[Tensor | None]:  # fmt: skip
+        """The same gradients through the plain loop, so that they can be differentiated again, or
+        be many at once."""
+        if any(is_random(node) for node in self.compiled.plan.trace.graph.nodes):
+            raise UnsupportedStep(
+                "second derivatives, and batches of gradients, of a step that draws random numbers "
+                "would need the same draws again; run it with backend='reference'"
+            )
         inputs, state, reset_state, _ = self.parts(tensors)
         given = replace(self.arguments, inputs=inputs, state=state, reset_state=reset_state)
         output, final = reference.run(self.step, given)
@@ -126,7 +134,7 @@ class _Call:
         wanted = [tensor for tensor in tensors if tensor.requires_grad]
         found = torch.autograd.grad(
             [r for r, _ in pairs], wanted, [g for _, g in pairs],
-            create_graph=True, allow_unused=True,
+            create_graph=create_graph, allow_unused=True,
         )  # fmt: skip
         supply = iter(found)
         return [next(supply) if tensor.requires_grad else None for tensor in tensors]
@@ -148,9 +156,11 @@ class _Scan(Function):
         ctx.call, ctx.saved = call, saved
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
-        floats = [r for r in results if not r.is_floating_point()]
-        if floats:
-            ctx.mark_non_differentiable(*floats)
+        trace = call.compiled.plan.trace
+        carries = (*trace.cot_outputs, *trace.cot_state)
+        constant = [r for r, node in zip(results, carries, strict=True) if node is None]
+        if constant:
+            ctx.mark_non_differentiable(*constant)
         return tuple(results)
 
     @staticmethod
@@ -158,6 +168,9 @@ class _Scan(Function):
         tensors = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph=True
             return None, *ctx.call.reference_gradients(tensors, gradients)
+        if any(g is not None and torch._C._functorch.is_legacy_batchedtensor(g) for g in gradients):
+            with torch.enable_grad():
+                return None, *ctx.call.reference_gradients(tensors, gradients, create_graph=False)
         ctx.saved.require_unchanged()
         found = ctx.call.backward(tensors, _handed_over(ctx), gradients)
         needed = ctx.needs_input_grad[1:]
