@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from elman.engine.arguments import Arguments, require_rows
 from elman.engine.nest import Nest, apply, flatten
-from elman.errors import ArgumentError
+from elman.errors import ArgumentError, ShapeError
 
 Run = Callable[[Any, Arguments], tuple[Nest, Nest]]
 
@@ -25,6 +25,12 @@ def run_packed(
     """
     sizes, order, back = input.batch_sizes, input.sorted_indices, input.unsorted_indices
     leaves, structure = flatten(state, "state")
+    if len(sizes) == 0 or int(sizes.sum()) != len(input.data):
+        raise ShapeError(
+            f"a PackedSequence must hold at least one step, and as many rows as its batch_sizes "
+            f"say, but got {len(input.data)} rows for {sizes.tolist()}; make it with "
+            f"torch.nn.utils.rnn.pack_padded_sequence"
+        )
     rows = int(sizes[0])
     require_rows(leaves, structure, rows)
     arguments = Arguments(

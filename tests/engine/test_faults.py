@@ -122,6 +122,15 @@ def test_checkpoints_of_a_step_that_was_not_compiled_yet(backend):
     torch.testing.assert_close(found, torch.autograd.grad(expected, weight)[0])
 
 
+def test_packed_sequences_that_do_not_add_up():
+    step = lambda x, h: (x + h, x + h)  # noqa: E731
+    pack = nn.utils.rnn.PackedSequence
+    for rows, sizes in ((0, []), (3, [2, 2])):
+        packed = pack(torch.randn(rows, 3), torch.tensor(sizes, dtype=torch.int64))
+        with pytest.raises(elman.errors.ShapeError, match="batch_sizes"):
+            elman.scan(step, packed, torch.zeros(2, 3))
+
+
 def test_second_derivatives_need_the_same_draws():
     drop, weight = nn.Dropout(0.5), torch.ones(3, requires_grad=True)
     step = lambda x, h: (h + drop(x * weight),) * 2  # noqa: E731
