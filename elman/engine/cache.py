@@ -69,10 +69,9 @@ def compiled_step(
     if entry is None:
         with _lock:
             entry = _new_entry(step, arguments, with_gradients, compile_program, tensors)
-            if entry.closed is not None:
-                _entries[key] = entry
-                while len(_entries) > _LIMIT:
-                    _entries.popitem(last=False)
+            _entries[key] = entry
+            while len(_entries) > _LIMIT:
+                _entries.popitem(last=False)
     if isinstance(entry.compiled, str):
         raise UnsupportedStep(entry.compiled)
     return entry.compiled, [tensors[index] for index in entry.closed]

@@ -23,15 +23,21 @@ from torch import Tensor, nn
 
 from elman.engine.watch import Watch
 
-_PLAIN = (
+_PLAIN: frozenset[type] = frozenset((
     int, float, bool, str, bytes, complex, type(None), torch.dtype, torch.device, torch.layout,
-    enum.Enum, type(Ellipsis), slice,
-)  # fmt: skip
+    type(Ellipsis), slice,
+))  # fmt: skip
 _BY_IDENTITY = (
-    type, types.ModuleType, types.BuiltinFunctionType, types.MethodDescriptorType,
+    types.ModuleType, types.BuiltinFunctionType, types.MethodDescriptorType,
     types.WrapperDescriptorType, types.GetSetDescriptorType, torch._ops.OpOverload,
     torch._ops.OpOverloadPacket, torch.jit.ScriptFunction,
 )  # fmt: skip
+_READABLE = (
+    *_PLAIN, Tensor, nn.Module, tuple, list, dict, set, frozenset, types.FunctionType,
+    types.MethodType, functools.partial, types.SimpleNamespace,
+)  # fmt: skip
+"""What is read where it stands in a class; of other objects there only user-defined ones are."""
+
 _FIXED = {"torch", "numpy", "elman", *sys.stdlib_module_names}
 """Packages whose modules, classes and functions do not change while a program runs."""
 
@@ -101,9 +107,8 @@ def fingerprint(step: Any) -> Fingerprint:
 def modules_of(step: Any) -> list[nn.Module]:
     """All modules that the step is or can reach."""
     reader = _Reader(step)
-    with suppress(
-        NotCacheable, RecursionError
-    ):  # those that were found before it count all the same
+    # What was found before an object that can't be looked into counts all the same.
+    with suppress(NotCacheable, RecursionError):
         reader.read(step)
     return reader.modules
 
@@ -121,7 +126,7 @@ class _Reader:
         kind = type(value)
         if kind is float or kind is complex:  # 0.0 equals -0.0, and NaN does not equal itself
             self.parts.append((kind, repr(value)))
-        elif kind in _PLAIN_SET:
+        elif kind in _PLAIN:
             self.parts.append(value if kind is str or value is None else (kind, value))
         elif isinstance(value, Tensor):
             self._tensor(value)
@@ -145,23 +150,17 @@ class _Reader:
     def _is_new(self, value: Any) -> bool:
         """Whether this object is met for the first time; objects may refer to one another."""
         number = self._seen.get(id(value))
-        if number is not None:
-            self._again(number)
-            return False
-        self._seen[id(value)] = len(self._seen)
-        return True
-
-    def _again(self, number: int) -> None:
+        if number is None:
+            self._seen[id(value)] = len(self._seen)
+            return True
         self.parts.append(("again", number))
-        if number == 0:
+        if number == 0:  # the step itself
             self.watch.is_safe = False
+        return False
 
     def _tensor(self, value: Tensor) -> None:
-        known = self._seen.get(id(value))
-        if known is not None:
-            self._again(known)
+        if not self._is_new(value):
             return
-        self._seen[id(value)] = len(self._seen)
         self.tensors.append(value)
         self.watch.tensor(value)
         self.parts.append((value.shape, value.dtype, value.requires_grad, value.device.type))
@@ -297,13 +296,6 @@ class _Reader:
             self.read(value)
             if isinstance(value, types.ModuleType) and not _is_fixed(value.__name__):
                 self._names_in(vars(value), names)
-
-
-_PLAIN_SET = frozenset(kind for kind in _PLAIN if kind is not enum.Enum)
-_READABLE = (
-    *_PLAIN_SET, Tensor, nn.Module, tuple, list, dict, set, frozenset, types.FunctionType,
-    types.MethodType, functools.partial, types.SimpleNamespace,
-)  # fmt: skip
 
 
 def _is_fixed(module: str) -> bool:

@@ -9,8 +9,8 @@ from torch import Tensor
 class Watch:
     """What was seen where, by identity: unlike the key, which compares values, it is quick.
 
-    is_safe: nothing that is watched holds on to the step itself, so that who keeps this does not
-    keep the step.
+    is_safe: whether this may be kept: every change would show, and nothing that is watched holds on
+    to the step itself, whose end would then never come.
     """
 
     def __init__(self, step: Any) -> None:
