@@ -30,7 +30,7 @@ def run(
     if compiled.plan.backward is not None:
         tensors = (*given[0], *given[1], *(given[2] or ()), *closed)
         results = list(_Scan.apply(call, *tensors))
-    elif torch.is_grad_enabled():
+    elif torch.is_grad_enabled():  # else the context, too, would take its time of a short call
         with torch.no_grad():
             results, _ = call.forward(*given)
     else:

@@ -1,6 +1,7 @@
 """Passes of a planned step, ready to run: loops with a kernel, the parts around them with torch."""
 
 from collections.abc import Callable
+from math import prod
 
 import torch
 from torch import Tensor, fx
@@ -127,10 +128,7 @@ class PassRunner:
 
 def width_of(node: fx.Node) -> int:
     """Numbers in a row of a node's value."""
-    width = 1
-    for size in row_shape(node):
-        width *= size
-    return width
+    return prod(row_shape(node))
 
 
 def is_plain(node: fx.Node, dtype: torch.dtype) -> bool:

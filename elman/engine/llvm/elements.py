@@ -121,9 +121,11 @@ class Elements:
             case "scratch":
                 offset, width = body.geometry.kept[target.index]
                 pointer, row = body.scratch, code.add(code.row(self.r, width), offset)
-            case _:
+            case "reduce":
                 self._accumulate(target.index, value)
                 return
+            case kind:
+                raise ValueError(f"a piece can't go to {kind!r}")
         place = code.add(row, self.at, target.start)
         code.store(value, pointer, place, self.count)
 
@@ -140,10 +142,12 @@ class Elements:
 
 
 def identity(op: Reduce) -> float:
+    """The number that changes no result of the reduction."""
     return {"sum": 0.0, "amax": float("-inf"), "amin": float("inf")}[op.name]
 
 
 def join(code: Code, op: Reduce, x: ir.Value, y: ir.Value) -> ir.Value:
+    """Two partial results of a reduction as one, lane by lane."""
     if op.name == "sum":
         return code.b.fadd(x, y)
     return math.intrinsic(code.b, "maximum" if op.name == "amax" else "minimum", x, y)

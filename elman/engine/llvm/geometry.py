@@ -48,6 +48,7 @@ class Geometry:
     """tilings: by id of their block. packed: elements of all packed weights. Scratch offsets are in
     elements from the start of a thread's scratch memory, for GROUP rows each.
 
+    sums: where a tile's products are put, for the elementwise code that follows them.
     totals: where the program's sums begin in a thread's block of them, whose size comes last;
     group_totals: where in scratch memory the same block of a group of rows is."""
 
