@@ -16,10 +16,12 @@ class Arguments:
 
     inputs:      leaves `(T, B, ...)`; structure of the nest in `input_structure`.
     state:       leaves `(B, ...)`; structure in `state_structure`.
+    has_constants: the state is the pair (state, constants) of `elman.engine.constants`.
     lengths:     one integer a row, each within 0..T, or None when every row is T steps long.
     reset:       `(T, B)` bool or None; `reset_state`: leaves like `state` (zeros were filled in).
     batch_sizes: `(T,)` rows that are active in each step, if the input was packed already: its
-                 leaves are then `(N, 1, ...)`, N (time, row) pairs, and rows are sorted by length.
+                 leaves are then `(N, 1, ...)`, N (time, row) pairs, rows sorted by length.
+    order:       the row of the batch that each row of a packed input is; None if it is the same.
     """
 
     inputs: list[Tensor]
@@ -34,11 +36,22 @@ class Arguments:
     reverse: bool
     checkpoint: int | None
     batch_sizes: Tensor | None = None
+    order: Tensor | None = None
+    has_constants: bool = False
 
     @property
     def state_paths(self) -> list[str]:
         """Readable names of the state's leaves."""
-        return paths(self.state_structure, "state")
+        if not self.has_constants:
+            return paths(self.state_structure, "state")
+        return [
+            ("state" if name.startswith("state[0]") else "constants") + name[len("state[0]") :]
+            for name in paths(self.state_structure, "state")
+        ]
+
+    def describe_state(self, structure: Structure) -> str:
+        """How a step's state, or what came in its place, is built."""
+        return describe(structure.children()[0] if self.has_constants else structure)
 
     def want_gradients(self) -> bool:
         leaves = (*self.inputs, *self.state, *(self.reset_state or ()))
@@ -65,12 +78,12 @@ def check(
     reset_state: Nest | None,
     reverse: bool,
     checkpoint: int | None,
+    constants: Nest | None = None,
 ) -> Arguments:
     """Arguments for a backend, or an error that says which of them does not fit and why."""
     inputs, input_structure = flatten(input, "input")
-    leaves, state_structure = flatten(state, "state")
     steps, rows = _leading_sizes(inputs, input_structure)
-    require_rows(leaves, state_structure, rows)
+    leaves, state_structure = flatten_state(state, constants, rows)
     if checkpoint is not None and checkpoint < 1:
         raise ArgumentError(f"checkpoint must be a number of steps >= 1, got {checkpoint}")
     return Arguments(
@@ -82,20 +95,35 @@ def check(
         rows=rows,
         lengths=_lengths(lengths, steps, rows),
         reset=_reset(reset, steps, rows),
-        reset_state=_reset_state(reset, reset_state, leaves, state_structure),
+        reset_state=_reset_state(reset, reset_state, state, constants),
         reverse=bool(reverse),
         checkpoint=checkpoint,
+        has_constants=constants is not None,
     )
 
 
-def require_rows(state: list[Tensor], structure: Structure, rows: int) -> None:
-    """Raise `ShapeError` unless every state leaf has one entry for every row."""
-    for index, leaf in enumerate(state):
+def flatten_state(state: Nest, constants: Nest | None, rows: int) -> tuple[list[Tensor], Structure]:
+    """Leaves of the state, and of the constants that it carries along, and their structure.
+
+    Raises:
+        ShapeError: a leaf without one entry for every row.
+    """
+    leaves, structure = flatten(state, "state")
+    _require_rows(leaves, structure, "state", rows)
+    if constants is None:
+        return leaves, structure
+    more, its_structure = flatten(constants, "constants")
+    _require_rows(more, its_structure, "constants", rows)
+    return flatten((state, constants), "state")
+
+
+def _require_rows(leaves: list[Tensor], structure: Structure, what: str, rows: int) -> None:
+    for index, leaf in enumerate(leaves):
         if leaf.dim() < 1 or leaf.shape[0] != rows:
             raise ShapeError(
-                f"{paths(structure, 'state')[index]} must have the batch of {rows} rows "
+                f"{paths(structure, what)[index]} must have the batch of {rows} rows "
                 f"first, as input (T, B, ...) has it, "
-                f"but its shape is {_shape(leaf)}; give one state for every row"
+                f"but its shape is {_shape(leaf)}; give one entry for every row"
             )
 
 
@@ -153,10 +181,7 @@ def _reset(reset: Tensor | None, steps: int, rows: int) -> Tensor | None:
 
 
 def _reset_state(
-    reset: Tensor | None,
-    reset_state: Nest | None,
-    state: list[Tensor],
-    structure: Structure,
+    reset: Tensor | None, reset_state: Nest | None, state: Nest, constants: Nest | None
 ) -> list[Tensor] | None:
     if reset is None:
         if reset_state is not None:
@@ -165,22 +190,24 @@ def _reset_state(
                 "pass reset, a bool tensor of shape (T, B)"
             )
         return None
+    own, structure = flatten(state, "state")
+    kept = flatten(constants, "constants")[0] if constants is not None else []
     if reset_state is None:
-        return [torch.zeros_like(leaf) for leaf in state]
+        return [*(torch.zeros_like(leaf) for leaf in own), *kept]
     leaves, given = flatten(reset_state, "reset_state")
     if given != structure:
         raise ShapeError(
             f"reset_state must be built as state is, {describe(structure)}, "
             f"but it is {describe(given)}"
         )
-    for index, (leaf, like) in enumerate(zip(leaves, state, strict=True)):
+    for index, (leaf, like) in enumerate(zip(leaves, own, strict=True)):
         if leaf.shape != like.shape or leaf.dtype != like.dtype:
             name = paths(structure, "state")[index]
             raise ShapeError(
                 f"reset_{name} must be like {name}, shape {_shape(like)} of {like.dtype}, "
                 f"but it is {_shape(leaf)} of {leaf.dtype}"
             )
-    return leaves
+    return [*leaves, *kept]
 
 
 def _shape(tensor: Tensor) -> str:

@@ -11,6 +11,7 @@ from elman.engine import readable, reference
 from elman.engine.arguments import Arguments
 from elman.engine.backends import require_plain_call
 from elman.engine.cache import compiled_step
+from elman.engine.constants import StepWithConstants
 from elman.engine.llvm import compile_program
 from elman.engine.llvm.stages import stages_of
 from elman.engine.nest import paths
@@ -155,6 +156,8 @@ def _bytes(size: float) -> str:
 
 def _names_of_tensors(step: Any) -> dict[int, str]:
     """The names by which a step knows the tensors that it closes over."""
+    if isinstance(step, StepWithConstants):
+        step = step.step
     found: dict[int, str] = {}
     if isinstance(step, nn.Module):
         for name, tensor in [*step.named_parameters(), *step.named_buffers()]:

@@ -105,12 +105,17 @@ class Folded:
 
 
 class Packed(Folded):
-    """Valid (time, row) pairs only, rows sorted, longest first; the input comes like that."""
+    """Valid (time, row) pairs only, rows sorted, longest first; the input comes like that.
+
+    order: the row of the batch that each row of the layout is; None if it is the same.
+    """
 
     is_even = False
 
-    def __init__(self, arguments: Arguments, batch_sizes: Tensor) -> None:
+    def __init__(self, arguments: Arguments, batch_sizes: Tensor, order: Tensor | None) -> None:
         self.steps, self.rows = arguments.steps, arguments.rows
+        self._order = order
+        self._back = None if order is None else torch.argsort(order)
         self.offsets = torch.cat([batch_sizes.new_zeros(1), batch_sizes.cumsum(0)])
         self.total = int(self.offsets[-1])
 
@@ -120,6 +125,12 @@ class Packed(Folded):
 
     def unfold(self, value: Tensor) -> Tensor:
         return value.unsqueeze(1)
+
+    def sort(self, state: Tensor) -> Tensor:
+        return state if self._order is None else state.index_select(0, self._order)
+
+    def unsort(self, state: Tensor) -> Tensor:
+        return state if self._back is None else state.index_select(0, self._back)
 
     def chunks(self, pieces: int, backwards: bool) -> tuple["Chunk", ...]:
         found = []
@@ -136,13 +147,12 @@ class Gathered(Packed):
 
     def __init__(self, arguments: Arguments, lengths: list[int]) -> None:
         length = torch.tensor(lengths, dtype=torch.int64)
-        self._order = torch.argsort(length, descending=True, stable=True)
-        self._back = torch.argsort(self._order)
+        order = torch.argsort(length, descending=True, stable=True)
         active = (length[None] > torch.arange(arguments.steps)[:, None]).sum(1)
-        super().__init__(arguments, active)
+        super().__init__(arguments, active, order)
         time = torch.repeat_interleave(torch.arange(self.steps), active)
         place = torch.arange(self.total) - self.offsets[time]
-        self._index = time * self.rows + self._order[place]
+        self._index = time * self.rows + order[place]
 
     def fold(self, value: Tensor) -> Tensor:
         return value.reshape(self.steps * self.rows, *value.shape[2:]).index_select(0, self._index)
@@ -155,16 +165,10 @@ class Gathered(Packed):
         padded.flatten(0, 1).index_copy_(0, self._index, value)
         return padded
 
-    def sort(self, state: Tensor) -> Tensor:
-        return state.index_select(0, self._order)
-
-    def unsort(self, state: Tensor) -> Tensor:
-        return state.index_select(0, self._back)
-
 
 def layout_of(arguments: Arguments) -> Folded:
     if arguments.batch_sizes is not None:
-        return Packed(arguments, arguments.batch_sizes)
+        return Packed(arguments, arguments.batch_sizes, arguments.order)
     if arguments.lengths is not None:
         return Gathered(arguments, arguments.lengths)
     return Folded(arguments)

@@ -30,6 +30,10 @@ class Structure:
         self.is_leaf, self.is_tuple = is_leaf, is_tuple
         self._hash = hash(repr(spec))
 
+    def children(self) -> list["Structure"]:
+        """Of the nests that this one is made of."""
+        return [Structure(child) for child in self.spec.children()]
+
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Structure) and self.spec == other.spec)
 

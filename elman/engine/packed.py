@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from elman.engine.arguments import Arguments, require_rows
+from elman.engine.arguments import Arguments, flatten_state
 from elman.engine.nest import Nest, apply, flatten
 from elman.errors import ArgumentError, ShapeError
 
@@ -17,14 +17,13 @@ Run = Callable[[Any, Arguments], tuple[Nest, Nest]]
 
 
 def run_packed(
-    run: Run, step: Any, input: PackedSequence, state: Nest, reverse: bool
+    run: Run, step: Any, input: PackedSequence, state: Nest, constants: Nest | None, reverse: bool
 ) -> tuple[Nest, Nest]:
     """Output (packed as the input is, in a nest if the step's output is one) and final state.
 
     state and final state have the rows in the order that they had before packing.
     """
     sizes, order, back = input.batch_sizes, input.sorted_indices, input.unsorted_indices
-    leaves, structure = flatten(state, "state")
     if len(sizes) == 0 or int(sizes.sum()) != len(input.data):
         raise ShapeError(
             f"a PackedSequence must hold at least one step, and as many rows as its batch_sizes "
@@ -32,11 +31,11 @@ def run_packed(
             f"torch.nn.utils.rnn.pack_padded_sequence"
         )
     rows = int(sizes[0])
-    require_rows(leaves, structure, rows)
+    leaves, structure = flatten_state(state, constants, rows)
     arguments = Arguments(
         inputs=[input.data[:, None]],
         input_structure=flatten(input.data, "input")[1],
-        state=leaves if order is None else [leaf.index_select(0, order) for leaf in leaves],
+        state=leaves,
         state_structure=structure,
         steps=len(sizes),
         rows=rows,
@@ -46,14 +45,14 @@ def run_packed(
         reverse=reverse,
         checkpoint=None,
         batch_sizes=sizes,
+        order=order,
+        has_constants=constants is not None,
     )
     output, final = run(step, arguments)
 
     def packed(leaf: Tensor) -> Any:
         return PackedSequence(leaf.squeeze(1), sizes, order, back)
 
-    if back is not None:
-        final = apply(lambda leaf: leaf.index_select(0, back), final)
     return apply(packed, output), final
 
 

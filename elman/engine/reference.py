@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from elman.engine.arguments import Arguments
-from elman.engine.nest import Nest, Structure, describe, flatten, rebuild
+from elman.engine.nest import Nest, Structure, flatten, rebuild
 from elman.errors import StepError
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
@@ -25,54 +25,39 @@ def run(step: Step, arguments: Arguments) -> tuple[Nest, Nest]:
     with torch.autocast(device.type, enabled=False):
         if arguments.batch_sizes is not None:
             output, state = _run_packed(step, arguments, arguments.batch_sizes)
-        elif arguments.lengths is None:
-            output, state = _Loop(step, arguments, [arguments.rows] * arguments.steps).run()
         else:
-            output, state = _run_sorted(step, arguments, arguments.lengths)
+            output, state = _Loop(step, arguments).run()
     return output, arguments.state_nest(state)
-
-
-def _run_sorted(step: Step, arguments: Arguments, lengths: list[int]) -> tuple[Nest, list[Tensor]]:
-    """Rows of different lengths: sorted, longest first, the active rows of a step are the first."""
-    order = sorted(range(arguments.rows), key=lambda row: -lengths[row])
-    there = torch.tensor(order, dtype=torch.long, device=arguments.inputs[0].device)
-    back = torch.argsort(there)
-    reset, reset_state = arguments.reset, arguments.reset_state
-    arranged = replace(
-        arguments,
-        inputs=[leaf.index_select(1, there) for leaf in arguments.inputs],
-        state=[leaf.index_select(0, there) for leaf in arguments.state],
-        reset=None if reset is None else reset.index_select(1, there.to(reset.device)),
-        reset_state=reset_state and [leaf.index_select(0, there) for leaf in reset_state],
-    )
-    active = [sum(length > t for length in lengths) for t in range(arguments.steps)]
-    output, state = _Loop(step, arranged, active).run()
-    leaves, structure = flatten(output, "output")
-    unsorted = [leaf.index_select(1, back) for leaf in leaves]
-    return rebuild(unsorted, structure), [leaf.index_select(0, back) for leaf in state]
 
 
 def _run_packed(step: Step, arguments: Arguments, sizes: Tensor) -> tuple[Nest, list[Tensor]]:
     """Input that is packed already: padded for the loop, its output packed again."""
-    active = sizes.tolist()
-    padded = [
-        pad_packed_sequence(PackedSequence(leaf.squeeze(1), sizes))[0] for leaf in arguments.inputs
-    ]
-    output, state = _Loop(step, replace(arguments, inputs=padded), active).run()
+    order = arguments.order
+    packed = [PackedSequence(leaf.squeeze(1), sizes, order) for leaf in arguments.inputs]
+    padded = [pad_packed_sequence(leaf) for leaf in packed]
+    lengths = padded[0][1].tolist()
+    output, state = _Loop(
+        step, replace(arguments, inputs=[leaf for leaf, _ in padded], lengths=lengths)
+    ).run()
     leaves, structure = flatten(output, "output")
-    packed = [
-        torch.cat([leaf[t, :rows] for t, rows in enumerate(active)])[:, None] for leaf in leaves
-    ]
-    return rebuild(packed, structure), state
+    if order is not None:
+        leaves = [leaf.index_select(1, order) for leaf in leaves]
+    active = sizes.tolist()
+    again = [torch.cat([leaf[t, :rows] for t, rows in enumerate(active)]) for leaf in leaves]
+    return rebuild([leaf[:, None] for leaf in again], structure), state
 
 
 @dataclass
 class _Loop:
-    """The loop itself; `active[t]` rows, the first ones, take part in step t."""
+    """The loop itself.
+
+    All rows take part in every step, in their own order, so that a tensor with the batch first that
+    the step closes over meets the rows that it belongs to. A row beyond its length runs aside: on
+    an input and a state that the loop meets anyway, and nothing comes of it.
+    """
 
     step: Step
     arguments: Arguments
-    active: list[int]
     output_structure: Structure | None = None
 
     def run(self) -> tuple[Nest, list[Tensor]]:
@@ -80,33 +65,63 @@ class _Loop:
         times = list(range(arguments.steps))
         if arguments.reverse:
             times.reverse()
-        state = arguments.state
-        outputs: dict[int, list[Tensor]] = {}
-        for t in times:
-            if self.active[t] > 0:
-                outputs[t], state = self._one_step(t, state)
+        state = [leaf.clone() for leaf in arguments.state]
+        lengths = arguments.lengths
+        if lengths is not None and any(length < arguments.steps for length in lengths):
+            outputs, state = self._ragged(times, state, lengths)
+        else:
+            outputs = {}
+            for t in times:
+                inputs, now = self._before(t, state)
+                outputs[t], state = self._call(inputs, now)
         return self._stack(outputs), state
 
-    def _one_step(self, t: int, state: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Output leaves of step t, `(B, ...)` with zeros for rows that are over, and next state."""
-        arguments, rows = self.arguments, self.active[t]
-        now = [leaf[:rows] for leaf in state]
-        if arguments.reset is not None and arguments.reset_state is not None:
-            now = _where_reset(arguments.reset[t, :rows], arguments.reset_state, now)
-        inputs = [leaf[t, :rows] for leaf in arguments.inputs]
-        output, after = self._call(inputs, now, rows)
-        if rows < arguments.rows:
-            after = [torch.cat([new, old[rows:]]) for new, old in zip(after, state, strict=True)]
-            output = [
-                torch.cat([leaf, leaf.new_zeros((arguments.rows - rows, *leaf.shape[1:]))])
-                for leaf in output
-            ]
-        return output, after
+    def _ragged(
+        self, times: list[int], state: list[Tensor], lengths: list[int]
+    ) -> tuple[dict[int, list[Tensor]], list[Tensor]]:
+        inputs_aside, state_aside = self._aside(state, lengths)
+        outputs = {}
+        for t in times:
+            flags = [length > t for length in lengths]
+            if not any(flags):
+                continue
+            active = torch.tensor(flags, device=inputs_aside[0].device)
+            inputs, now = self._before(t, state)
+            inputs, now = _where(active, inputs, inputs_aside), _where(active, now, state_aside)
+            output, after = self._call(inputs, now)
+            state = _where(active, after, state)
+            outputs[t] = _where(active, output, [torch.zeros_like(leaf) for leaf in output])
+        return outputs, state
 
-    def _call(
-        self, inputs: list[Tensor], state: list[Tensor], rows: int
-    ) -> tuple[list[Tensor], list[Tensor]]:
+    def _aside(self, state: list[Tensor], lengths: list[int]) -> tuple[list[Tensor], list[Tensor]]:
+        """Input and state, `(B, ...)` each, for rows that are over: those of the row's first step;
+        for a row without any step those of another row. No gradient passes there."""
+        arguments, device = self.arguments, self.arguments.inputs[0].device
+        used = next((row for row, length in enumerate(lengths) if length), None)
+        if used is None:
+            return [], []  # no row takes part in any step
+        chosen = [row if length else used for row, length in enumerate(lengths)]
+        rows = torch.tensor(chosen, device=device)
+        first = torch.tensor(
+            [lengths[row] - 1 if arguments.reverse else 0 for row in chosen], device=device
+        )
+        states = [leaf.detach()[rows] for leaf in state]
+        if arguments.reset is not None and arguments.reset_state is not None:
+            values = [leaf.detach()[rows] for leaf in arguments.reset_state]
+            states = _where(arguments.reset[first, rows], values, states)
+        return [leaf.detach()[first, rows] for leaf in arguments.inputs], states
+
+    def _before(self, t: int, state: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Input and state of step t, for the step to keep: it may change them in place."""
         arguments = self.arguments
+        if arguments.reset is not None and arguments.reset_state is not None:
+            state = _where(arguments.reset[t], arguments.reset_state, state)
+        inputs = [leaf[t].clone() for leaf in arguments.inputs]
+        return inputs, [leaf.clone() for leaf in state]
+
+    def _call(self, inputs: list[Tensor], state: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Output leaves of one step, `(B, ...)`, and next state."""
+        arguments, rows = self.arguments, self.arguments.rows
         result = self.step(arguments.input_nest(inputs), arguments.state_nest(state))
         if not isinstance(result, tuple) or len(result) != 2:
             raise StepError(
@@ -118,8 +133,8 @@ class _Loop:
         if structure != arguments.state_structure:
             raise StepError(
                 f"a step must return a state built like the one it was given, "
-                f"{describe(arguments.state_structure)}, but it returned {describe(structure)}; "
-                f"is it (output, state), in this order?"
+                f"{arguments.describe_state(arguments.state_structure)}, but it returned "
+                f"{arguments.describe_state(structure)}; is it (output, state), in this order?"
             )
         check_state_unchanged(arguments, state, after)
         for leaf in output:
@@ -135,9 +150,9 @@ class _Loop:
         steps, rows = self.arguments.steps, self.arguments.rows
         if outputs:
             template = next(iter(outputs.values()))
-        else:  # no step runs at all; a call with no rows still tells shapes and dtypes
-            nothing = [leaf.new_empty((0, *leaf.shape[2:])) for leaf in self.arguments.inputs]
-            template, _ = self._call(nothing, [leaf[:0] for leaf in self.arguments.state], 0)
+        else:  # no step runs at all; a call on zeros still tells shapes and dtypes
+            nothing = [leaf.new_zeros((rows, *leaf.shape[2:])) for leaf in self.arguments.inputs]
+            template, _ = self._call(nothing, [leaf.clone() for leaf in self.arguments.state])
         missing = [leaf.new_zeros((rows, *leaf.shape[1:])) for leaf in template]
         stacked = []
         for index, like in enumerate(missing):
@@ -167,10 +182,9 @@ def check_state_unchanged(
         )
 
 
-def _where_reset(mask: Tensor, values: list[Tensor], state: list[Tensor]) -> list[Tensor]:
+def _where(rows: Tensor, values: list[Tensor], others: list[Tensor]) -> list[Tensor]:
+    """For each leaf `(B, ...)`: of the rows that are true those of `values`, else of `others`."""
     return [
-        torch.where(
-            mask.to(leaf.device).view(-1, *[1] * (leaf.dim() - 1)), value[: len(leaf)], leaf
-        )
-        for value, leaf in zip(values, state, strict=True)
+        torch.where(rows.to(leaf.device).view(-1, *[1] * (leaf.dim() - 1)), leaf, other)
+        for leaf, other in zip(values, others, strict=True)
     ]

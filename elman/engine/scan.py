@@ -1,6 +1,7 @@
 """`scan`: the loop of a step over time."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
@@ -8,6 +9,7 @@ from torch.nn.utils.rnn import PackedSequence
 from elman.engine import backends, reference
 from elman.engine.arguments import check
 from elman.engine.checkpointing import run_in_segments
+from elman.engine.constants import StepWithConstants
 from elman.engine.nest import Nest
 from elman.engine.packed import refuse_with_packed, run_packed
 
@@ -17,6 +19,7 @@ def scan(
     input: Nest,
     state: Nest,
     *,
+    constants: Nest | None = None,
     lengths: Tensor | Sequence[int] | None = None,
     reset: Tensor | None = None,
     reset_state: Nest | None = None,
@@ -28,11 +31,14 @@ def scan(
 
     Args:
         step: an `nn.Module` or a plain function `(x_t, state) -> (y_t, state)`. It must treat the
-            rows of a batch independently. Tensors that it closes over get gradients as parameters
-            do.
+            rows of a batch independently. Tensors that it closes over are shared by all rows, and
+            get gradients as parameters do.
         input: tensor or nest (tuple, list, dict) of tensors, `(T, B, ...)`; or a `PackedSequence`,
             and then the output is packed in the same way.
         state: tensor or nest of tensors, `(B, ...)`: the state before the first step.
+        constants: tensor or nest of tensors, `(B, ...)`, that a row sees at every step, such as an
+            encoder's memory or a condition; the step is then called as
+            `step(x_t, state, constants)`. They get gradients.
         lengths: `(B,)` integers. A row stops after its own length: outputs beyond it are zero and
             the returned state is the state at its end; a length of 0 leaves it as it came. What
             stands in the padding is never read.
@@ -70,12 +76,16 @@ def scan(
         ([1.0, 1.5, 1.75], 1.75)
     """
     run = backends.find(backend)
+    if constants is not None:
+        step = StepWithConstants(step)
     if isinstance(input, PackedSequence):
         refuse_with_packed(
             lengths=lengths, reset=reset, reset_state=reset_state, checkpoint=checkpoint
         )
-        return run_packed(run, step, input, state, reverse)
-    arguments = check(input, state, lengths, reset, reset_state, reverse, checkpoint)
-    if arguments.checkpoint is not None:
-        return run_in_segments(run, step, arguments, arguments.checkpoint)
-    return run(step, arguments)
+        output, final = run_packed(run, step, input, state, constants, reverse)
+    else:
+        arguments = check(input, state, lengths, reset, reset_state, reverse, checkpoint, constants)
+        if arguments.checkpoint is not None:
+            run = partial(run_in_segments, run, size=arguments.checkpoint)
+        output, final = run(step, arguments)
+    return output, final if constants is None else final[0]

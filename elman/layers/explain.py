@@ -20,8 +20,9 @@ _NEVER = 1 << 14
 
 
 def explain(
-    step: Any, input: Nest | None = None, state: Nest | None = None, *, file: IO[str] | None = None
-) -> None:
+    step: Any, input: Nest | None = None, state: Nest | None = None, *,
+    constants: Nest | None = None, file: IO[str] | None = None,
+) -> None:  # fmt: skip
     """Print what runs where: of a step, as a compiled loop, or of a model, layer by layer.
 
     `explain(step, input, state)` prints what `elman.scan(step, input, state)` would run and what it
@@ -33,7 +34,7 @@ def explain(
     `explain(model)` lists the recurrent layers of a model, what runs each, and why.
 
     Args:
-        step, input, state: as for `elman.scan`; or a model alone.
+        step, input, state, constants: as for `elman.scan`; or a model alone.
         file: where to print; standard output when None.
 
     Raises:
@@ -55,7 +56,7 @@ def explain(
           0  torch.nn.GRU(3, 5)  runs by torch.nn; elman.convert(model) compiles it
     """
     if input is not None and state is not None:
-        engine.explain(step, input, state, file=file)
+        engine.explain(step, input, state, constants=constants, file=file)
         return
     if input is not None or not isinstance(step, nn.Module):
         raise ArgumentError(
