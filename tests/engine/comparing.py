@@ -43,21 +43,25 @@ class Expected:
             runs.append(disturbed(self.again, dtype, len(runs)))
         return runs[number]
 
-    def differences(self, found: Tensors, dtype: torch.dtype) -> list[str]:
+    def differences(
+        self, found: Tensors, dtype: torch.dtype, tolerance: float | None = None
+    ) -> list[str]:
         """One line for every tensor that is not what it should be."""
         if found.keys() != self.tensors.keys():
             return [f"gives {sorted(found)} instead of {sorted(self.tensors)}"]
-        lines = [self._difference(name, tensor, dtype) for name, tensor in found.items()]
+        share = TOLERANCES[dtype] if tolerance is None else tolerance
+        lines = [self._difference(name, tensor, dtype, share) for name, tensor in found.items()]
         return [line for line in lines if line]
 
-    def _difference(self, name: str, found: Tensor, dtype: torch.dtype) -> str:
+    def _difference(self, name: str, found: Tensor, dtype: torch.dtype, share: float) -> str:
         exact = self.tensors[name]
         alike = (self.alike or self.tensors)[name]
         if found.shape != exact.shape:
             return f"{name}: shape {tuple(found.shape)} instead of {tuple(exact.shape)}"
         if self.alike is not None and found.dtype != alike.dtype:
             return f"{name}: {found.dtype} instead of {alike.dtype}"
-        right = _near(found, exact, dtype) | _near(found, alike, dtype)
+        limit = torch.finfo(dtype).tiny
+        right = _near(found, exact, share, limit) | _near(found, alike, share, limit)
         spread = torch.zeros(exact.shape, dtype=torch.float64)
         for number in range(TRIES):
             if right.all():
@@ -75,13 +79,12 @@ class Expected:
         )
 
 
-def _near(found: Tensor, expected: Tensor, dtype: torch.dtype) -> Tensor:
-    """Where found is expected, up to the dtype's tolerance; exactly, if they are no floats."""
+def _near(found: Tensor, expected: Tensor, share: float, least: float) -> Tensor:
+    """Where found is expected, up to a share of it; exactly, if they are no floats."""
     if not expected.is_floating_point():
         return found == expected
     found, expected = found.double(), expected.double()
-    limit = TOLERANCES[dtype] * expected.abs() + torch.finfo(dtype).tiny
-    close = (found - expected).abs() <= limit
+    close = (found - expected).abs() <= share * expected.abs() + least
     return (close & expected.isfinite()) | (found == expected) | (found.isnan() & expected.isnan())
 
 
@@ -146,8 +149,14 @@ class Run:
         floats = [leaf for leaf in pytree.tree_leaves((state, input)) if leaf.is_floating_point()]
         return cls(collected(result, wanted), floats[0].dtype)
 
-    def require_equal(self, expected: Expected) -> None:
-        lines = expected.differences(self.tensors, self.dtype)
+    def require_equal(
+        self, expected: Expected, names: Callable[[str], bool] = lambda _: True,
+        tolerance: float | None = None,
+    ) -> None:  # fmt: skip
+        """Raise `AssertionError` where a tensor of these names is not what is expected.
+        tolerance: instead of the dtype's own."""
+        lines = expected.differences(self.tensors, self.dtype, tolerance)
+        lines = [line for line in lines if names(line)]
         assert not lines, "\n".join(lines)
 
     def require_same_bits(self, other: "Run", names: Callable[[str], bool]) -> None:
@@ -161,6 +170,12 @@ def _named(kind: str, nest: Any) -> Tensors:
             if isinstance(leaf, Tensor)}  # fmt: skip
 
 
+def plain_loop(step: Any, input: Any, state: Any, closed: tuple = (), **options: Any) -> Expected:
+    """The plain loop in the dtype that it is given."""
+    run = lambda: Run.of(step, input, state, "reference", closed, **options).tensors  # noqa: E731
+    return Expected(run(), run)
+
+
 def oracle(step: Any, input: Any, state: Any, closed: tuple = (), **options: Any) -> Expected:
     """The plain loop in float64. What a step closes over, but for a module's own tensors, must be
     float64 already."""
@@ -170,5 +185,4 @@ def oracle(step: Any, input: Any, state: Any, closed: tuple = (), **options: Any
     if isinstance(step, nn.Module):
         step = copy.deepcopy(step).double()
     input, state = pytree.tree_map(double, input), pytree.tree_map(double, state)
-    run = lambda: Run.of(step, input, state, "reference", closed, **options).tensors  # noqa: E731
-    return Expected(run(), run)
+    return plain_loop(step, input, state, closed, **options)

@@ -35,7 +35,7 @@ _OF_TERMS = {
 
 
 class Disturbed(TorchDispatchMode):
-    """Within it, results in float64 are as uncertain as those of `dtype`, by a draw of `seed`."""
+    """Within it, results are a little more uncertain than those of `dtype`, by a draw of `seed`."""
 
     def __init__(self, dtype: torch.dtype, seed: int) -> None:
         super().__init__()
@@ -55,13 +55,13 @@ class Disturbed(TorchDispatchMode):
         return tree_map(self._moved, result)
 
     def _moved(self, value: Any) -> Any:
-        if not isinstance(value, Tensor) or value.dtype != torch.float64 or not value.numel():
+        if not isinstance(value, Tensor) or not value.is_floating_point():
             return value
-        noise = torch.rand(value.shape, generator=self._generator, dtype=torch.float64)
+        noise = torch.rand(value.shape, generator=self._generator, dtype=value.dtype)
         return value * (1 + self._size * (2 * noise - 1))
 
 
 def disturbed(run: Callable[[], dict[str, Tensor]], dtype: torch.dtype, seed: int) -> dict:
-    """What a run in float64 gives with the roundings of `dtype`, exaggerated."""
+    """What a run gives with the roundings of `dtype`, exaggerated."""
     with Disturbed(dtype, seed):
         return run()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import elman
 from tests.engine.fuzz.body import SIZES, Body, Shape, Value
 from tests.engine.fuzz.operations import OPERATIONS, is_small
+from tests.engine.settings import SETTINGS
 
 _HEAD = '''"""Random step {seed}. Run it: what the backends give stands beside the plain loop's."""
 
@@ -22,6 +23,7 @@ from torch import nn
 from torch.nn import functional as F
 
 DTYPE = torch.{dtype}
+SETTING = "{setting}"
 
 
 def case(dtype):
@@ -33,17 +35,16 @@ def case(dtype):
 TAIL = """
 
 if __name__ == "__main__":
-    import elman
+    from tests.engine.fuzz.check import run
+    from tests.engine.settings import engine_set
 
     made = case(DTYPE)
-    for change in (None, made["change"]):
-        if change:
-            change()
+    for change in (lambda: None, made["change"]):
+        change()
         for backend in ("reference", "auto", "llvm"):
-            with torch.set_grad_enabled(made["grad"]):
-                found = elman.scan(made["step"], *made["arguments"], **made["options"],
-                                   backend=backend)
-            print(backend, *found, sep="\\n")
+            with engine_set(SETTING):
+                found = run(made, backend)
+            print(backend, *(f"{name}: {tensor}" for name, tensor in found.items()), sep="\\n")
 """
 
 
@@ -55,8 +56,11 @@ class Leaf:
 
 @dataclass
 class Case:
+    """setting: how the engine is set, of `tests.engine.settings`."""
+
     seed: int
     dtype: str
+    setting: str
     source: str
 
 
@@ -76,6 +80,7 @@ class _Writer:
     def case(self) -> Case:
         rng = self.rng
         dtype = rng.choice(["float32", "float64"])
+        setting = rng.choice(list(SETTINGS)) if rng.random() < 0.5 else "as it is"
         inputs = self._leaves(rng.randint(1, 3))
         state = self._leaves(rng.choice([0, 1, 1, 1, 2, 2, 3]) if rng.random() < 0.9 else 1)
         constants = self._leaves(rng.choice([0, 0, 0, 1, 2]))
@@ -91,7 +96,11 @@ class _Writer:
         outputs += rng.choices(following, k=rng.randint(0, 1)) if following else []
         result = f"{self._nest([v.name for v in outputs])}, {taken[1](following)}"
         step = self._step(["x", "state"] + ["constants"] * bool(constants), result)
-        source = [_HEAD.format(seed=self.seed, dtype=dtype), *self._parameters(), *step]
+        source = [
+            _HEAD.format(seed=self.seed, dtype=dtype, setting=setting),
+            *self._parameters(),
+            *step,
+        ]
         arguments = f"({taken[0](None)}, {taken[1](None)})"
         source.append(f"    arguments = {arguments}")
         source.append(f"    options = {self._options(taken[1], taken[2] if constants else None)}")
@@ -101,7 +110,7 @@ class _Writer:
             "    return dict(step=step, arguments=arguments, options=options, closed=closed,\n"
             f"                change=change, used={used}, grad={rng.random() < 0.9})"
         )
-        return Case(self.seed, dtype, "\n".join(source) + "\n" + TAIL)
+        return Case(self.seed, dtype, setting, "\n".join(source) + "\n" + TAIL)
 
     # Nests.
 

@@ -16,6 +16,7 @@ from elman.errors import UnsupportedStep
 from tests.engine.comparing import Expected, Tensors, collected
 from tests.engine.fuzz.cases import Case
 from tests.engine.guarded import guarded_memory
+from tests.engine.settings import engine_set
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def check(case: Case) -> Verdict:
         warnings.simplefilter("ignore")  # falling back is said by the verdict
         make = _loaded(case, Path(folder)).case
         try:
-            with guarded_memory():
+            with guarded_memory(), engine_set(case.setting):
                 return _judged(case, make)
         except AssertionError as error:
             return Verdict(case.seed, "wrong", str(error))
@@ -61,11 +62,11 @@ def _judged(case: Case, make: Any) -> Verdict:
         if call == "second call":
             made["change"]()
             exact["change"]()
-        again = lambda: _run(exact, "reference")  # noqa: E731
-        expected = Expected(again(), again, _run(made, "reference"))
+        again = lambda: run(exact, "reference")  # noqa: E731
+        expected = Expected(again(), again, run(made, "reference"))
         for backend in ("llvm", "auto"):
             try:
-                found = _run(made, backend)
+                found = run(made, backend)
             except UnsupportedStep as error:
                 if backend == "llvm" and "please report" not in str(error):
                     reasons.append(str(error))
@@ -81,7 +82,7 @@ def _judged(case: Case, make: Any) -> Verdict:
     return Verdict(case.seed, "fell back" if reasons else "compiled", " ".join(reasons[:1]))
 
 
-def _run(made: dict[str, Any], backend: str) -> Tensors:
+def run(made: dict[str, Any], backend: str) -> Tensors:
     """Results and gradients of one call."""
     with torch.set_grad_enabled(made["grad"]):
         result = elman.scan(made["step"], *made["arguments"], **made["options"], backend=backend)
