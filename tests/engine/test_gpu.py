@@ -28,5 +28,5 @@ def test_cells_give_what_they_give_on_the_cpu(name):
 
 def test_the_compiled_loop_says_where_the_tensors_are():
     x, h = torch.zeros(3, 2, 4, device="cuda"), torch.zeros(2, 4, device="cuda")
-    with pytest.raises(elman.UnsupportedStep, match="cuda"):
+    with pytest.raises(elman.errors.UnsupportedStep, match="cuda"):
         elman.scan(lambda x, h: (x + h, x + h), x, h, backend="llvm")

@@ -19,8 +19,8 @@ from typing import IO
 
 from tests.engine.fuzz.check import Verdict
 
-SECONDS = 60.0
-"""After so long without an answer a case counts as hung."""
+SECONDS = 120.0
+"""After so long without an answer a case counts as hung; it takes half a second on a quiet core."""
 
 RENEWED = 500
 """Cases after which a worker is replaced, so that no case can lean on much that came before."""
@@ -36,13 +36,13 @@ def serve() -> None:
     torch.set_num_threads(int(os.environ.get("FUZZ_THREADS", "1")))
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a case prints is no answer
+    print("ready", file=answers, flush=True)
     for line in sys.stdin:
         try:
             verdict = check(draw(int(line)))
         except Exception as error:  # noqa: BLE001, the case itself is at fault
             verdict = Verdict(int(line), "invalid", f"{type(error).__name__}: {error}")
-        answers.write(json.dumps(asdict(verdict)) + "\n")
-        answers.flush()
+        print(json.dumps(asdict(verdict)), file=answers, flush=True)
 
 
 _COMMAND = (sys.executable, "-m", "tests.engine.fuzz", "--serve")
@@ -59,6 +59,7 @@ class _Worker:
         self.count = 0
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,))
         self._reader.start()
+        self._answers.get()  # it is ready; loading torch on a busy machine takes what it takes
 
     def _read(self, stream: IO[str]) -> None:
         with stream:

@@ -59,9 +59,9 @@ def test_a_wrong_result_is_seen(monkeypatch):
     assert "output 0" in verdict.text
 
 
-DIES = "import os, signal, sys; sys.stdin.readline(); os.kill(os.getpid(), signal.SIGSEGV)"
-HANGS = "import sys, time; sys.stdin.readline(); time.sleep(100)"
-LEAVES = "import sys; sys.stdin.readline(); sys.exit(3)"
+DIES = "os.kill(os.getpid(), signal.SIGSEGV)"
+HANGS = "time.sleep(100)"
+LEAVES = "sys.exit(3)"
 
 
 @pytest.mark.parametrize(
@@ -76,5 +76,6 @@ def test_a_case_that_ends_its_process_is_named_and_the_others_go_on(
     program, kind, text, monkeypatch
 ):
     monkeypatch.setattr(runner, "SECONDS", 2.0)
-    found = list(runner.verdicts([3, 4], command=[sys.executable, "-c", program]))
+    begin = "import os, signal, sys, time; print('ready', flush=True); sys.stdin.readline(); "
+    found = list(runner.verdicts([3, 4], command=[sys.executable, "-c", begin + program]))
     assert found == [Verdict(3, kind, text), Verdict(4, kind, text)]
