@@ -5,7 +5,12 @@ PYTHON ?= python3
 VENV_FLAGS ?=
 BIN := .venv/bin
 
-.PHONY: demo test test-all check format bench clean
+# `make fuzz STEPS=500 SEED=70000` runs other random steps than the tests do.
+STEPS ?= 10000
+SEED ?= 0
+WORKERS ?= 2
+
+.PHONY: demo test test-all test-gpu fuzz check format bench clean
 
 demo: .venv/installed
 	$(BIN)/elman demo
@@ -13,8 +18,15 @@ demo: .venv/installed
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2
 
-test-all: .venv/installed-dev
-	$(BIN)/python -m pytest -m ""
+# Also what takes long: 10,000 random steps, 10,000 compilations, 100,000 calls. About an hour.
+test-all: test
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+test-gpu: .venv/installed-dev
+	$(BIN)/python -m pytest -m gpu
+
+fuzz: .venv/installed-dev
+	$(BIN)/python -m tests.engine.fuzz --steps $(STEPS) --seed $(SEED) --workers $(WORKERS)
 
 bench: .venv/installed-bench
 	$(BIN)/python benchmarks/engine.py

@@ -84,8 +84,9 @@ class Folded:
         folded = memory.view(-1, *shape)
         before, after = (self.rows, 0) if reverse else (0, self.rows)
         sizes = (self.steps, self.rows, *shape)
+        start = memory.storage_offset() + after * prod(shape)
         whole = torch.empty(0, dtype=dtype).set_(
-            memory.untyped_storage(), after * prod(shape), sizes, memory.stride()
+            memory.untyped_storage(), start, sizes, memory.stride()
         )
         states = folded[before : before + self.total]
         return whole, whole.detach().view(self.total, *shape), states

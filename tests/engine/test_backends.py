@@ -8,9 +8,11 @@ from torch.utils import _pytree as pytree
 
 import elman
 from elman.cells import CELLS
-from elman.engine import BACKENDS, compiled, workspace
+from elman.engine import BACKENDS, compiled
 from tests.engine.comparing import TOLERANCES, Run, oracle
 
+# All that compile: they are held to `reference`, and `auto` chooses one of them or it.
+COMPILING = [name for name in BACKENDS if name not in ("reference", "auto")]
 STEPS, ROWS = 7, 6
 LENGTHS = [7, 0, 3, 5, 1, 7]
 VARIANTS = {
@@ -20,16 +22,6 @@ VARIANTS = {
     "reverse": ("reverse",),
     "all": ("lengths", "reset", "reverse"),
 }
-
-
-@pytest.fixture(autouse=True)
-def _nan_in_fresh_memory(monkeypatch):
-    take = workspace.take
-
-    def poisoned(shape, dtype):
-        return take(shape, dtype).fill_(float("nan"))
-
-    monkeypatch.setattr(workspace, "take", poisoned)
 
 
 def options_of(variant, state):
@@ -47,7 +39,7 @@ def options_of(variant, state):
 
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", COMPILING)
 @pytest.mark.parametrize("name", CELLS)
 def test_cells(name, backend, variant, dtype):
     cell = CELLS[name](5, 9).to(dtype)
@@ -55,25 +47,23 @@ def test_cells(name, backend, variant, dtype):
     state = pytree.tree_map(torch.randn_like, cell.initial_state(ROWS))
     options = options_of(variant, state)
     expected = oracle(cell, input, state, **options)
-    Run.of(cell, input, state, backend, **options).require_equal(expected, TOLERANCES[dtype])
+    Run.of(cell, input, state, backend, **options).require_equal(expected)
     with torch.no_grad():  # another program: nothing is kept for a backward pass
-        output, _ = elman.scan(cell, input, state, backend=backend, **options)
-    torch.testing.assert_close(
-        output.double(), expected.tensors["output 0"], rtol=0, atol=TOLERANCES[dtype]
-    )
+        run = Run.of(cell, input, state, backend, **options)
+    run.require_equal(expected, lambda name: not name.startswith("d "))
 
 
-@pytest.mark.parametrize("sizes", [(1, 1), (3, 17), (17, 127), (127, 3), (64, 128), (1, 16)])
-@pytest.mark.parametrize("rows", [1, 2, 13, 70])
-@pytest.mark.parametrize("name", ["lstm", "mgu"])
-def test_awkward_sizes(name, rows, sizes):
+@pytest.mark.parametrize("sizes", [(1, 1), (3, 17), (127, 3), (64, 128)])
+@pytest.mark.parametrize("name", CELLS)
+def test_awkward_sizes(name, sizes):
     cell = CELLS[name](*sizes)
-    input, state = torch.randn(4, rows, sizes[0]), cell.initial_state(rows)
-    expected = oracle(cell, input, state)
-    Run.of(cell, input, state, "llvm").require_equal(expected, TOLERANCES[torch.float32])
+    for rows in (1, 2, 13, 70):
+        input, state = torch.randn(4, rows, sizes[0]), cell.initial_state(rows)
+        expected = oracle(cell, input, state)
+        Run.of(cell, input, state, "llvm").require_equal(expected)
 
 
-@pytest.mark.parametrize("name", ["gru", "layer-norm-lstm", "concat"])
+@pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("variant", ["plain", "all"])
 def test_any_number_of_threads_gives_the_same_bits(name, variant):
     cell = CELLS[name](70, 96)  # large enough that the work is shared
@@ -139,7 +129,7 @@ def test_a_graph_can_be_run_backward_twice_and_an_output_changed_in_place_is_not
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("name", ["rnn", "gru", "lstm", "concat"])
+@pytest.mark.parametrize("name", CELLS)
 def test_a_backward_pass_in_chunks_of_time_gives_the_same(name, variant, monkeypatch):
     monkeypatch.setattr(compiled, "BACKWARD_CHUNK_BYTES", 500)
     monkeypatch.setattr(compiled, "CHUNK_BYTES", 500)
@@ -148,7 +138,7 @@ def test_a_backward_pass_in_chunks_of_time_gives_the_same(name, variant, monkeyp
     state = pytree.tree_map(torch.randn_like, cell.initial_state(ROWS))
     options = options_of(variant, state)
     expected = oracle(cell, input, state, **options)
-    Run.of(cell, input, state, "llvm", **options).require_equal(expected, 1e-10)
+    Run.of(cell, input, state, "llvm", **options).require_equal(expected)
 
 
 def test_results_are_not_memory_that_is_used_again():
@@ -174,7 +164,7 @@ def has_started(x, state):
 
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", COMPILING)
 def test_flags_in_the_state(backend, variant, dtype):
     random_flags = lambda: torch.rand(ROWS, 40) > 0.5  # noqa: E731
     x = torch.randn(STEPS, ROWS, 40, dtype=dtype)
@@ -185,10 +175,10 @@ def test_flags_in_the_state(backend, variant, dtype):
     expected = oracle(has_started, x, state, **options)
     found = Run.of(has_started, x, state, backend, **options)
     assert found.tensors["state 1"].dtype == torch.bool
-    found.require_equal(expected, TOLERANCES[dtype])
+    found.require_equal(expected)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", COMPILING)
 @pytest.mark.parametrize("used", ["output", "hidden", "cell"])
 def test_gradients_come_from_what_was_used_alone(used, backend):
     cell = CELLS["lstm"](3, 4).double()

@@ -10,8 +10,9 @@ from torch import nn
 
 import elman
 from elman.artifacts import open_run
-from elman.cells import LSTMCell
+from elman.cells import CELLS, LSTMCell
 from elman.errors import ArgumentError, DataError, Interrupted, RunError, TrainingError
+from elman.tasks.cell import PERCEPTRON
 from elman.train.listener import Listener
 
 SMALL = {"hidden_size": 8, "batch_size": 4, "sequence_length": 16, "evaluate_every": 10}
@@ -35,7 +36,7 @@ def comparable(run):
     return metrics, (run / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("cell", ["rnn", "rnn-relu", "gru", "lstm", "concat", "mlp"])
+@pytest.mark.parametrize("cell", [*CELLS, PERCEPTRON])
 def test_every_cell_learns_and_two_runs_are_equal(tmp_path, text_file, cell):
     for run in ("a", "b"):
         train(text_file, tmp_path / run, cell=cell, steps=40, learning_rate=0.02)

@@ -46,7 +46,7 @@ def test_nan_in_the_padding_touches_nothing(pool, bidirectional):
         assert a.isfinite().all()
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("pool", POOLS)
 def test_a_row_alone_equals_the_row_in_a_batch(pool, cell):
     model = model_of(TEXT, pool=pool, cell=cell, embedding_size=4).eval()

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from elman.cells import CELLS
 from elman.errors import ArgumentError, DataError
+from elman.tasks.cell import PERCEPTRON
 from elman.tasks.language import LanguageSettings, Sampling, TrainedLanguage, Vocabulary, score
 from elman.tasks.language.generate import until
 from elman.tasks.language.model import build_model
@@ -25,7 +26,7 @@ def model_of(cell: str, **changes):
 
 
 @pytest.mark.parametrize("changes", [{}, {"layers": 2}, {"embedding_size": 3}])
-@pytest.mark.parametrize("cell", [*CELLS, "mlp"])
+@pytest.mark.parametrize("cell", [*CELLS, PERCEPTRON])
 def test_reading_in_parts_equals_reading_at_once(cell, changes):
     model = model_of(cell, window=4, **changes)
     tokens = torch.randint(6, (12, 3))

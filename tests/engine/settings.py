@@ -1,0 +1,71 @@
+"""Ways in which the engine may be set, all of which must give the same results.
+
+Sizes decide what is joined, fused, cut into chunks or shared among threads. Tests are small, so
+that each would meet one side of every threshold only.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from unittest.mock import patch
+
+import torch
+
+from elman.engine import cache
+from elman.engine.llvm import openmp, packing, transposed
+
+SETTINGS: dict[str, dict[str, object]] = {
+    "as it is": {},
+    # What large models run: products of the input before the loop.
+    "unjoined": {"plan.ROWS_FOR_JOINED": 1 << 60, "plan.JOINED_BYTES": -1},
+    "never joined": {"plan.JOINED_WEIGHT_BYTES": -1},
+    "joined": {"plan.ROWS_FOR_JOINED": 0},
+    "products left to torch": {"parts.CACHE_BYTES": -1, "plan.JOINED_WEIGHT_BYTES": -1},
+    "oneDNN": {
+        "faster._WORTHWHILE": 0, "parts.CACHE_BYTES": -1, "plan.JOINED_WEIGHT_BYTES": -1,
+    },
+    "no oneDNN": {"faster._WORTHWHILE": 1 << 60},
+    "chunks": {"compiled.CHUNK_BYTES": 300, "compiled.BACKWARD_CHUNK_BYTES": 300},
+    "unjoined chunks": {
+        "compiled.CHUNK_BYTES": 300, "compiled.BACKWARD_CHUNK_BYTES": 300,
+        "plan.JOINED_WEIGHT_BYTES": -1,
+    },
+    "threads": {"llvm.kernel.SMALL": 0, "llvm.packing.SMALL": 0},
+    "plain threads": {
+        "llvm.kernel.SMALL": 0, "llvm.packing.SMALL": 0, "llvm.openmp._openmp": lambda: None,
+    },
+    "torch tells no holders": {"workspace._holders": None, "workspace.SMALL": 0},
+    "all memory used again": {"workspace.SMALL": 0},
+}  # fmt: skip
+"""Names within `elman.engine`, and what they are set to."""
+
+
+@contextmanager
+def engine_set(name: str) -> Iterator[None]:
+    """The engine, set in one of these ways; what was compiled before is forgotten."""
+    if name == "as it is":
+        yield
+        return
+    before = torch.get_num_threads()
+    with ExitStack() as stack:
+        for path, value in SETTINGS[name].items():
+            module, _, attribute = path.rpartition(".")
+            target = import_module(f"elman.engine.{module}")
+            stack.enter_context(patch.object(target, attribute, value))
+        if "threads" in name:
+            torch.set_num_threads(2)
+        _forget()
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+    _forget()
+
+
+def _forget() -> None:
+    """Code that was compiled under other settings, above all with or without OpenMP."""
+    cache._entries.clear()
+    cache._latest.clear()
+    for known in (packing._compiled, transposed._compiled, openmp.functions,
+                  openmp.parallel_function):  # fmt: skip
+        known.cache_clear()
