@@ -77,6 +77,8 @@ class _TransformedCall(UnsupportedStep):
 
 def require_plain_call(arguments: Arguments) -> None:
     """Raise `UnsupportedStep` if it is the call, and not the step, that can't be compiled."""
+    if torch._C._get_tracing_state() is not None:
+        raise _TransformedCall("torch.jit.trace sees the plain loop of backend='reference'")
     if torch._C._functorch.peek_interpreter_stack() is not None:
         raise _TransformedCall("torch.func transforms run with backend='reference'")
     if torch.autograd.forward_ad._current_level >= 0:

@@ -51,7 +51,10 @@ def _extremum(x: Tensor, dim: int, keepdim: bool, reduce: Any) -> tuple[Tensor, 
     if x.dim() < 2:
         return NotImplemented
     value = reduce(x, [dim], True)
-    index = torch.where(x == value, _places(x, dim), x.shape[dim]).amin([dim], keepdim=True)
+    is_there = x == value
+    if x.is_floating_point():
+        is_there = is_there | x.isnan()  # which the extremum is then, too
+    index = torch.where(is_there, _places(x, dim), x.shape[dim]).amin([dim], keepdim=True)
     if not keepdim:
         value, index = value.squeeze(dim), index.squeeze(dim)
     return value, index

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from elman.engine.foreign import require_traceable
 from elman.engine.watch import Watch
 
 _PLAIN: frozenset[type] = frozenset((
@@ -168,6 +169,7 @@ class _Reader:
             self._dict(value.__dict__)
 
     def _look_into(self, value: Any) -> None:
+        require_traceable(value)
         if isinstance(value, nn.Module):
             self._module(value)
         elif isinstance(value, types.FunctionType):

@@ -10,9 +10,10 @@ from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import fx
 
-from elman.engine.nodes import fill_value, is_count, is_row_value, name_of, row_shape
+from elman.engine.exact import is_exact, is_integer, logical_function
+from elman.engine.nodes import fill_value, is_row_value, name_of, row_shape
 from elman.engine.operands import Operands, Value
 from elman.engine.ops import MANY, OpBuilder
 from elman.engine.program import Carried, Input, PointwiseName, Product, RowProgram
@@ -97,6 +98,10 @@ class Lowering:
     def full(self, node: fx.Node) -> int:
         """The op of a node's value, as wide as its shape says."""
         value = self.value(node)
+        if not is_exact(node, self._dtype):
+            raise self._operands.unsupported(
+                node, f"is {node.meta['val'].dtype}, which the loop can't hold in {self._dtype}"
+            )
         return self._ops.widened(value.op, prod(value.shape))
 
     def zeros(self, width: int) -> int:
@@ -119,25 +124,26 @@ class Lowering:
 
     def _lower(self, node: fx.Node, place: str) -> Value:
         shape = row_shape(node)
-        self._require_dtype(node)
+        if prod(shape) == 0:  # no numbers to compute, so none must come from what is combined
+            return Value(self.zeros(0), shape)
         if place == "carried":
             return Value(self._ops.add(Carried(prod(shape), self._state.index(node))), shape)
         if place == "stream":
             self.streams.append(node)
             return Value(self._ops.add(Input(prod(shape), len(self.streams) - 1)), shape)
+        if node.meta["obstacle"]:
+            raise self._operands.unsupported(node, node.meta["obstacle"])
         return self._computed(node, shape)
-
-    def _require_dtype(self, node: fx.Node) -> None:
-        value = node.meta.get("val")
-        if not isinstance(value, Tensor) or value.dtype in (self._dtype, torch.bool):
-            return
-        if not is_count(node):
-            raise self._operands.unsupported(
-                node, f"gives {value.dtype}, but the loop computes in {self._dtype}"
-            )
 
     def _computed(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
         target, name = node.target, name_of(node)
+        logical = logical_function(node)
+        if logical is not None:
+            flags = [self._operands.op(argument, shape, node) for argument in node.args[:2]]
+            return Value(self._ops.pointwise(logical, *flags), shape)
+        if is_integer(node) and name == "neg":  # never -0.0, which integers don't know
+            source = self._operands.values[node.args[0]]
+            return Value(self._ops.pointwise("sub", self._ops.constant(0.0), source.op), shape)
         if target in _UNARY:
             source = self._operands.values[node.args[0]]
             return Value(self._ops.pointwise(_UNARY[target], source.op), shape)
@@ -163,7 +169,10 @@ class Lowering:
         factor = node.kwargs.get("alpha", 1)
         if factor != 1:
             right = self._ops.pointwise("mul", right, self._ops.constant(float(factor)))
-        return self._ops.pointwise(name, left, right)
+        result = self._ops.pointwise(name, left, right)
+        if is_integer(node) and name in ("mul", "remainder", "fmod"):
+            return self._ops.pointwise("add", result, self._ops.constant(0.0))  # never -0.0
+        return result
 
     def _lower_rsub(self, node: fx.Node, shape: tuple[int, ...]) -> int:
         a, b = (self._operands.op(arg, shape, node) for arg in node.args[:2])

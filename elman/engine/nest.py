@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 import torch.utils._pytree as pytree
-from torch import Tensor
+from torch import Tensor, fx
 
-from elman.errors import ShapeError
+from elman.errors import ArgumentError, ShapeError
 
 Nest = Any  # Tensor | tuple[Nest, ...] | list[Nest] | dict[str, Nest]
 
@@ -57,6 +57,11 @@ def flatten(nest: Nest, what: str) -> tuple[list[Tensor], Structure]:
         return list(nest), _tuple_of(len(nest))
     leaves, spec = pytree.tree_flatten(nest)
     for leaf in leaves:
+        if isinstance(leaf, fx.Proxy):
+            raise ArgumentError(
+                "torch.fx.symbolic_trace can't follow elman.scan; let the tracer take the module "
+                "that calls it as a leaf (Tracer.is_leaf_module), or use torch.export"
+            )
         if not isinstance(leaf, Tensor):
             raise ShapeError(
                 f"{what} must be a tensor or a nest (tuple, list, dict) of tensors, "

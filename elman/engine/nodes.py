@@ -16,6 +16,10 @@ VIEWS = {
     "getitem", "slice", "select", "unbind", "broadcast_in_dim", "cat", "_to_copy",
     "convert_element_type", "full", "full_like", "zeros_like", "ones_like",
 }  # fmt: skip
+FILLED = {
+    "zeros_like", "zeros", "new_zeros", "ones_like", "ones", "new_ones", "full", "full_like",
+    "new_full", "scalar_tensor",
+}  # fmt: skip
 
 
 def name_of(node: fx.Node) -> str:
@@ -52,37 +56,20 @@ def row_shape(node: fx.Node) -> tuple[int, ...]:
     return known
 
 
-def fill_value(node: fx.Node) -> float | None:
-    """The number that fills a tensor such as `zeros_like(x)`, if it is known."""
+def fill_value(node: fx.Node) -> float | int | None:
+    """The number that fills a tensor such as `zeros_like(x)`, as its dtype holds it, if it is
+    known."""
     name = name_of(node) if node.op == "call_function" else ""
-    if name in ("zeros_like", "zeros", "new_zeros"):
-        return 0.0
-    if name in ("ones_like", "ones"):
-        return 1.0
-    if name in ("full", "full_like", "new_full", "scalar_tensor"):
-        fill = (
-            node.args[0] if name == "scalar_tensor" else node.args[1 if name != "new_full" else 2]
-        )
-        return float(fill) if isinstance(fill, bool | int | float) else None
-    return None
-
-
-def is_count(node: fx.Node) -> bool:
-    """Whether an integer comes from comparisons and constants alone, such as the number of elements
-    for which something holds: those are small, and exact in floating point."""
-    known = node.meta.get("is_count")
-    if known is None:
-        value = node.meta.get("val")
-        if not isinstance(value, Tensor) or not is_row_value(node):
-            known = True  # a constant, or a size
-        elif value.dtype == torch.bool:
-            known = True
-        elif value.dtype != torch.int64 or node.op == "placeholder":
-            known = False
-        else:
-            known = all(is_count(source) for source in node.all_input_nodes)
-        node.meta["is_count"] = known
-    return known
+    if name not in FILLED:
+        return None
+    position = {"full": 1, "full_like": 1, "new_full": 2, "scalar_tensor": 0}.get(name)
+    fill = node.args[position] if position is not None else int("ones" in name)
+    dtype = node.meta["val"].dtype
+    if not isinstance(fill, bool | int | float) or dtype.is_complex:
+        return None
+    is_float = isinstance(fill, float) or dtype.is_floating_point
+    wide = torch.tensor(fill, dtype=torch.float64 if is_float else torch.int64, device="cpu")
+    return wide.to(dtype).item()
 
 
 # Operations.
@@ -100,11 +87,10 @@ def is_view(node: fx.Node) -> bool:
 
 
 def is_cheap(node: fx.Node) -> bool:
-    """Elementwise or a view, and the same each time it is computed."""
+    """Elementwise or a view, of a type that a row program can compute, and the same each time."""
     if is_random(node) or name_of(node) == "embedding":
         return False
-    value = node.meta.get("val")
-    if isinstance(value, Tensor) and not (value.is_floating_point() or is_count(node)):
+    if node.meta.get("obstacle"):
         return False
     return is_elementwise(node) or is_view(node)
 

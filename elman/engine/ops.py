@@ -40,7 +40,7 @@ class OpBuilder:
     # Leaves.
 
     def constant(self, value: float, width: int = 1) -> int:
-        return self.add(Constant(width, value))
+        return self.add(Constant(width, float(value)))
 
     def vector(self, source: Any, shape: tuple[int, ...]) -> int:
         """What all rows share; the same vector if its source was asked for before."""
@@ -105,6 +105,8 @@ class OpBuilder:
 
     def reduced(self, name: Literal["sum", "amax", "amin"], values: int) -> int:
         """One number from all elements."""
+        if self.width(values) == 0:
+            return self.constant(0.0)  # a sum; torch refuses extrema of nothing
         return self.add(Reduce(1, name, values))
 
     def variance(self, values: int, correction: float) -> int:

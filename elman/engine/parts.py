@@ -16,7 +16,6 @@ from elman.engine import faster
 from elman.engine.lower import Lowering
 from elman.engine.nodes import (
     PRODUCTS,
-    is_count,
     is_elementwise,
     is_random,
     is_row_value,
@@ -29,10 +28,13 @@ from elman.engine.program import RowProgram
 from elman.engine.trace import Trace
 from elman.errors import UnsupportedStep
 
-_FASTER = {
+_AT_RUN_TIME = {
     torch.ops.aten.mm.default: faster.mm,
     torch.ops.aten.addmm.default: faster.addmm,
     torch.ops.prims.var.default: faster.var,
+    # The trace saw no strides that were not its own.
+    torch.ops.aten.view.default: torch.ops.aten.reshape.default,
+    torch.ops.aten._unsafe_view.default: torch.ops.aten.reshape.default,
 }
 CACHE_BYTES = 640 << 10
 """Weights up to this size stay in a core's second cache beside everything else."""
@@ -143,9 +145,7 @@ class Parts:
             return False
         if not is_row_value(node) or is_random(node):
             return False
-        if not self._is_numeric(node):
-            return False
-        if not all(self._is_numeric(s) for s in node.all_input_nodes if is_row_value(s)):
+        if node.meta["obstacle"]:
             return False
         is_row_by_row = is_view(node) or name_of(node) in _REDUCTIONS or is_small_product(node)
         return is_elementwise(node) or is_row_by_row
@@ -157,12 +157,6 @@ class Parts:
         source = node.args[0]
         same_type = source.meta["val"].dtype == node.meta["val"].dtype == self._dtype
         return is_row_value(source) and same_type
-
-    def _is_numeric(self, node: fx.Node) -> bool:
-        """Whether row programs can hold the node's values."""
-        value = node.meta["val"]
-        tensors = value if isinstance(value, tuple | list) else [value]
-        return all(v.dtype in (self._dtype, torch.bool) for v in tensors) or is_count(node)
 
     def _sections(
         self, nodes: list[fx.Node], wanted: set[fx.Node], fused: bool
@@ -213,7 +207,7 @@ class Parts:
                         copies[one] = graph.call_function(operator.getitem, (found, number))
                 continue
             copies[node] = copy = graph.node_copy(node, copy_of)
-            copy.target = _FASTER.get(node.target, node.target)
+            copy.target = _AT_RUN_TIME.get(node.target, node.target)
         graph.output(tuple(copies[node] for node in targets))
         return TorchCode(inputs, targets, fx.GraphModule(torch.nn.Module(), graph).forward)
 

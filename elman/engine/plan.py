@@ -19,6 +19,7 @@ from math import prod
 import torch
 from torch import fx
 
+from elman.engine.exact import find_obstacles, is_exact
 from elman.engine.lower import Lowering
 from elman.engine.nodes import (
     PRODUCTS,
@@ -132,6 +133,7 @@ class _Planner:
     def __init__(self, trace: Trace, dtype: torch.dtype) -> None:
         self._trace = trace
         self._dtype = dtype
+        find_obstacles(trace.graph, dtype)
         self._nodes = [node for node in trace.graph.nodes if node.op != "output"]
         self._order = {node: index for index, node in enumerate(self._nodes)}
         self._parts = Parts(trace, dtype)
@@ -294,6 +296,13 @@ class _Planner:
 
     def _forward_loop(self, saved: list[fx.Node], joined: set[fx.Node]) -> Loop:
         trace = self._trace
+        for number, node in enumerate(trace.state):
+            if not is_exact(node, self._dtype):
+                raise UnsupportedStep(
+                    f"leaf {number} of the state holds {node.meta['val'].dtype} numbers, which the "
+                    f"loop, computing in {self._dtype}, may not hold exactly; "
+                    f"it runs with backend='reference'"
+                )
         loop = self._loop | joined
         inside = self._absorbing(loop, self._forward - self._from_state, set(saved))
         lowering = Lowering(

@@ -48,6 +48,8 @@ class ViewLowering:
         return self._operands.values[node]
 
     def _reshaped(self, node: fx.Node, name: str, shape: tuple[int, ...]) -> Value:
+        if not is_row_value(node.args[0]):  # what all rows share, once for each row
+            return Value(self._operands.op(node.args[0], shape, node), shape)
         source = self._value(node.args[0])
         if self._ops.width(source.op) in (1, prod(shape)):
             return Value(source.op, shape)
