@@ -5,8 +5,9 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import torch
+from torch.utils._device import DeviceContext
 
-from elman.engine import reference
+from elman.engine import memory, reference
 from elman.engine.arguments import Arguments
 from elman.engine.nest import Nest
 from elman.errors import ArgumentError, StepError, UnsupportedStep
@@ -23,6 +24,7 @@ def run_llvm(step: reference.Step, arguments: Arguments) -> tuple[Nest, Nest]:
             way.
     """
     require_plain_call(arguments)
+    arguments = memory.plain_arguments(arguments)
     if torch.is_autocast_enabled("cpu"):
         with torch.autocast("cpu", enabled=False):
             return run_llvm(step, arguments)
@@ -41,6 +43,7 @@ def _compiling_backend() -> Backend:
             compiled, closed = compiled_step(step, arguments, compile_program)
         except StepError:
             return reference.run(step, arguments)  # which says what is wrong in actual sizes
+        memory.require_kept(step, closed)
         return function.run(step, compiled, arguments, closed)
 
     return run
@@ -72,7 +75,7 @@ def find(name: str) -> Backend:
 
 
 class _TransformedCall(UnsupportedStep):
-    """vmap, forward-mode differentiation or torch.compile is at work around the call."""
+    """Something of torch is at work around the call that has to see every operation."""
 
 
 def require_plain_call(arguments: Arguments) -> None:
@@ -83,6 +86,10 @@ def require_plain_call(arguments: Arguments) -> None:
         raise _TransformedCall("forward-mode differentiation runs with backend='reference'")
     if torch.compiler.is_compiling():
         raise _TransformedCall("torch.compile sees the plain loop of backend='reference'")
+    if torch._C._len_torch_dispatch_stack():
+        raise _TransformedCall("a TorchDispatchMode sees the plain loop of backend='reference'")
+    if torch._C._len_torch_function_stack():
+        _require_plain_functions()
     known = None
     for leaf in arguments.state:
         dtype = leaf.dtype
@@ -95,14 +102,17 @@ def require_plain_call(arguments: Arguments) -> None:
                 f"it runs with backend='reference'"
             )
         known = dtype
-    given = [*arguments.inputs, *arguments.state]
-    if arguments.reset is not None:
-        given += [arguments.reset, *(arguments.reset_state or ())]
-    for leaf in given:
-        if not leaf.is_cpu:
+
+
+def _require_plain_functions() -> None:
+    """Of modes that take part in every function of torch, a default device may be active."""
+    for mode in torch.overrides._get_current_function_mode_stack():
+        if not isinstance(mode, DeviceContext):
+            raise _TransformedCall("a TorchFunctionMode sees the plain loop of backend='reference'")
+        if torch.device(mode.device).type != "cpu":
             raise UnsupportedStep(
-                f"the compiled loop runs on the CPU, but the tensors are on {leaf.device}; "
-                f"it runs with backend='reference'"
+                f"the compiled loop runs on the CPU, but tensors are made on {mode.device} by "
+                f"default; it runs with backend='reference'"
             )
 
 
