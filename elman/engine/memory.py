@@ -124,6 +124,16 @@ def require_plain(name: str, tensor: Tensor) -> None:
         )
 
 
+def require_addresses(tensors: list[Tensor]) -> None:
+    """Raise `UnsupportedStep` where compiled code would read from nowhere. The last defence."""
+    for tensor in tensors:
+        if tensor.data_ptr() < LOWEST_ADDRESS and tensor.numel() > 0:
+            raise UnsupportedStep(
+                f"the compiled loop reads numbers in CPU memory, but met "
+                f"{obstacle(tensor) or 'a tensor without memory'}; it runs with backend='reference'"
+            )
+
+
 def _named(arguments: Arguments) -> Iterator[tuple[str, Tensor]]:
     yield from zip(paths(arguments.input_structure, "input"), arguments.inputs, strict=True)
     yield from zip(arguments.state_paths, arguments.state, strict=True)
