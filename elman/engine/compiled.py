@@ -8,6 +8,7 @@ from elman.engine import workspace
 from elman.engine.arguments import Arguments
 from elman.engine.collected import Collected, Gradients, Places, Saved, rows_of
 from elman.engine.layout import Chunk, Folded
+from elman.engine.nodes import is_random
 from elman.engine.plan import Pass, Plan
 from elman.engine.program import Resets
 from elman.engine.runners import (
@@ -170,6 +171,10 @@ class CompiledStep:
         steps, size = layout.steps, width * layout.rows * self.dtype.itemsize
         pieces = min(max(1, -(-steps * size // most)), steps)
         return layout.chunks(pieces, backwards) if pieces else ()
+
+    @cached_property
+    def is_random(self) -> bool:
+        return any(is_random(node) for node in self.plan.trace.graph.nodes)
 
     @cached_property
     def _temporaries(self) -> int:

@@ -1,5 +1,6 @@
 """A compiled scan as an operation of autograd."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from elman.engine.collected import Saved
 from elman.engine.compiled import CompiledStep
 from elman.engine.layout import Folded, layout_of
 from elman.engine.nest import Nest, flatten, rebuild
-from elman.engine.nodes import is_random, row_shape
+from elman.engine.nodes import row_shape
 from elman.errors import UnsupportedStep
 
 
@@ -48,8 +49,9 @@ class _Call:
         self.compiled = compiled
         self.arguments = arguments
         self.layout: Folded = layout_of(arguments)
+        self._generator: Tensor | None = None  # its state before the forward pass, if that draws
 
-    def parts(self, tensors: tuple[Any, ...]) -> tuple[list, list, list | None, list]:
+    def parts(self, tensors: Sequence[Any]) -> tuple[list, list, list | None, list]:
         """Inputs, state, reset state and closed-over tensors (or what belongs to each)."""
         a, start = self.arguments, 0
         sizes = [len(a.inputs), len(a.state), len(a.reset_state or ())]
@@ -65,6 +67,8 @@ class _Call:
         closed: list[Tensor],
     ) -> tuple[list[Tensor], Saved]:  # fmt: skip
         layout = self.layout
+        if self.compiled.is_random:
+            self._generator = torch.get_rng_state()
         outputs, final, saved = self.compiled.forward(
             self.arguments,
             layout,
@@ -75,8 +79,17 @@ class _Call:
         )
         return [*outputs, *[layout.unsort(leaf) for leaf in final]], saved
 
+    def saved_again(self, tensors: Sequence[Tensor]) -> Saved:
+        """What the forward pass saved, bit for bit, after the user has changed an output in place.
+        Outputs and saved values share memory, and a copy would cost those who change nothing."""
+        if self._generator is None:
+            return self.forward(*self.parts(tensors))[1]
+        with torch.random.fork_rng(devices=()):
+            torch.set_rng_state(self._generator)
+            return self.forward(*self.parts(tensors))[1]
+
     def backward(
-        self, tensors: tuple[Tensor, ...], saved: Saved, gradients: tuple[Tensor | None, ...]
+        self, tensors: Sequence[Tensor], saved: Saved, gradients: tuple[Tensor | None, ...]
     ) -> list[Tensor | None]:
         inputs, state, reset_state, closed = self.parts(tensors)
         layout, count = self.layout, len(self.compiled.plan.trace.outputs)
@@ -113,12 +126,12 @@ class _Call:
         ]  # fmt: skip
 
     def reference_gradients(
-        self, tensors: tuple[Tensor, ...], gradients: tuple[Tensor | None, ...],
+        self, tensors: Sequence[Tensor], gradients: tuple[Tensor | None, ...],
         create_graph: bool = True,
     ) -> list[Tensor | None]:  # fmt: skip
         """The same gradients through the plain loop, so that they can be differentiated again, or
         be many at once."""
-        if any(is_random(node) for node in self.compiled.plan.trace.graph.nodes):
+        if self.compiled.is_random:
             raise UnsupportedStep(
                 "second derivatives, and batches of gradients, of a step that draws random numbers "
                 "would need the same draws again; run it with backend='reference'"
@@ -140,8 +153,10 @@ class _Call:
         return [next(supply) if tensor.requires_grad else None for tensor in tensors]
 
 
-def _handed_over(ctx: Any) -> Saved:
+def _handed_over(ctx: Any, tensors: Sequence[Tensor]) -> Saved:
     """What the forward pass saved; for good, if there will be no other backward pass."""
+    if ctx.saved.were_changed():
+        ctx.saved = ctx.call.saved_again(tensors)
     saved = ctx.saved
     if torch._C._autograd._get_current_graph_task_keep_graph():
         return replace(saved, is_last_use=False)
@@ -154,7 +169,7 @@ class _Scan(Function):
     def forward(ctx: Any, call: _Call, *tensors: Tensor) -> tuple[Tensor, ...]:
         results, saved = call.forward(*call.parts(tensors))
         ctx.call, ctx.saved = call, saved
-        ctx.save_for_backward(*tensors)
+        ctx.save_for_backward(*tensors, call.arguments.reset)  # torch refuses if one was changed
         ctx.set_materialize_grads(False)
         trace = call.compiled.plan.trace
         carries = (*trace.cot_outputs, *trace.cot_state)
@@ -165,13 +180,12 @@ class _Scan(Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
-        tensors = ctx.saved_tensors
+        *tensors, _ = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph=True
             return None, *ctx.call.reference_gradients(tensors, gradients)
         if any(g is not None and torch._C._functorch.is_legacy_batchedtensor(g) for g in gradients):
             with torch.enable_grad():
                 return None, *ctx.call.reference_gradients(tensors, gradients, create_graph=False)
-        ctx.saved.require_unchanged()
-        found = ctx.call.backward(tensors, _handed_over(ctx), gradients)
+        found = ctx.call.backward(tensors, _handed_over(ctx, tensors), gradients)
         needed = ctx.needs_input_grad[1:]
         return None, *(g if need else None for g, need in zip(found, needed, strict=True))
