@@ -1,6 +1,5 @@
 """The backends of `scan`: one signature, one row each."""
 
-import warnings
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -9,7 +8,9 @@ from torch.utils._device import DeviceContext
 
 from elman.engine import memory, reference
 from elman.engine.arguments import Arguments
+from elman.engine.faults import Fault, failure, is_no_fault, name_of
 from elman.engine.nest import Nest
+from elman.engine.users_line import warn
 from elman.errors import ArgumentError, StepError, UnsupportedStep
 
 _FLOATS = (torch.float32, torch.float64)
@@ -38,26 +39,40 @@ def _compiling_backend() -> Backend:
     from elman.engine.cache import compiled_step
     from elman.engine.llvm import compile_program
 
+    def find(step: reference.Step, arguments: Arguments) -> tuple:
+        try:
+            return compiled_step(step, arguments, compile_program)
+        except Exception as error:
+            if is_no_fault(error):
+                raise
+            raise failure(error) from error
+
     def run(step: reference.Step, arguments: Arguments) -> tuple[Nest, Nest]:
         try:
-            compiled, closed = compiled_step(step, arguments, compile_program)
+            return function.run(step, arguments, find)
         except StepError:
             return reference.run(step, arguments)  # which says what is wrong in actual sizes
-        memory.require_kept(step, closed)
-        return function.run(step, compiled, arguments, closed)
 
     return run
 
 
 def run_auto(step: reference.Step, arguments: Arguments) -> tuple[Nest, Nest]:
     """The fastest backend that can run the step; says once if that is the plain loop."""
+    reason = fault = ""
     try:
         return run_llvm(step, arguments)
     except _TransformedCall:
-        return reference.run(step, arguments)  # nothing that the user could change
+        pass  # nothing that the user could change
+    except Fault as error:
+        fault = str(error)
     except UnsupportedStep as error:
-        _warn_once(step, str(error))
-        return reference.run(step, arguments)
+        reason = str(error)
+    if reason:
+        _warn_once(step, reason)
+    result = reference.run(step, arguments)
+    if fault:  # now the plain loop has not found that it is the step's own
+        _warn_once(step, fault)
+    return result
 
 
 BACKENDS: dict[str, Backend] = {
@@ -120,8 +135,7 @@ _warned: set[str] = set()
 
 
 def _warn_once(step: reference.Step, reason: str) -> None:
-    name = getattr(step, "__qualname__", type(step).__qualname__)
-    text = f"elman.scan runs {name} as a plain Python loop: {reason}"
+    text = f"elman.scan runs {name_of(step)} as a plain Python loop: {reason}"
     if text not in _warned:
         _warned.add(text)
-        warnings.warn(text, stacklevel=4)
+        warn(text)

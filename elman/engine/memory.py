@@ -6,6 +6,7 @@ views that negate what they show. Code that reads them ends the process or gives
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from types import FunctionType
 from typing import Any
@@ -23,7 +24,7 @@ LOWEST_ADDRESS = 1 << 16
 
 _ORDINARY = frozenset((Tensor, nn.Parameter))
 _FUNCTIONS = (Tensor.__torch_function__, nn.Parameter.__torch_function__)
-_NEGATED = "a negated view"
+NEGATED = "a negated view"
 _GIVEN_BACK = "a tensor whose memory was given back"
 
 
@@ -35,10 +36,10 @@ def plain_arguments(arguments: Arguments) -> Arguments:
     tensors = [*arguments.inputs, *arguments.state]
     if arguments.reset is not None:
         tensors += [arguments.reset, *(arguments.reset_state or ())]
-    if _are_plain(tensors):
+    if are_plain(tensors):
         return arguments
     for name, tensor in _named(arguments):
-        if obstacle(tensor) != _NEGATED:
+        if obstacle(tensor) != NEGATED:
             require_plain(name, tensor)
     reset_state = arguments.reset_state
     return replace(
@@ -56,11 +57,11 @@ def require_kept(step: Any, closed: list[Tensor]) -> None:
     """
     for tensor in closed:
         if tensor.data_ptr() < LOWEST_ADDRESS and tensor.numel() > 0:
-            require_plain(_name_of(step, tensor), tensor)
+            require_plain(name_of(step, tensor), tensor)
 
 
-def _are_plain(tensors: list[Tensor]) -> bool:
-    """Asked at every call, so every look counts."""
+def are_plain(tensors: list[Tensor]) -> bool:
+    """Whether all are. Asked at every call, so every look counts."""
     if not _ORDINARY.issuperset(map(type, tensors)):
         return not any(map(obstacle, tensors))
     try:
@@ -72,6 +73,13 @@ def _are_plain(tensors: list[Tensor]) -> bool:
     except RuntimeError:  # torch's word for a tensor without any storage
         return False
     return True
+
+
+def own_allocations() -> AbstractContextManager:
+    """Without the modes that take part in every function of torch, above all a default device."""
+    if torch._C._len_torch_function_stack():
+        return torch._C.DisableTorchFunction()
+    return nullcontext()
 
 
 def obstacle(tensor: Tensor) -> str | None:
@@ -98,10 +106,12 @@ def obstacle(tensor: Tensor) -> str | None:
     if tensor._is_zerotensor():
         return "a zero tensor, which has no memory"
     if tensor.is_neg():
-        return _NEGATED
-    if tensor.numel() > 0 and tensor.data_ptr() < LOWEST_ADDRESS:
-        return _GIVEN_BACK
-    return None
+        return NEGATED
+    try:
+        address = tensor.data_ptr()
+    except RuntimeError:
+        return "a tensor without storage"
+    return _GIVEN_BACK if address < LOWEST_ADDRESS and tensor.numel() > 0 else None
 
 
 def require_plain(name: str, tensor: Tensor) -> None:
@@ -119,7 +129,7 @@ def require_plain(name: str, tensor: Tensor) -> None:
         )
     if found is not None:
         raise UnsupportedStep(
-            f"the compiled loop reads numbers in CPU memory, but {name} is {found}; "
+            f"the compiled loop runs on the CPU, in plain memory, but {name} is {found}; "
             f"it runs with backend='reference'"
         )
 
@@ -129,7 +139,7 @@ def require_addresses(tensors: list[Tensor]) -> None:
     for tensor in tensors:
         if tensor.data_ptr() < LOWEST_ADDRESS and tensor.numel() > 0:
             raise UnsupportedStep(
-                f"the compiled loop reads numbers in CPU memory, but met "
+                f"the compiled loop runs on the CPU, in plain memory, but met "
                 f"{obstacle(tensor) or 'a tensor without memory'}; it runs with backend='reference'"
             )
 
@@ -143,7 +153,7 @@ def _named(arguments: Arguments) -> Iterator[tuple[str, Tensor]]:
         yield from zip(names, arguments.reset_state, strict=True)
 
 
-def _name_of(step: Any, tensor: Tensor) -> str:
+def name_of(step: Any, tensor: Tensor) -> str:
     """`weight`, as the step calls it, if that is easily found."""
     names: dict[str, Any] = {}
     if isinstance(step, nn.Module):

@@ -104,13 +104,16 @@ def seconds_to_answer(call):
         sent.append(time.monotonic())
         os.kill(os.getpid(), signal.SIGINT)
 
-    kicker = threading.Thread(target=kick)
-    with pytest.raises(KeyboardInterrupt):
-        kicker.start()
+    def run():
         call()
-        kicker.join()
         time.sleep(1)  # it ended by itself
         pytest.fail("the call was too short to be interrupted")
+
+    kicker = threading.Thread(target=kick)
+    kicker.start()
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    kicker.join()
     return time.monotonic() - sent[0]
 
 
