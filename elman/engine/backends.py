@@ -27,6 +27,7 @@ def run_llvm(step: reference.Step, arguments: Arguments) -> tuple[Nest, Nest]:
     require_plain_call(arguments)
     arguments = memory.plain_arguments(arguments)
     if torch.is_autocast_enabled("cpu"):
+        arguments = arguments.in_dtype_of_state(torch.get_autocast_dtype("cpu"))
         with torch.autocast("cpu", enabled=False):
             return run_llvm(step, arguments)
     return _compiling_backend()(step, arguments)
@@ -61,7 +62,7 @@ def run_auto(step: reference.Step, arguments: Arguments) -> tuple[Nest, Nest]:
     reason = fault = ""
     try:
         return run_llvm(step, arguments)
-    except _TransformedCall:
+    except (_TransformedCall, memory.WithoutNumbers):
         pass  # nothing that the user could change
     except Fault as error:
         fault = str(error)

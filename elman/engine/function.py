@@ -164,8 +164,8 @@ class _Call:
         if self.compiled.is_random:
             raise UnsupportedStep(
                 f"{name_of(self.step)} draws random numbers, and second derivatives, batches of "
-                f"gradients, or a plain loop for its backward pass would need the same draws again; "
-                f"run it with backend='reference'"
+                f"gradients, or a plain loop for its backward pass would need the same draws "
+                f"again; run it with backend='reference'"
             )
         require_same_step(self.step, self.compiled, self.closed, self.arguments, self._find)
         inputs, state, reset_state, _ = self.parts(tensors)
@@ -191,8 +191,9 @@ class _Call:
         if not self.compiled.suspects.are_met(gradients, found) or self.compiled.is_random:
             return found
         with suppress(StepError):  # it is another step by now
-            found = self.replay(tensors, gradients, create_graph=False)
-            self.compiled.suspects.look_back(found)
+            replayed = self.replay(tensors, gradients, create_graph=False)
+            self.compiled.suspects.look_back(found, replayed)
+            return replayed
         return found
 
     def passes_through(self, index: int) -> bool:
@@ -258,7 +259,7 @@ def _left_to_hooks(ctx: Any, results: list[Tensor]) -> list[Tensor]:
 
 def _handed_over(ctx: Any, tensors: Sequence[Tensor], kept: Sequence[Tensor]) -> Saved:
     """What the forward pass saved; for good, if there will be no other backward pass."""
-    if kept:
+    if ctx.saved is None:  # a second pass without it torch has refused by now
         return Saved(dict(zip(ctx.nodes, kept, strict=True)), {}, [], is_last_use=False)
     if ctx.saved.were_changed():
         ctx.saved = ctx.call.saved_again(tensors)

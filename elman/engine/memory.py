@@ -28,6 +28,10 @@ NEGATED = "a negated view"
 _GIVEN_BACK = "a tensor whose memory was given back"
 
 
+class WithoutNumbers(UnsupportedStep):
+    """The call is about shapes alone."""
+
+
 def plain_arguments(arguments: Arguments) -> Arguments:
     """The arguments, if all are in plain memory; of a negated view the numbers that it shows.
 
@@ -128,7 +132,8 @@ def require_plain(name: str, tensor: Tensor) -> None:
             f"(untyped_storage().resize_) before the call"
         )
     if found is not None:
-        raise UnsupportedStep(
+        has_shape_only = isinstance(tensor, FakeTensor) or tensor.is_meta
+        raise (WithoutNumbers if has_shape_only else UnsupportedStep)(
             f"the compiled loop runs on the CPU, in plain memory, but {name} is {found}; "
             f"it runs with backend='reference'"
         )

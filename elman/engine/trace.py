@@ -84,6 +84,7 @@ def trace(step: Step, arguments: Arguments, with_gradients: bool) -> Trace:
         _without_torchs_complaints(),
         own_hooks,
         torch.inference_mode(False),
+        torch.autograd.set_detect_anomaly(False),  # it would read values, which are fake
     ):
         try:
             return _Tracer(step, arguments, with_gradients).run()

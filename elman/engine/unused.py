@@ -7,6 +7,7 @@ no path there at all. So where a step has such derivatives, a NaN is looked at o
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, fx
 
 from elman.engine.nodes import VIEWS, ancestors, name_of
@@ -56,9 +57,13 @@ class Suspects:
         came_in = any(holds_nan(gradient) for gradient in gradients)
         return not came_in and self._found_right < _ENOUGH
 
-    def look_back(self, found: Sequence[Tensor | None]) -> None:
+    def look_back(self, found: Sequence[Tensor | None], replayed: Sequence[Tensor | None]) -> None:
         """Take note of what the plain loop has found instead."""
-        right = any(holds_nan(value) for value in found)
+        right = all(
+            not holds_nan(ours) if theirs is None or ours is None
+            else torch.equal(ours.isnan(), theirs.isnan())
+            for ours, theirs in zip(found, replayed, strict=True)
+        )  # fmt: skip
         self._found_right = self._found_right + 1 if right else 0
 
 

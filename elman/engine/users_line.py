@@ -22,4 +22,4 @@ def warn(text: str) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _is_ours(frame.f_code.co_filename):
         frame, level = frame.f_back, level + 1
-    warnings.warn(text, UserWarning, stacklevel=level - 1 if level > 2 else 2)
+    warnings.warn(text, UserWarning, stacklevel=level)
