@@ -1,7 +1,7 @@
 """What a scan was asked to do, checked once so that every backend can rely on it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -56,6 +56,14 @@ class Arguments:
     def want_gradients(self) -> bool:
         leaves = (*self.inputs, *self.state, *(self.reset_state or ()))
         return any(leaf.requires_grad for leaf in leaves)
+
+    def in_dtype_of_state(self, low: torch.dtype) -> "Arguments":
+        """With inputs of the dtype `low`, as autocast makes them, in the wider one of the state."""
+        wide = next((leaf.dtype for leaf in self.state if leaf.is_floating_point()), low)
+        if low.itemsize >= wide.itemsize:
+            return self
+        inputs = [leaf.to(wide) if leaf.dtype == low else leaf for leaf in self.inputs]
+        return replace(self, inputs=inputs)
 
     def kind(self) -> tuple:
         """What a trace bakes in of them: all but values and the numbers of steps and rows."""
@@ -152,7 +160,10 @@ def _leading_sizes(inputs: list[Tensor], structure: Structure) -> tuple[int, int
 def _lengths(lengths: Tensor | Sequence[int] | None, steps: int, rows: int) -> list[int] | None:
     if lengths is None:
         return None
-    tensor = torch.as_tensor(lengths)
+    # A list goes to the CPU, whatever the default device; only a tensor has one of its own.
+    tensor = lengths if isinstance(lengths, Tensor) else torch.as_tensor(lengths, device="cpu")
+    if tensor.is_meta:
+        raise ArgumentError("lengths must be numbers, but a tensor on meta has none; pass a list")
     integers = not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
     if tensor.shape != (rows,) or not (integers or rows == 0):
         raise ShapeError(

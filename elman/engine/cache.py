@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from elman.engine.arguments import Arguments
-from elman.engine.compiled import CompiledStep, failure
+from elman.engine.compiled import CompiledStep
+from elman.engine.faults import failure
 from elman.engine.fingerprint import Fingerprint, NotCacheable, fingerprint
 from elman.engine.garbage import no_collections
 from elman.engine.plan import plan

@@ -17,8 +17,8 @@ class Saved:
     """What the backward pass needs of the forward pass.
 
     buffers: memory of the saved values that an output of the backward loop may overwrite, by that
-    output. versions: of the values' tensors, so that a change in place is noticed. is_last_use: no
-    other backward pass will need them, so that they may be overwritten and dropped.
+    output. versions: of the values' tensors, some of which the user holds as outputs, too.
+    is_last_use: no other backward pass will need them, so that they may be overwritten and dropped.
     """
 
     values: Environment
@@ -26,12 +26,9 @@ class Saved:
     versions: list[tuple[Tensor, int]]
     is_last_use: bool = True
 
-    def require_unchanged(self) -> None:
-        if any(value._version != version for value, version in self.versions):
-            raise RuntimeError(
-                "an output of elman.scan that its backward pass needs was changed in place; "
-                "work on a clone of it"
-            )
+    def were_changed(self) -> bool:
+        """Whether the user has changed one of them in place, and so the values are lost."""
+        return any(value._version != version for value, version in self.versions)
 
 
 class Places:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from elman.engine.foreign import require_traceable
+from elman.engine.memory import obstacle
 from elman.engine.watch import Watch
 
 _PLAIN: frozenset[type] = frozenset((
@@ -164,7 +165,9 @@ class _Reader:
             return
         self.tensors.append(value)
         self.watch.tensor(value)
-        self.parts.append((value.shape, value.dtype, value.requires_grad, value.device.type))
+        self.parts.append((
+            value.shape, value.dtype, value.requires_grad, value.device.type, obstacle(value)
+        ))  # fmt: skip
         if value.__dict__:
             self._dict(value.__dict__)
 

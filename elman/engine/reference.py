@@ -20,13 +20,30 @@ Step = Callable[[Any, Any], tuple[Any, Any]]
 
 def run(step: Step, arguments: Arguments) -> tuple[Nest, Nest]:
     """Output (leaves `(T, B, ...)`) and final state of `step` applied at every time step."""
-    device = (arguments.state or arguments.inputs)[0].device
+    kind = (arguments.state or arguments.inputs)[0].device.type
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+        return _run(step, arguments)
+    low = torch.get_autocast_dtype(kind)
     # Autocast would let a state change its dtype from one step to the next.
-    with torch.autocast(device.type, enabled=False):
-        if arguments.batch_sizes is not None:
-            output, state = _run_packed(step, arguments, arguments.batch_sizes)
-        else:
-            output, state = _Loop(step, arguments).run()
+    with torch.autocast(kind, enabled=False):
+        try:
+            return _run(step, arguments.in_dtype_of_state(low))
+        except RuntimeError as error:
+            if "dtype" not in str(error):
+                raise
+            found = ", ".join(sorted({str(leaf.dtype) for leaf in arguments.state}))
+            raise StepError(
+                f"a scan runs its step without autocast, in the dtype of the state, but for a "
+                f"state of {found} the step raised {str(error).splitlines()[0]!r}; give a state of "
+                f"the dtype of the step's parameters"
+            ) from error
+
+
+def _run(step: Step, arguments: Arguments) -> tuple[Nest, Nest]:
+    if arguments.batch_sizes is not None:
+        output, state = _run_packed(step, arguments, arguments.batch_sizes)
+    else:
+        output, state = _Loop(step, arguments).run()
     return output, arguments.state_nest(state)
 
 
