@@ -1,6 +1,5 @@
 """The backends of `scan`: one signature, one row each."""
 
-import warnings
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -9,7 +8,7 @@ import torch
 from elman.engine import reference
 from elman.engine.arguments import Arguments
 from elman.engine.nest import Nest
-from elman.errors import ArgumentError, StepError, UnsupportedStep
+from elman.errors import ArgumentError, StepError, UnsupportedStep, warn
 
 _FLOATS = (torch.float32, torch.float64)
 Backend = Callable[[reference.Step, Arguments], tuple[Nest, Nest]]
@@ -72,7 +71,7 @@ def find(name: str) -> Backend:
 
 
 class _TransformedCall(UnsupportedStep):
-    """vmap, forward-mode differentiation or torch.compile is at work around the call."""
+    """vmap, forward-mode differentiation or a tracer is at work around the call."""
 
 
 def require_plain_call(arguments: Arguments) -> None:
@@ -81,6 +80,8 @@ def require_plain_call(arguments: Arguments) -> None:
         raise _TransformedCall("torch.func transforms run with backend='reference'")
     if torch.autograd.forward_ad._current_level >= 0:
         raise _TransformedCall("forward-mode differentiation runs with backend='reference'")
+    if torch.jit.is_tracing():
+        raise _TransformedCall("torch.jit.trace sees the plain loop of backend='reference'")
     if torch.compiler.is_compiling():
         raise _TransformedCall("torch.compile sees the plain loop of backend='reference'")
     known = None
@@ -114,4 +115,4 @@ def _warn_once(step: reference.Step, reason: str) -> None:
     text = f"elman.scan runs {name} as a plain Python loop: {reason}"
     if text not in _warned:
         _warned.add(text)
-        warnings.warn(text, stacklevel=4)
+        warn(text)

@@ -5,7 +5,6 @@ costs nothing.
 """
 
 import threading
-import warnings
 import weakref
 from collections import OrderedDict
 from contextlib import suppress
@@ -25,7 +24,7 @@ from elman.engine.reference import Step
 from elman.engine.rows import require_independent_rows
 from elman.engine.runners import CompileProgram
 from elman.engine.trace import trace
-from elman.errors import UnsupportedStep
+from elman.errors import UnsupportedStep, warn
 
 _LIMIT = 256
 _LIMIT_LATEST = 16
@@ -146,4 +145,4 @@ def _warn_once(step: Step, kind: str) -> None:
     )
     if text not in _warned:
         _warned.add(text)
-        warnings.warn(text, stacklevel=6)
+        warn(text)

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from elman.engine.arguments import Arguments
 from elman.engine.nest import Nest, Structure, describe, flatten, rebuild
@@ -56,7 +55,8 @@ def _run_packed(step: Step, arguments: Arguments, sizes: Tensor) -> tuple[Nest, 
     """Input that is packed already: padded for the loop, its output packed again."""
     active = sizes.tolist()
     padded = [
-        pad_packed_sequence(PackedSequence(leaf.squeeze(1), sizes))[0] for leaf in arguments.inputs
+        torch.stack([_padded(part, arguments.rows) for part in leaf.squeeze(1).split(active)])
+        for leaf in arguments.inputs
     ]
     output, state = _Loop(step, replace(arguments, inputs=padded), active).run()
     leaves, structure = flatten(output, "output")
@@ -97,10 +97,7 @@ class _Loop:
         output, after = self._call(inputs, now, rows)
         if rows < arguments.rows:
             after = [torch.cat([new, old[rows:]]) for new, old in zip(after, state, strict=True)]
-            output = [
-                torch.cat([leaf, leaf.new_zeros((arguments.rows - rows, *leaf.shape[1:]))])
-                for leaf in output
-            ]
+            output = [_padded(leaf, arguments.rows) for leaf in output]
         return output, after
 
     def _call(
@@ -165,6 +162,11 @@ def check_state_unchanged(
             f"a step must keep the dtype of its state, but {name} went in as {old.dtype} "
             f"and came out as {new.dtype}; convert input, state or parameters to one dtype"
         )
+
+
+def _padded(leaf: Tensor, rows: int) -> Tensor:
+    """With rows of zeros at the end; transforms of torch.func know all that this is made of."""
+    return torch.cat([leaf, leaf.new_zeros((rows - len(leaf), *leaf.shape[1:]))])
 
 
 def _where_reset(mask: Tensor, values: list[Tensor], state: list[Tensor]) -> list[Tensor]:
