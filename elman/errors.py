@@ -5,6 +5,7 @@ Every message is one line with three parts: what was expected, what came, what t
 and ends with the class's `exit_code`: 2 for wrong usage, 1 for a run that failed.
 """
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -13,8 +14,8 @@ import torch
 import typing_extensions
 
 _NOT_THE_USERS = (
-    str(Path(__file__).parent),
-    str(Path(torch.__file__).parent),
+    f"{Path(__file__).parent}{os.sep}",
+    f"{Path(torch.__file__).parent}{os.sep}",
     typing_extensions.__file__,  # by whose decorator torch says what is deprecated
 )
 

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 from elman.engine import scan
 from elman.engine.nest import Nest, flatten, rebuild
 from elman.errors import ArgumentError, ShapeError
-from elman.layers.initial import initial_state
+from elman.layers.initial import initial_state, like_of
 from elman.layers.tools import NoScript, as_one_node
 
 CellFactory = Callable[[int], nn.Module]
@@ -255,8 +255,7 @@ def _made(factory: CellFactory, input_size: int) -> nn.Module:
 @torch.no_grad()
 def _output_size(cell: Any, input_size: int) -> int:
     """Features of a cell's output, found by one step over two rows of zeros."""
-    like = next(cell.parameters(), torch.empty(0))
-    output, _ = cell(like.new_zeros(2, input_size), initial_state(cell, 2))
+    output, _ = cell(like_of(cell).new_zeros(2, input_size), initial_state(cell, 2))
     return output.shape[-1]
 
 
