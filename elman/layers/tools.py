@@ -36,4 +36,9 @@ class DropIn(NoScript):
 def as_one_node(layer: nn.Module, input: Any, *rest: Any) -> Any:
     """A call of the layer in the graph that torch.fx traces, as it stands there for torch.nn's."""
     tracer = input.tracer
+    if tracer.root is layer:
+        raise ArgumentError(
+            f"torch.fx expected a model that holds elman.{type(layer).__name__}, but got the layer "
+            f"itself, whose loop it can't trace; wrap it, as in nn.Sequential(layer)"
+        )
     return tracer.create_proxy("call_module", tracer.path_of_module(layer), (input, *rest), {})

@@ -106,6 +106,21 @@ def test_a_changed_layer_computes_what_torchs_does(always_compiled, name, tool):
     torch.testing.assert_close(*results, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_that_another_network_made_pass_their_gradient_on(always_compiled, name):
+    x = torch.randn(6, 4, 3, dtype=torch.double)
+    ours, theirs = pair(name)
+    results = []
+    for layer in (ours, theirs):
+        scale = torch.ones((), dtype=torch.double, requires_grad=True)
+        for key, parameter in list(layer.named_parameters()):
+            delattr(layer, key)
+            setattr(layer, key, parameter.detach() * scale)
+        results.append(torch.autograd.grad(layer(x)[0].square().sum(), scale))
+    assert always_compiled
+    torch.testing.assert_close(*results)
+
+
 class Model(nn.Module):
     def __init__(self, layer):
         super().__init__()
@@ -127,6 +142,11 @@ def test_symbolic_tracing_keeps_a_layer_whole(name):
     for steps in (4, 60):
         x = torch.randn(steps, 4, 3)
         assert torch.equal(graph(x), model(x))
+
+
+def test_symbolic_tracing_of_a_layer_itself_says_what_to_do():
+    with pytest.raises(ArgumentError, match=r"got the layer itself, .* wrap it"):
+        torch.fx.symbolic_trace(elman.Recurrent(GRUCell(3, 5)))
 
 
 def test_symbolic_tracing_keeps_a_cell_whole():
