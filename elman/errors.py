@@ -5,20 +5,6 @@ Every message is one line with three parts: what was expected, what came, what t
 and ends with the class's `exit_code`: 2 for wrong usage, 1 for a run that failed.
 """
 
-import os
-import sys
-import warnings
-from pathlib import Path
-
-import torch
-import typing_extensions
-
-_NOT_THE_USERS = (
-    f"{Path(__file__).parent}{os.sep}",
-    f"{Path(torch.__file__).parent}{os.sep}",
-    typing_extensions.__file__,  # by whose decorator torch says what is deprecated
-)
-
 
 class ElmanError(Exception):
     """Base class of all errors that elman raises on purpose."""
@@ -62,11 +48,3 @@ class Interrupted(ElmanError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
-
-
-def warn(text: str) -> None:
-    """Warn at the innermost line that is neither elman's nor torch's: it is the user's."""
-    frame, level = sys._getframe().f_back, 2
-    while frame is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(text, stacklevel=level)

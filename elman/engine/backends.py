@@ -4,11 +4,14 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import torch
+from torch.utils._device import DeviceContext
 
-from elman.engine import reference
+from elman.engine import memory, reference
 from elman.engine.arguments import Arguments
+from elman.engine.faults import Fault, failure, is_no_fault, name_of
 from elman.engine.nest import Nest
-from elman.errors import ArgumentError, StepError, UnsupportedStep, warn
+from elman.engine.users_line import warn
+from elman.errors import ArgumentError, StepError, UnsupportedStep
 
 _FLOATS = (torch.float32, torch.float64)
 Backend = Callable[[reference.Step, Arguments], tuple[Nest, Nest]]
@@ -22,6 +25,7 @@ def run_llvm(step: reference.Step, arguments: Arguments) -> tuple[Nest, Nest]:
             way.
     """
     require_plain_call(arguments)
+    arguments = memory.plain_arguments(arguments)
     if torch.is_autocast_enabled("cpu"):
         with torch.autocast("cpu", enabled=False):
             return run_llvm(step, arguments)
@@ -35,25 +39,40 @@ def _compiling_backend() -> Backend:
     from elman.engine.cache import compiled_step
     from elman.engine.llvm import compile_program
 
+    def find(step: reference.Step, arguments: Arguments) -> tuple:
+        try:
+            return compiled_step(step, arguments, compile_program)
+        except Exception as error:
+            if is_no_fault(error):
+                raise
+            raise failure(error) from error
+
     def run(step: reference.Step, arguments: Arguments) -> tuple[Nest, Nest]:
         try:
-            compiled, closed = compiled_step(step, arguments, compile_program)
+            return function.run(step, arguments, find)
         except StepError:
             return reference.run(step, arguments)  # which says what is wrong in actual sizes
-        return function.run(step, compiled, arguments, closed)
 
     return run
 
 
 def run_auto(step: reference.Step, arguments: Arguments) -> tuple[Nest, Nest]:
     """The fastest backend that can run the step; says once if that is the plain loop."""
+    reason = fault = ""
     try:
         return run_llvm(step, arguments)
     except _TransformedCall:
-        return reference.run(step, arguments)  # nothing that the user could change
+        pass  # nothing that the user could change
+    except Fault as error:
+        fault = str(error)
     except UnsupportedStep as error:
-        _warn_once(step, str(error))
-        return reference.run(step, arguments)
+        reason = str(error)
+    if reason:
+        _warn_once(step, reason)
+    result = reference.run(step, arguments)
+    if fault:  # now the plain loop has not found that it is the step's own
+        _warn_once(step, fault)
+    return result
 
 
 BACKENDS: dict[str, Backend] = {
@@ -71,7 +90,7 @@ def find(name: str) -> Backend:
 
 
 class _TransformedCall(UnsupportedStep):
-    """vmap, forward-mode differentiation or a tracer is at work around the call."""
+    """Something of torch is at work around the call that has to see every operation."""
 
 
 def require_plain_call(arguments: Arguments) -> None:
@@ -84,6 +103,10 @@ def require_plain_call(arguments: Arguments) -> None:
         raise _TransformedCall("torch.jit.trace sees the plain loop of backend='reference'")
     if torch.compiler.is_compiling():
         raise _TransformedCall("torch.compile sees the plain loop of backend='reference'")
+    if torch._C._len_torch_dispatch_stack():
+        raise _TransformedCall("a TorchDispatchMode sees the plain loop of backend='reference'")
+    if torch._C._len_torch_function_stack():
+        _require_plain_functions()
     known = None
     for leaf in arguments.state:
         dtype = leaf.dtype
@@ -96,14 +119,17 @@ def require_plain_call(arguments: Arguments) -> None:
                 f"it runs with backend='reference'"
             )
         known = dtype
-    given = [*arguments.inputs, *arguments.state]
-    if arguments.reset is not None:
-        given += [arguments.reset, *(arguments.reset_state or ())]
-    for leaf in given:
-        if not leaf.is_cpu:
+
+
+def _require_plain_functions() -> None:
+    """Of modes that take part in every function of torch, a default device may be active."""
+    for mode in torch.overrides._get_current_function_mode_stack():
+        if not isinstance(mode, DeviceContext):
+            raise _TransformedCall("a TorchFunctionMode sees the plain loop of backend='reference'")
+        if torch.device(mode.device).type != "cpu":
             raise UnsupportedStep(
-                f"the compiled loop runs on the CPU, but the tensors are on {leaf.device}; "
-                f"it runs with backend='reference'"
+                f"the compiled loop runs on the CPU, but tensors are made on {mode.device} by "
+                f"default; it runs with backend='reference'"
             )
 
 
@@ -111,8 +137,7 @@ _warned: set[str] = set()
 
 
 def _warn_once(step: reference.Step, reason: str) -> None:
-    name = getattr(step, "__qualname__", type(step).__qualname__)
-    text = f"elman.scan runs {name} as a plain Python loop: {reason}"
+    text = f"elman.scan runs {name_of(step)} as a plain Python loop: {reason}"
     if text not in _warned:
         _warned.add(text)
         warn(text)

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from elman.engine.arguments import Arguments
-from elman.engine.compiled import CompiledStep, failure
+from elman.engine.compiled import CompiledStep
+from elman.engine.faults import failure
 from elman.engine.fingerprint import Fingerprint, NotCacheable, fingerprint
 from elman.engine.garbage import no_collections
 from elman.engine.plan import plan
@@ -24,7 +25,8 @@ from elman.engine.reference import Step
 from elman.engine.rows import require_independent_rows
 from elman.engine.runners import CompileProgram
 from elman.engine.trace import trace
-from elman.errors import UnsupportedStep, warn
+from elman.engine.users_line import warn
+from elman.errors import UnsupportedStep
 
 _LIMIT = 256
 _LIMIT_LATEST = 16

@@ -7,6 +7,7 @@ from torch import Tensor, fx
 from elman.engine import workspace
 from elman.engine.arguments import Arguments
 from elman.engine.collected import Collected, Gradients, Places, Saved, rows_of
+from elman.engine.faults import failure, is_no_fault
 from elman.engine.layout import Chunk, Folded
 from elman.engine.nodes import is_random
 from elman.engine.plan import Pass, Plan
@@ -21,7 +22,7 @@ from elman.engine.runners import (
     matrix,
     width_of,
 )
-from elman.errors import UnsupportedStep
+from elman.engine.unused import Suspects
 
 CHUNK_BYTES = 4 << 20
 """Streams that only the forward loop reads are made for so many bytes of time steps at once."""
@@ -177,6 +178,10 @@ class CompiledStep:
         return any(is_random(node) for node in self.plan.trace.graph.nodes)
 
     @cached_property
+    def suspects(self) -> Suspects:
+        return Suspects(self.plan.trace)
+
+    @cached_property
     def _temporaries(self) -> int:
         """Width of all that the backward pass makes for each row before its loop and in it."""
         parts = self.plan.backward
@@ -209,17 +214,10 @@ class CompiledStep:
 def _made(parts: Pass, compile_program: CompileProgram) -> PassRunner:
     try:
         return PassRunner(parts, compile_program)
-    except UnsupportedStep:
-        raise
     except Exception as error:  # a fault of ours must not cost the user a run
+        if is_no_fault(error):
+            raise
         raise failure(error) from error
-
-
-def failure(error: Exception) -> UnsupportedStep:
-    return UnsupportedStep(
-        f"elman failed to compile the step ({type(error).__name__}: {error}); please report it; "
-        f"it runs with backend='reference'"
-    )
 
 
 def _shaped(value: Tensor, like: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from elman.engine.memory import obstacle
 from elman.engine.watch import Watch
 
 _PLAIN: frozenset[type] = frozenset((
@@ -163,7 +164,9 @@ class _Reader:
             return
         self.tensors.append(value)
         self.watch.tensor(value)
-        self.parts.append((value.shape, value.dtype, value.requires_grad, value.device.type))
+        self.parts.append((
+            value.shape, value.dtype, value.requires_grad, value.device.type, obstacle(value)
+        ))  # fmt: skip
         if value.__dict__:
             self._dict(value.__dict__)
 

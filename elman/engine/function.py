@@ -1,6 +1,7 @@
 """A compiled scan as an operation of autograd."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -8,29 +9,33 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from elman.engine import reference
+from elman.engine import memory, reference
 from elman.engine.arguments import Arguments
 from elman.engine.collected import Saved
 from elman.engine.compiled import CompiledStep
+from elman.engine.faults import failure, is_no_fault, name_of
 from elman.engine.layout import Folded, layout_of
-from elman.engine.nest import Nest, flatten, rebuild
+from elman.engine.nest import Nest, rebuild
 from elman.engine.nodes import row_shape
-from elman.errors import UnsupportedStep
+from elman.engine.replay import Find, replayed_gradients, require_same_step
+from elman.engine.users_line import warn
+from elman.errors import StepError, UnsupportedStep
 
 
-def run(
-    step: reference.Step, compiled: CompiledStep, arguments: Arguments, closed: list[Tensor]
-) -> tuple[Nest, Nest]:
-    """Run a compiled step, differentiable if gradients are wanted.
+def run(step: reference.Step, arguments: Arguments, find: Find) -> tuple[Nest, Nest]:
+    """Compile a step, or find it compiled, and run it; differentiable if gradients are wanted.
 
-    closed: the tensors that the step closes over now, in the order of its trace.
+    Raises:
+        UnsupportedStep: it can't be compiled, or that failed.
     """
+    compiled, closed = find(step, arguments)
+    memory.require_kept(step, closed)
     trace = compiled.plan.trace
-    call = _Call(step, compiled, arguments)
+    call = _Call(step, compiled, arguments, closed, find)
     given = (arguments.inputs, arguments.state, arguments.reset_state, closed)
     if compiled.plan.backward is not None:
         tensors = (*given[0], *given[1], *(given[2] or ()), *closed)
-        results = list(_Scan.apply(call, *tensors))
+        results = _differentiably(call, tensors)
     elif torch.is_grad_enabled():  # else the context, too, would take its time of a short call
         with torch.no_grad():
             results, _ = call.forward(*given)
@@ -41,13 +46,30 @@ def run(
     return output, arguments.state_nest(results[count:])
 
 
+def _differentiably(call: "_Call", tensors: tuple[Tensor, ...]) -> list[Tensor]:
+    try:
+        return list(_Scan.apply(call, *tensors))
+    except RuntimeError as error:
+        if "Inference tensors" not in str(error):
+            raise
+    raise UnsupportedStep(
+        "a tensor made in inference mode can't be saved for the backward pass; make it outside, or "
+        "clone it; it runs with backend='reference'"
+    )
+
+
 class _Call:
     """One call of `scan`: what its forward and backward pass share."""
 
-    def __init__(self, step: reference.Step, compiled: CompiledStep, arguments: Arguments) -> None:
+    def __init__(
+        self, step: reference.Step, compiled: CompiledStep, arguments: Arguments,
+        closed: list[Tensor], find: Find,
+    ) -> None:  # fmt: skip
         self.step = step
         self.compiled = compiled
         self.arguments = arguments
+        self.closed = closed
+        self._find = find
         self.layout: Folded = layout_of(arguments)
         self._generator: Tensor | None = None  # its state before the forward pass, if that draws
 
@@ -69,14 +91,19 @@ class _Call:
         layout = self.layout
         if self.compiled.is_random and self.compiled.plan.backward is not None:
             self._generator = torch.get_rng_state()
-        outputs, final, saved = self.compiled.forward(
-            self.arguments,
-            layout,
-            [layout.fold(leaf) for leaf in inputs],
-            [layout.sort(leaf) for leaf in state],
-            reset_state and [layout.sort(leaf) for leaf in reset_state],
-            closed,
-        )
+        try:
+            outputs, final, saved = self.compiled.forward(
+                self.arguments,
+                layout,
+                [layout.fold(leaf) for leaf in inputs],
+                [layout.sort(leaf) for leaf in state],
+                reset_state and [layout.sort(leaf) for leaf in reset_state],
+                closed,
+            )
+        except Exception as error:
+            if is_no_fault(error):
+                raise
+            raise failure(error) from error
         return [*outputs, *[layout.unsort(leaf) for leaf in final]], saved
 
     def saved_again(self, tensors: Sequence[Tensor]) -> Saved:
@@ -89,7 +116,7 @@ class _Call:
             return self.forward(*self.parts(tensors))[1]
 
     def backward(
-        self, tensors: Sequence[Tensor], saved: Saved, gradients: tuple[Tensor | None, ...]
+        self, tensors: Sequence[Tensor], saved: Saved, gradients: Sequence[Tensor | None]
     ) -> list[Tensor | None]:
         inputs, state, reset_state, closed = self.parts(tensors)
         layout, count = self.layout, len(self.compiled.plan.trace.outputs)
@@ -116,7 +143,7 @@ class _Call:
             *d_closed,
         ]
 
-    def _of_outputs(self, gradients: tuple[Tensor | None, ...]) -> list[Tensor]:
+    def _of_outputs(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
         """Folded; zeros where nothing came."""
         nodes, total = self.compiled.plan.trace.outputs, self.layout.total
         return [
@@ -125,36 +152,114 @@ class _Call:
             for node, gradient in zip(nodes, gradients, strict=True)
         ]  # fmt: skip
 
-    def reference_gradients(
-        self, tensors: Sequence[Tensor], gradients: tuple[Tensor | None, ...],
-        create_graph: bool = True,
-    ) -> list[Tensor | None]:  # fmt: skip
-        """The same gradients through the plain loop, so that they can be differentiated again, or
-        be many at once."""
+    def replay(
+        self, tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], create_graph: bool
+    ) -> list[Tensor | None]:
+        """The same gradients through the plain loop.
+
+        Raises:
+            UnsupportedStep: the step draws random numbers.
+            StepError: the step has changed since the forward pass.
+        """
         if self.compiled.is_random:
             raise UnsupportedStep(
-                "second derivatives, and batches of gradients, of a step that draws random numbers "
-                "would need the same draws again; run it with backend='reference'"
+                f"{name_of(self.step)} draws random numbers, and second derivatives, batches of "
+                f"gradients, or a plain loop for its backward pass would need the same draws "
+                f"again; run it with backend='reference'"
             )
+        require_same_step(self.step, self.compiled, self.closed, self.arguments, self._find)
         inputs, state, reset_state, _ = self.parts(tensors)
         given = replace(self.arguments, inputs=inputs, state=state, reset_state=reset_state)
-        output, final = reference.run(self.step, given)
-        results = [*flatten(output, "output")[0], *flatten(final, "state")[0]]
-        pairs = [
-            (result, gradient) for result, gradient in zip(results, gradients, strict=True)
-            if gradient is not None and result.requires_grad
+        return replayed_gradients(self.step, given, self.closed, gradients, create_graph)
+
+    def gradients(
+        self, tensors: Sequence[Tensor], saved: Saved, gradients: Sequence[Tensor | None]
+    ) -> list[Tensor | None]:
+        """Compiled, or through the plain loop where that fails."""
+        try:
+            with memory.own_allocations():
+                found = self.backward(tensors, saved, gradients)
+        except Exception as error:
+            if is_no_fault(error):
+                raise
+            found = self.replay(tensors, gradients, create_graph=False)
+            warn(
+                f"elman.scan ran the backward pass of {name_of(self.step)} as a plain Python loop: "
+                f"{failure(error)}"
+            )
+            return found
+        if not self.compiled.suspects.are_met(gradients, found) or self.compiled.is_random:
+            return found
+        with suppress(StepError):  # it is another step by now
+            found = self.replay(tensors, gradients, create_graph=False)
+            self.compiled.suspects.look_back(found)
+        return found
+
+    def passes_through(self, index: int) -> bool:
+        """Whether some of a result may be a first state as it came: of rows without any step."""
+        arguments, count = self.arguments, len(self.compiled.plan.trace.outputs)
+        if index < count or not arguments.state[index - count].requires_grad:
+            return False
+        return arguments.steps == 0 or 0 in (arguments.lengths or ())
+
+
+class _Scan(Function):
+    @staticmethod
+    def forward(ctx: Any, call: _Call, *tensors: Tensor) -> tuple[Tensor, ...]:
+        results, saved = call.forward(*call.parts(tensors))
+        ctx.call, ctx.saved, ctx.count = call, saved, len(tensors)
+        kept: list[Tensor] = []
+        if torch._C._autograd._top_saved_tensors_default_hooks(True) is not None:
+            kept = _left_to_hooks(ctx, results)
+        # The mask is saved so that torch refuses if it was changed.
+        ctx.save_for_backward(*tensors, call.arguments.reset, *kept)
+        ctx.set_materialize_grads(False)
+        trace = call.compiled.plan.trace
+        carries = (*trace.cot_outputs, *trace.cot_state)
+        constant = [
+            result for index, (result, node) in enumerate(zip(results, carries, strict=True))
+            if node is None and not call.passes_through(index)
         ]  # fmt: skip
-        wanted = [tensor for tensor in tensors if tensor.requires_grad]
-        found = torch.autograd.grad(
-            [r for r, _ in pairs], wanted, [g for _, g in pairs],
-            create_graph=create_graph, allow_unused=True,
-        )  # fmt: skip
-        supply = iter(found)
-        return [next(supply) if tensor.requires_grad else None for tensor in tensors]
+        if constant:
+            ctx.mark_non_differentiable(*constant)
+        return tuple(results)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
+        call: _Call = ctx.call
+        everything = ctx.saved_tensors
+        tensors = everything[: ctx.count]
+        given = [g for g in gradients if g is not None]
+        if torch.is_grad_enabled():  # create_graph=True
+            return None, *call.replay(tensors, gradients, create_graph=True)
+        if torch._C._len_torch_dispatch_stack() or not memory.are_plain(given):
+            if any(memory.obstacle(g) != memory.NEGATED for g in given):
+                return None, *call.replay(tensors, gradients, create_graph=False)
+            gradients = tuple([None if g is None else g.resolve_neg() for g in gradients])
+        saved = _handed_over(ctx, tensors, everything[ctx.count + 1 :])
+        found = call.gradients(tensors, saved, gradients)
+        needed = ctx.needs_input_grad[1:]
+        return None, *(g if need else None for g, need in zip(found, needed, strict=True))
 
 
-def _handed_over(ctx: Any, tensors: Sequence[Tensor]) -> Saved:
+def _left_to_hooks(ctx: Any, results: list[Tensor]) -> list[Tensor]:
+    """What the forward pass saved, for hooks on saved tensors, such as those of
+    torch.utils.checkpoint, to keep. What lies in an output's memory, which the user may change, is
+    copied: behind a hook torch does not look for changes."""
+    saved: Saved = ctx.saved
+    shown = {result.untyped_storage().data_ptr() for result in results}
+    kept = [
+        value.clone() if value.untyped_storage().data_ptr() in shown else value
+        for value in saved.values.values()
+    ]
+    ctx.saved, ctx.nodes = None, list(saved.values)
+    return kept
+
+
+def _handed_over(ctx: Any, tensors: Sequence[Tensor], kept: Sequence[Tensor]) -> Saved:
     """What the forward pass saved; for good, if there will be no other backward pass."""
+    if kept:
+        return Saved(dict(zip(ctx.nodes, kept, strict=True)), {}, [], is_last_use=False)
     if ctx.saved.were_changed():
         ctx.saved = ctx.call.saved_again(tensors)
     saved = ctx.saved
@@ -162,30 +267,3 @@ def _handed_over(ctx: Any, tensors: Sequence[Tensor]) -> Saved:
         return replace(saved, is_last_use=False)
     ctx.saved = None
     return saved
-
-
-class _Scan(Function):
-    @staticmethod
-    def forward(ctx: Any, call: _Call, *tensors: Tensor) -> tuple[Tensor, ...]:
-        results, saved = call.forward(*call.parts(tensors))
-        ctx.call, ctx.saved = call, saved
-        ctx.save_for_backward(*tensors, call.arguments.reset)  # torch refuses if one was changed
-        ctx.set_materialize_grads(False)
-        trace = call.compiled.plan.trace
-        carries = (*trace.cot_outputs, *trace.cot_state)
-        constant = [r for r, node in zip(results, carries, strict=True) if node is None]
-        if constant:
-            ctx.mark_non_differentiable(*constant)
-        return tuple(results)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
-        *tensors, _ = ctx.saved_tensors
-        if torch.is_grad_enabled():  # create_graph=True
-            return None, *ctx.call.reference_gradients(tensors, gradients)
-        if any(g is not None and torch._C._functorch.is_legacy_batchedtensor(g) for g in gradients):
-            with torch.enable_grad():
-                return None, *ctx.call.reference_gradients(tensors, gradients, create_graph=False)
-        found = ctx.call.backward(tensors, _handed_over(ctx, tensors), gradients)
-        needed = ctx.needs_input_grad[1:]
-        return None, *(g if need else None for g, need in zip(found, needed, strict=True))

@@ -28,11 +28,12 @@ from torch.overrides import TorchFunctionMode
 from elman.engine.arguments import Arguments
 from elman.engine.decompositions import decompositions
 from elman.engine.fingerprint import modules_of
+from elman.engine.memory import require_plain
 from elman.engine.nest import Structure, flatten
 from elman.engine.reference import Step, check_state_unchanged
 from elman.engine.simplify import simplify
 from elman.engine.split_cat import split_cat_products
-from elman.errors import StepError, UnsupportedStep
+from elman.errors import ArgumentError, StepError, UnsupportedStep
 
 _LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 
@@ -86,7 +87,7 @@ def trace(step: Step, arguments: Arguments, with_gradients: bool) -> Trace:
     ):
         try:
             return _Tracer(step, arguments, with_gradients).run()
-        except (StepError, UnsupportedStep):
+        except (ArgumentError, StepError, UnsupportedStep):
             raise
         except Exception as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
@@ -280,6 +281,8 @@ class _Lift(TorchFunctionMode):
             return value
         known = self._known.get(id(value))
         if known is None:
+            name = f"a tensor {tuple(value.shape)} that the step closes over"
+            require_plain(name, value)
             known = self._known[id(value)] = torch.empty_strided(
                 value.shape, value.stride(), dtype=value.dtype, device=value.device,
                 requires_grad=value.requires_grad,

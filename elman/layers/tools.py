@@ -4,7 +4,8 @@ from typing import Any
 
 from torch import nn
 
-from elman.errors import ArgumentError, warn
+from elman.engine.users_line import warn
+from elman.errors import ArgumentError
 
 
 class NoScript(nn.Module):

@@ -12,7 +12,7 @@ import llvmlite.binding as llvm
 from elman.engine.llvm import openmp
 from elman.errors import UnsupportedStep
 
-_LIBM = ("expm1", "log1p", "erf", "log", "log2", "exp2", "sin", "cos", "pow", "fmod")
+LIBM = ("expm1", "log1p", "erf", "log", "log2", "exp2", "sin", "cos", "pow", "fmod")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _initialize() -> None:
     llvm.initialize_native_asmprinter()
     name = ctypes.util.find_library("m")
     library = ctypes.CDLL(name) if name else ctypes.CDLL(None)
-    for function in _LIBM:
+    for function in LIBM:
         for symbol in (function, function + "f"):
             if hasattr(library, symbol):
                 address = ctypes.cast(getattr(library, symbol), ctypes.c_void_p).value

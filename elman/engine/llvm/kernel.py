@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 from elman.engine import workspace
-from elman.engine.llvm.emit import emit_module
+from elman.engine.llvm.emit import Slots, emit_module
 from elman.engine.llvm.geometry import Geometry
 from elman.engine.llvm.jit import Compiled, host
 from elman.engine.llvm.packing import Copy, Packing
+from elman.engine.llvm.pieces import pieces_of, row_cost
 from elman.engine.llvm.threads import Worker
+from elman.engine.memory import require_addresses
 from elman.engine.program import Product, Resets, RowProgram, Schedule
 
 SMALL = 2_000_000
@@ -25,6 +27,7 @@ class LLVMKernel:
         self.program = program
         self._geometry = emitted.geometry
         self._packing = Packing(_copies(program, emitted.geometry), program.dtype)
+        self._row_cost = row_cost(program)
         self._worker = Worker(Compiled(emitted.text))
         self._row_flops = 2 * sum(
             program.ops[op.left].width * op.width for op in program.ops if isinstance(op, Product)
@@ -50,17 +53,15 @@ class LLVMKernel:
         outputs: list[Tensor],
         resets: Resets | None = None,
     ) -> list[Tensor]:
-        steps = schedule.steps
-        if steps < 1 or schedule.rows < 1:
+        if schedule.steps < 1 or schedule.rows < 1:
             dtype, ops = self.program.dtype, self.program.ops
             return [torch.zeros(ops[index].width, dtype=dtype) for index in self.program.sums]
-        threads, bounds = self._share(schedule, steps)
+        threads, bounds = self._share(schedule)
         size = self._geometry.scratch
         # Taken anew for each call: calls may run side by side in several of the user's threads.
         scratch = workspace.take((threads * size,), self.program.dtype)
         words = [
-            threads, steps, schedule.backwards, schedule.offsets.data_ptr(), bounds.data_ptr(),
-            scratch.data_ptr(), size, weights.data_ptr(),
+            threads, 0, schedule.backwards, 0, 0, scratch.data_ptr(), size, weights.data_ptr(),
             0 if resets is None else resets.mask.data_ptr(),
             0 if resets is None else 1 if resets.when == "before" else 2,
         ]  # fmt: skip
@@ -70,29 +71,36 @@ class LLVMKernel:
         words += [tensor.data_ptr() for tensor in state]
         for tensor in outputs:
             words += [tensor.data_ptr(), tensor.stride(0)]
+        if 0 in words[Slots.first_pointer :]:  # or a stride
+            require_addresses([*inputs, *vectors, *state, *outputs])
         words += [0] * len(state) if resets is None else [t.data_ptr() for t in resets.values]
-        if not self.program.sums:
-            self._worker.run(words, threads)
-            return []
-        totals = workspace.take((threads, self._geometry.totals[-1]), self.program.dtype)
-        self._worker.run([*words, totals.data_ptr()], threads)
-        return self._sums(totals)
+        held = (schedule, scratch, weights, resets, inputs, vectors, state, outputs)
+        whole: Tensor | None = None
+        for piece in pieces_of(schedule, self._row_cost, threads, bounds):
+            words[Slots.steps] = piece.steps
+            words[Slots.offsets] = schedule.offsets.data_ptr() + 8 * piece.first
+            words[Slots.bounds] = piece.bounds.data_ptr()
+            if not self.program.sums:
+                self._worker.run(words, threads, (held, piece))
+                continue
+            totals = workspace.take((threads, self._geometry.totals[-1]), self.program.dtype)
+            self._worker.run([*words, totals.data_ptr()], threads, (held, piece, totals))
+            whole = totals.sum(0) if whole is None else whole.add_(totals.sum(0))
+        return [] if whole is None else self._sums(whole)
 
-    def _sums(self, totals: Tensor) -> list[Tensor]:
-        """From those of every thread."""
-        whole = totals.sum(0)
+    def _sums(self, whole: Tensor) -> list[Tensor]:
         return [
             whole[start : start + self.program.ops[index].width]
             for start, index in zip(self._geometry.totals, self.program.sums, strict=False)
         ]
 
-    def _share(self, schedule: Schedule, steps: int) -> tuple[int, Tensor]:
+    def _share(self, schedule: Schedule) -> tuple[int, Tensor]:
         """How many threads, and which rows each of them runs: `(threads + 1,)` bounds."""
         total = schedule.total
         threads = min(torch.get_num_threads(), -(-schedule.rows // 2))
         if threads <= 1 or total * self._row_flops < SMALL:
             return 1, _even_bounds(schedule.rows, 1)
-        if total == steps * schedule.rows:
+        if total == schedule.steps * schedule.rows:
             return threads, _even_bounds(schedule.rows, threads)
         return threads, _ragged_bounds(schedule, threads, total)
 
@@ -107,8 +115,9 @@ def _even_bounds(rows: int, threads: int) -> Tensor:
 
 def _ragged_bounds(schedule: Schedule, threads: int, total: int) -> Tensor:
     """Shares of about equal numbers of (time, row) pairs."""
-    active = schedule.offsets.diff()
-    lengths = (active[None] > torch.arange(schedule.rows)[:, None]).sum(1)
+    active = schedule.offsets.diff()  # falls, so that it can be searched from its end
+    rows = torch.arange(schedule.rows)
+    lengths = schedule.steps - torch.searchsorted(active.flip(0), rows, right=True)
     done = lengths.cumsum(0)
     goals = torch.arange(1, threads) * total // threads
     inner = torch.searchsorted(done, goals) + 1

@@ -14,6 +14,7 @@ from torch import Tensor
 from elman.engine.llvm.builder import I32, I64, POINTER, VOID, Code, integer
 from elman.engine.llvm.jit import Compiled, Target, host
 from elman.engine.llvm.threads import Worker, add_entry
+from elman.engine.memory import require_addresses
 
 SMALL = 1 << 15
 """Elements below which a second thread would only cost time."""
@@ -52,7 +53,9 @@ class Packing:
         words = [threads, *self._head, goal.data_ptr()]
         for matrix in matrices:
             words += (matrix.data_ptr(), *matrix.stride())
-        _compiled(self._dtype).run(words, threads)
+        if 0 in words[4:]:  # or a stride
+            require_addresses(matrices)
+        _compiled(self._dtype).run(words, threads, (self, matrices, goal))
 
 
 @lru_cache(maxsize=2)

@@ -50,8 +50,11 @@ class Worker:
         self._one = _WORKER(compiled.address("one"))
         self._all = compiled.address("all") if openmp.functions() else 0
 
-    def run(self, words: Sequence[int], threads: int) -> None:
-        """Run the shares of an argument block, whose first word is `threads`, and wait."""
+    def run(self, words: Sequence[int], threads: int, held: object) -> None:
+        """Run the shares of an argument block, whose first word is `threads`, and wait.
+
+        held: whatever owns the memory that the words point to.
+        """
         block = array("q", words)  # several times as fast as an array of ctypes
         data, _ = block.buffer_info()
         if threads == 1:
@@ -59,8 +62,12 @@ class Worker:
         elif (parallel := openmp.parallel_function()) is not None:
             parallel(self._all, data, threads, 0)
         else:
-            futures = [_pool().submit(self._one, data, index) for index in range(1, threads)]
-            self._one(data, 0)
+            # Ctrl-C may end the waiting. So each thread holds on to the memory that it works in.
+            def share(index: int, held: object = (self, block, held)) -> None:
+                self._one(data, index)
+
+            futures = [_pool().submit(share, index) for index in range(1, threads)]
+            share(0)
             for future in futures:
                 future.result()
 

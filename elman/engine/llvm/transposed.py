@@ -16,6 +16,7 @@ from elman.engine import workspace
 from elman.engine.llvm.builder import I64, POINTER, VOID, Code, integer
 from elman.engine.llvm.jit import Compiled, Target, host
 from elman.engine.llvm.math import fma
+from elman.engine.llvm.pieces import PIECE
 from elman.engine.llvm.threads import Worker, add_entry
 
 DEPTH = 192
@@ -56,13 +57,20 @@ def transposed_products(a: Tensor, bs: list[Tensor]) -> list[Tensor]:
         threads = 1
     size = _scratch_size(width, unit, panel)
     scratch = workspace.take((threads * size,), dtype)
-    words = [threads, a.data_ptr(), a.stride(0), n, m, scratch.data_ptr(), size, len(bs)]
-    first = 0  # panel of each b
-    for b, result in zip(bs, results, strict=True):
-        k = b.shape[1]
-        words += [b.data_ptr(), b.stride(0), k, result.data_ptr(), first]
-        first += -(-k // panel)
-    _compiled(dtype).run(words, threads)
+    # In pieces, between which Python can answer Ctrl-C; whole slabs, so that no sum changes.
+    rows = max(DEPTH, PIECE * threads // (2 * m * width) // DEPTH * DEPTH)
+    for begin in range(0, n, rows):
+        piece = slice(begin, min(begin + rows, n))
+        words = [
+            threads, a[piece].data_ptr(), a.stride(0), piece.stop - begin, m, scratch.data_ptr(),
+            size, begin, len(bs),
+        ]  # fmt: skip
+        first = 0  # panel of each b
+        for b, result in zip(bs, results, strict=True):
+            k = b.shape[1]
+            words += [b[piece].data_ptr(), b.stride(0), k, result.data_ptr(), first]
+            first += -(-k // panel)
+        _compiled(dtype).run(words, threads, (a, bs, results, scratch))
     return results
 
 
@@ -127,8 +135,9 @@ class _Product:
         self.n, self.m = number(3), number(4)
         thread = code.function.args[1]
         self.panels = code.at(pointer(5), code.mul(thread, number(6)))
-        self.count = number(7)
-        self.rights = code.b.gep(data, [integer(8)], source_etype=I64)
+        self.done = number(7)  # rows that earlier calls have added to the results
+        self.count = number(8)
+        self.rights = code.b.gep(data, [integer(9)], source_etype=I64)
         last = self._right(code.add(self.count, -1))
         panel_count = code.add(last.first, self._ceiling(last.k, self.panel))
         self.units = code.at(self.panels, code.mul(panel_count, _panel_size(self.panel)))
@@ -237,7 +246,7 @@ class _Product:
             code.at(self._panels_of(right), code.mul(j, _panel_size(self.panel))),
         )
         row, column = code.mul(code.add(u0, u), self.unit), code.mul(j, self.panel)
-        first = b.icmp_signed("==", self.n0, integer(0))
+        first = b.icmp_signed("==", code.add(self.n0, self.done), integer(0))
         inside = b.and_(
             b.icmp_signed("<=", code.add(row, self.unit), self.m),
             b.icmp_signed("<=", code.add(column, self.panel), right.k),

@@ -1,4 +1,4 @@
-"""Warnings point at the line of the user, whatever of elman and torch stands between."""
+"""Warnings point at the user's line, whatever of elman and torch stands between."""
 
 import warnings
 

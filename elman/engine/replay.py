@@ -1,0 +1,136 @@
+"""The gradients of a compiled scan through the plain loop.
+
+So they can be differentiated again, or be many at once; and it takes over where the compiled
+backward pass can't go on.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+from torch import Tensor, fx
+from torch.overrides import TorchFunctionMode
+
+from elman.engine import memory, reference
+from elman.engine.arguments import Arguments
+from elman.engine.compiled import CompiledStep
+from elman.engine.nest import flatten
+from elman.engine.trace import Trace
+from elman.errors import StepError, UnsupportedStep
+
+Find = Callable[[reference.Step, Arguments], tuple[CompiledStep, list[Tensor]]]
+"""The compiled step for some arguments, and the tensors that the step closes over now."""
+
+
+def replayed_gradients(
+    step: reference.Step,
+    given: Arguments,
+    closed: list[Tensor],
+    gradients: Sequence[Tensor | None],
+    create_graph: bool,
+) -> list[Tensor | None]:
+    """Gradients of inputs, state, reset state and closed-over tensors; None where there is none.
+
+    gradients: of all outputs, and of the final state.
+    """
+    # Aliases: a hook of the user's on one of them must not run for these inner gradients.
+    alias = lambda leaf: leaf.view_as(leaf) if leaf.requires_grad else leaf  # noqa: E731
+    with torch.enable_grad():
+        given = replace(
+            given,
+            inputs=[alias(leaf) for leaf in given.inputs],
+            state=[alias(leaf) for leaf in given.state],
+            reset_state=given.reset_state and [alias(leaf) for leaf in given.reset_state],
+        )
+        swapped, mode = _without_hooks(closed)
+        with mode:
+            output, final = reference.run(step, given)
+    results = [*flatten(output, "output")[0], *flatten(final, "state")[0]]
+    pairs = [
+        (result, gradient) for result, gradient in zip(results, gradients, strict=True)
+        if gradient is not None and result.requires_grad
+    ]  # fmt: skip
+    tensors = [*given.inputs, *given.state, *(given.reset_state or ()), *swapped]
+    wanted = [tensor for tensor in tensors if tensor.requires_grad]
+    if not pairs or not wanted:
+        return [None] * len(tensors)
+    found = torch.autograd.grad(
+        [r for r, _ in pairs], wanted, [g for _, g in pairs],
+        create_graph=create_graph, allow_unused=True,
+    )  # fmt: skip
+    supply = iter(found)
+    return [next(supply) if tensor.requires_grad else None for tensor in tensors]
+
+
+def _without_hooks(closed: list[Tensor]) -> tuple[list[Tensor], AbstractContextManager]:
+    """The closed-over tensors, or aliases of them and what lets the step meet those instead."""
+    if not any(tensor._backward_hooks or tensor.retains_grad for tensor in closed):
+        return closed, nullcontext()
+    aliases = [leaf.view_as(leaf) if leaf.requires_grad else leaf for leaf in closed]
+    return aliases, _Swap(closed, aliases)
+
+
+class _Swap(TorchFunctionMode):
+    """Puts a tensor in place of another wherever a function of torch is given it."""
+
+    def __init__(self, old: list[Tensor], new: list[Tensor]) -> None:
+        super().__init__()
+        self._new = {id(tensor): instead for tensor, instead in zip(old, new, strict=True)}
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        swap = lambda value: self._new.get(id(value), value)  # noqa: E731
+        args, kwargs = pytree.tree_map(swap, (args, kwargs or {}))
+        return function(*args, **kwargs)
+
+
+def require_same_step(
+    step: reference.Step, then: CompiledStep, closed: list[Tensor], arguments: Arguments, find: Find
+) -> None:
+    """Raise `StepError` if the step is no longer what it was in the forward pass.
+
+    The plain loop can run the step only as it is now. closed: what it closed over then.
+    """
+    try:
+        with torch.enable_grad():
+            now, closed_now = find(step, arguments)
+    except UnsupportedStep as error:
+        raise _changed(f"it can't be compiled any more: {error}") from None
+    if now is not then:
+        for before, after in _differences(then.plan.trace, now.plan.trace):
+            raise _changed(f"{before} is now {after}")
+    for old, new in zip(closed, closed_now, strict=True):
+        if old is not new and not (old.dim() == 0 and torch.equal(old, new)):
+            name = memory.name_of(step, new)
+            if old.dim() == new.dim() == 0:
+                raise _changed(f"{name} was {old.item()} and is {new.item()}")
+            raise _changed(f"{name} is another tensor now")
+
+
+def _differences(then: Trace, now: Trace) -> Iterator[tuple[str, str]]:
+    """What differs between two traces, in words."""
+    pairs = zip(then.graph.nodes, now.graph.nodes, strict=False)
+    for old, new in pairs:
+        if (old.target, str(old.args), str(old.kwargs)) != (
+            new.target, str(new.args), str(new.kwargs),
+        ):  # fmt: skip
+            yield _described(old, then), _described(new, now)
+    if len(then.graph.nodes) != len(now.graph.nodes):
+        yield f"a step of {len(then.graph.nodes)} operations", f"one of {len(now.graph.nodes)}"
+
+
+def _described(node: fx.Node, trace: Trace) -> str:
+    name = getattr(node.target, "__name__", str(node.target))
+    values = ", ".join(str(arg) for arg in node.args)
+    return f"{name}({values}) at {trace.lines.get(node, 'the backward pass of the step')}"
+
+
+def _changed(what: str) -> StepError:
+    return StepError(
+        f"gradients through the plain loop need the step as it was in the forward pass, but "
+        f"{what}; change the step after the backward pass"
+    )
