@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from elman.engine.arguments import Arguments
 from elman.engine.backends import run_auto
+from elman.engine.memory import are_plain
 from elman.engine.nest import flatten
 from elman.layers.choice import compiled_is_faster, has_fused_lstm
 from elman.layers.steps import step_of
@@ -238,8 +239,8 @@ def is_served(data: Tensor, weight: Tensor) -> bool:
     """Whether tensors like these, under the modes that are active now, are the compiled loop's."""
     return (
         data.dtype in (torch.float32, torch.float64)
-        and data.device.type == "cpu"
         and is_alike(weight, data)
+        and are_plain([data, weight])
         and not torch.is_autocast_enabled("cpu")
         and torch._C._len_torch_dispatch_stack() == 0
     )

@@ -218,6 +218,8 @@ def test_tensors_and_modes_that_dispatch_on_their_own_go_to_torch(always_compile
     with FlopCounterMode(display=False) as theirs:
         elman.revert(layer)(x)
     assert ours.get_total_flops() == theirs.get_total_flops() > 0
+    for unusual in (torch._neg_view(x), torch._efficientzerotensor(x.shape)):
+        torch.testing.assert_close(layer(unusual)[0], elman.revert(layer)(unusual)[0])
     assert layer.to("meta")(x.to("meta"))[0].is_meta
     assert not always_compiled
 
