@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from elman import cells, errors
 from elman.engine import scan
-from elman.layers import GRU, LSTM, RNN, Recurrent, convert, explain
+from elman.layers import GRU, LSTM, RNN, Recurrent, convert, explain, revert
 from elman.version import VERSION as __version__  # noqa: N811
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ __all__ = [
     "fit",
     "load",
     "resume",
+    "revert",
     "scan",
 ]
 

@@ -56,7 +56,7 @@ def test_every_folder_has_its_place():
 def test_public_names():
     assert sorted(elman.__all__) == [
         "GRU", "LSTM", "RNN", "Recurrent", "__version__", "cells", "convert", "errors", "explain",
-        "fit", "load", "resume", "scan",
+        "fit", "load", "resume", "revert", "scan",
     ]  # fmt: skip
 
 

@@ -102,6 +102,8 @@ def require_plain_call(arguments: Arguments) -> None:
         raise _TransformedCall("torch.func transforms run with backend='reference'")
     if torch.autograd.forward_ad._current_level >= 0:
         raise _TransformedCall("forward-mode differentiation runs with backend='reference'")
+    if torch.jit.is_tracing():
+        raise _TransformedCall("torch.jit.trace sees the plain loop of backend='reference'")
     if torch.compiler.is_compiling():
         raise _TransformedCall("torch.compile sees the plain loop of backend='reference'")
     if torch._C._len_torch_dispatch_stack():

@@ -5,7 +5,6 @@ costs nothing.
 """
 
 import threading
-import warnings
 import weakref
 from collections import OrderedDict
 from contextlib import suppress
@@ -26,6 +25,7 @@ from elman.engine.reference import Step
 from elman.engine.rows import require_independent_rows
 from elman.engine.runners import CompileProgram
 from elman.engine.trace import trace
+from elman.engine.users_line import warn
 from elman.errors import UnsupportedStep
 
 _LIMIT = 256
@@ -147,4 +147,4 @@ def _warn_once(step: Step, kind: str) -> None:
     )
     if text not in _warned:
         _warned.add(text)
-        warnings.warn(text, stacklevel=6)
+        warn(text)

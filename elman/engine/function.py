@@ -89,7 +89,7 @@ class _Call:
         closed: list[Tensor],
     ) -> tuple[list[Tensor], Saved]:  # fmt: skip
         layout = self.layout
-        if self.compiled.is_random:
+        if self.compiled.is_random and self.compiled.plan.backward is not None:
             self._generator = torch.get_rng_state()
         try:
             outputs, final, saved = self.compiled.forward(

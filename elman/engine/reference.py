@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from elman.engine.arguments import Arguments
 from elman.engine.nest import Nest, Structure, flatten, rebuild
@@ -49,17 +48,20 @@ def _run(step: Step, arguments: Arguments) -> tuple[Nest, Nest]:
 
 def _run_packed(step: Step, arguments: Arguments, sizes: Tensor) -> tuple[Nest, list[Tensor]]:
     """Input that is packed already: padded for the loop, its output packed again."""
-    order = arguments.order
-    packed = [PackedSequence(leaf.squeeze(1), sizes, order) for leaf in arguments.inputs]
-    padded = [pad_packed_sequence(leaf) for leaf in packed]
-    lengths = padded[0][1].tolist()
-    output, state = _Loop(
-        step, replace(arguments, inputs=[leaf for leaf, _ in padded], lengths=lengths)
-    ).run()
+    active, order = sizes.tolist(), arguments.order
+    inputs = [
+        torch.stack([_padded(part, arguments.rows) for part in leaf.squeeze(1).split(active)])
+        for leaf in arguments.inputs
+    ]
+    lengths = [sum(size > row for size in active) for row in range(arguments.rows)]
+    if order is not None:
+        back = torch.argsort(order)
+        inputs = [leaf.index_select(1, back) for leaf in inputs]
+        lengths = [lengths[row] for row in back.tolist()]
+    output, state = _Loop(step, replace(arguments, inputs=inputs, lengths=lengths)).run()
     leaves, structure = flatten(output, "output")
     if order is not None:
         leaves = [leaf.index_select(1, order) for leaf in leaves]
-    active = sizes.tolist()
     again = [torch.cat([leaf[t, :rows] for t, rows in enumerate(active)]) for leaf in leaves]
     return rebuild([leaf[:, None] for leaf in again], structure), state
 
@@ -197,6 +199,11 @@ def check_state_unchanged(
             f"a step must keep the dtype of its state, but {name} went in as {old.dtype} "
             f"and came out as {new.dtype}; convert input, state or parameters to one dtype"
         )
+
+
+def _padded(leaf: Tensor, rows: int) -> Tensor:
+    """With rows of zeros at the end; transforms of torch.func know all that this is made of."""
+    return torch.cat([leaf, leaf.new_zeros((rows - len(leaf), *leaf.shape[1:]))])
 
 
 def _where(rows: Tensor, values: list[Tensor], others: list[Tensor]) -> list[Tensor]:

@@ -1,25 +1,23 @@
 """Warnings that point at the user's line, not at one of ours."""
 
+import os
 import sys
 import warnings
-from functools import lru_cache
 from pathlib import Path
 
 import torch
+import typing_extensions
 
-_LIBRARIES = tuple(
-    str(path) + "/" for path in (Path(torch.__file__).parent, Path(__file__).parents[1])
+_NOT_THE_USERS = (
+    f"{Path(__file__).parents[1]}{os.sep}",
+    f"{Path(torch.__file__).parent}{os.sep}",
+    typing_extensions.__file__,  # by whose decorator torch says what is deprecated
 )
 
 
-@lru_cache(maxsize=1024)
-def _is_ours(filename: str) -> bool:
-    return filename.replace("\\", "/").startswith(tuple(x.replace("\\", "/") for x in _LIBRARIES))
-
-
 def warn(text: str) -> None:
-    """Warn at the innermost frame that belongs neither to elman nor to torch."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and _is_ours(frame.f_code.co_filename):
+    """Warn at the innermost line that is neither elman's nor torch's."""
+    frame, level = sys._getframe().f_back, 2
+    while frame is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
         frame, level = frame.f_back, level + 1
-    warnings.warn(text, UserWarning, stacklevel=level)
+    warnings.warn(text, stacklevel=level)

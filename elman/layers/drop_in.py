@@ -3,34 +3,39 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from elman.engine.arguments import Arguments
 from elman.engine.backends import run_auto
+from elman.engine.memory import are_plain
 from elman.engine.nest import flatten
 from elman.layers.choice import compiled_is_faster, has_fused_lstm
 from elman.layers.steps import step_of
+from elman.layers.tools import DropIn, as_one_node
 
-WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+PLAIN = (Tensor, nn.Parameter)
 _LEAF = flatten(torch.empty(0), "input")[1]
 _PAIR = flatten((torch.empty(0),) * 2, "state")[1]
 
 
-class CompiledLayer(nn.RNNBase):
+class CompiledLayer(DropIn, nn.RNNBase):
     """The `forward` that `RNN`, `GRU` and `LSTM` share.
 
     torch.nn's own forward runs what the compiled loop does not serve: tensors on a GPU (and so
-    through cuDNN), half precision and autocast, torch.compile and export, calls so short that the
-    compiled loop would not pay (`elman.layers.choice`), and whatever is wrong, so that errors are
-    torch.nn's, too. vmap and forward-mode differentiation, which torch.nn lacks, work.
+    through cuDNN), half precision and autocast, torch.compile and export, tensors and modes that
+    dispatch on their own, calls so short that the compiled loop would not pay
+    (`elman.layers.choice`), and whatever is wrong, so that errors are torch.nn's, too. vmap and
+    forward-mode differentiation, which torch.nn lacks, work.
     """
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         packed = isinstance(input, PackedSequence)
         data = input.data if packed else input
         if not self._pays(data, input.batch_sizes if packed else None):
+            if isinstance(input, fx.Proxy):
+                return as_one_node(self, input, hx)
             return super().forward(input, hx)
         sizes = order = back = None
         if packed:
@@ -57,7 +62,9 @@ class CompiledLayer(nn.RNNBase):
 
     def _pays(self, data: Any, sizes: Tensor | None) -> bool:
         """Whether the compiled loop can run this input, and is the faster way."""
-        weight = self._flat_weights[0]
+        weight = self._parameters.get("weight_ih_l0")
+        if weight is None:  # a tool has put something else in its place
+            weight = self._flat_weights[0]
         if not isinstance(data, Tensor) or weight is None or is_traced():
             return False
         shape, packed = data.shape, sizes is not None
@@ -65,7 +72,7 @@ class CompiledLayer(nn.RNNBase):
             return False
         pairs = shape[0] if len(shape) == 2 else shape[0] * shape[1]
         steps = shape[1 if self.batch_first and len(shape) == 3 else 0]
-        serves = pairs > 0 and (is_transformed() or compiled_is_faster(
+        return pairs > 0 and (is_transformed() or (compiled_is_faster(
             self.mode,
             steps if sizes is None else len(sizes),
             pairs,
@@ -75,8 +82,7 @@ class CompiledLayer(nn.RNNBase):
             and (sizes is None or bool(sizes[0] == sizes[-1]))  # else torch.nn does not fuse it
             and self.proj_size == 0
             and has_fused_lstm(weight.dtype),
-        ))  # fmt: skip
-        return serves and is_served(data, weight)
+        ) and is_served(data, weight)))  # fmt: skip
 
     def _run_layers(
         self, sequence: Tensor, state: list[Tensor], sizes: Tensor | None
@@ -84,15 +90,16 @@ class CompiledLayer(nn.RNNBase):
         """sequence `(T, B, I)`, or packed `(N, 1, I)` with its batch sizes; state leaves
         `(layers * directions, B, ...)`."""
         finals: list[tuple[Tensor, ...]] = []
+        weights = self._weights()
         for layer in range(self.num_layers):
             if layer > 0 and self.dropout > 0:
                 sequence = F.dropout(sequence, self.dropout, self.training)
             outputs = []
             for direction in range(self._directions):
-                own = [leaf[layer * self._directions + direction] for leaf in state]
-                output, final = run_auto(
-                    self._step(layer, direction), checked(sequence, own, sizes, direction == 1)
-                )
+                number = layer * self._directions + direction
+                own = [leaf[number] for leaf in state]
+                step = step_of(self, self._kind, number, weights[number])
+                output, final = run_auto(step, checked(sequence, own, sizes, direction == 1))
                 outputs.append(output)
                 finals.append(final if isinstance(final, tuple) else (final,))
             sequence = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
@@ -100,12 +107,16 @@ class CompiledLayer(nn.RNNBase):
             return sequence, [leaf.unsqueeze(0) for leaf in finals[0]]
         return sequence, [torch.stack(leaves) for leaves in zip(*finals, strict=True)]
 
-    def _step(self, layer: int, direction: int) -> Any:
-        suffix = f"_l{layer}_reverse" if direction else f"_l{layer}"
-        names = WEIGHTS if self.bias else WEIGHTS[:2]
-        if self.proj_size > 0:
-            names = ("weight_hr", *names)
-        return step_of(self, self.mode, suffix, names)
+    def _weights(self) -> list[list[Tensor]]:
+        """Those of each layer and direction, in torch.nn's order; read as often as torch.nn reads
+        them, because a weight may be computed, and a spectral norm counts its readings."""
+        flat: list[Any] = self._flat_weights
+        known = self._parameters
+        if any(known.get(n) is not w for n, w in zip(self._flat_weights_names, flat, strict=True)):
+            self._update_flat_weights()
+            flat = self._flat_weights
+        each = len(self._all_weights[0])
+        return [flat[first : first + each] for first in range(0, len(flat), each)]
 
     def _state(self, hx: Any, rows: int, data: Tensor, packed: bool) -> list[Tensor] | None:
         """The state's leaves `(layers * directions, B, ...)`, zeros if none were given; None if
@@ -120,7 +131,7 @@ class CompiledLayer(nn.RNNBase):
         if not packed and data.dim() == 2:
             leaves = [leaf.unsqueeze(1) for leaf in leaves if isinstance(leaf, Tensor)]
         fit = len(leaves) == len(shapes) and all(
-            isinstance(leaf, Tensor) and leaf.shape == shape and leaf.dtype == data.dtype
+            isinstance(leaf, Tensor) and leaf.shape == shape and is_alike(leaf, data)
             for leaf, shape in zip(leaves, shapes, strict=True)
         )
         return leaves if fit else None
@@ -131,6 +142,10 @@ class CompiledLayer(nn.RNNBase):
     @property
     def _directions(self) -> int:
         return 2 if self.bidirectional else 1
+
+    @property
+    def _kind(self) -> str:
+        return "LSTM_PROJECTED" if self.proj_size > 0 else self.mode
 
 
 class RNN(CompiledLayer, nn.RNN):
@@ -224,9 +239,20 @@ def is_served(data: Tensor, weight: Tensor) -> bool:
     """Whether tensors like these, under the modes that are active now, are the compiled loop's."""
     return (
         data.dtype in (torch.float32, torch.float64)
-        and data.dtype == weight.dtype
-        and data.device.type == weight.device.type == "cpu"
+        and is_alike(weight, data)
+        and are_plain([data, weight])
         and not torch.is_autocast_enabled("cpu")
+        and torch._C._len_torch_dispatch_stack() == 0
+    )
+
+
+def is_alike(leaf: Tensor, data: Tensor) -> bool:
+    """Whether both are torch's own kind of tensor, of one dtype, and lie in one place."""
+    return (
+        leaf.dtype == data.dtype
+        and leaf.device == data.device
+        and type(leaf) in PLAIN
+        and type(data) in PLAIN
     )
 
 

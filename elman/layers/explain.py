@@ -5,6 +5,7 @@ from typing import IO, Any
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 from elman import engine
 from elman.engine.nest import Nest
@@ -79,7 +80,7 @@ def explain(
 
 def _described(module: nn.Module) -> tuple[str, str, bool]:
     """What a layer is, what runs it, and whether that is a compiled loop."""
-    kind = type(module)
+    kind = type_before_parametrizations(module)
     if isinstance(module, Recurrent):
         cell = type(module.cells[0]).__name__
         return f"elman.Recurrent({cell})", f"elman.scan, backend {module.backend!r}", True
@@ -99,6 +100,8 @@ def _why_not(module: nn.Module) -> str | None:
         return f"runs by torch.nn: its weights are on {weight.device}, the loop compiles for a CPU"
     if weight.dtype not in (torch.float32, torch.float64):
         return f"runs by torch.nn: {weight.dtype}; the loop compiles for float32 and float64"
+    if isinstance(module, CompiledCell) and "weight_ih" not in module._parameters:
+        return "runs by torch.nn: its weights are not parameters, but computed from others"
     return None
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from elman.engine.nest import Nest, apply
 from elman.errors import ArgumentError
@@ -35,7 +36,7 @@ def initial_state(
             f"{kind} has no initial_state(batch_size) and no initHidden(), so its first state is "
             f"unknown; pass the state, or give it one of the two"
         )
-    like = next(cell.parameters(), torch.empty(0)) if isinstance(cell, nn.Module) else None
+    like = like_of(cell) if isinstance(cell, nn.Module) else None
 
     def for_every_row(leaf: Tensor) -> Tensor:
         if leaf.dim() < 1 or leaf.shape[0] != 1:
@@ -48,3 +49,9 @@ def initial_state(
         return leaf.expand(batch_size, *leaf.shape[1:])
 
     return apply(for_every_row, cell.initHidden())
+
+
+def like_of(cell: nn.Module) -> Tensor:
+    """A tensor of the dtype and on the device of the cell's parameters, as far as they are known:
+    lazy ones are made by the first call."""
+    return next((p for p in cell.parameters() if not is_lazy(p)), torch.empty(0))

@@ -5,19 +5,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from elman.engine import scan
 from elman.engine.nest import Nest, flatten, rebuild
 from elman.errors import ArgumentError, ShapeError
-from elman.layers.initial import initial_state
+from elman.layers.initial import initial_state, like_of
+from elman.layers.tools import NoScript, as_one_node
 
 CellFactory = Callable[[int], nn.Module]
 Sequences = Tensor | PackedSequence
 
 
-class Recurrent(nn.Module):
+class Recurrent(NoScript):
     r"""One or more recurrent layers of any cell, run with `elman.scan`.
 
     Layer 1 reads the input, layer k the output of layer k - 1, with dropout between (not after the
@@ -80,6 +81,7 @@ class Recurrent(nn.Module):
         self.backend = backend
         cells, widths = _cells(cell, num_layers, self._directions, input_size)
         self.cells = nn.ModuleList(cells)
+        self.input_size = getattr(cell, "input_size", None) if input_size is None else input_size
         self.output_size = widths[-1] if widths else None
         self.norms = nn.ModuleList(_norms(widths) if layer_norm else [])
         self._require_a_residual(widths)
@@ -112,7 +114,10 @@ class Recurrent(nn.Module):
         """Output and final state. `lengths` and `reset` are those of `elman.scan`; where `reset`,
         `(T, B)` in either layout, is true, a new sequence begins in the row, for both directions,
         from the first state."""
+        if isinstance(input, fx.Proxy):
+            return as_one_node(self, input, state, lengths, reset)
         sequence, rows = self._time_first(input)
+        over = None if lengths is None else _over(lengths, sequence)
         if state is None:
             state = self.initial_state(rows)
         if len(state) != len(self.cells):
@@ -133,26 +138,33 @@ class Recurrent(nn.Module):
                     sequence,
                     state[number],
                     lengths=lengths,
-                    reset=_turned(reset) if backwards else reset,
+                    reset=_turned(reset, over) if backwards else reset,
                     reset_state=None if begin is None else begin[number],
                     reverse=backwards,
                     backend=self.backend,
                 )
                 outputs.append(output)
                 final.append(last)
-            sequence = self._joined(layer, sequence, outputs)
+            sequence = self._joined(layer, sequence, outputs, over)
         if self.batch_first and isinstance(sequence, Tensor):
             sequence = sequence.transpose(0, 1)
         return sequence, tuple(final)
 
-    def _joined(self, layer: int, input: Sequences, outputs: list[Sequences]) -> Sequences:
-        """What the next layer reads: both directions, normalised, and the residual."""
+    def _joined(
+        self, layer: int, input: Sequences, outputs: list[Sequences], over: Tensor | None
+    ) -> Sequences:
+        """What the next layer reads: both directions, normalised, and the residual; zeros in the
+        padding, into which the norm's bias and the input's own padding come."""
 
         def join(source: Tensor, *parts: Tensor) -> Tensor:
             output = parts[0] if len(parts) == 1 else torch.cat(parts, -1)
             if len(self.norms):
                 output = self.norms[layer](output)
-            return output + source if self.residual and output.shape == source.shape else output
+            if self.residual and output.shape == source.shape:
+                output = output + source
+            if over is None or not (len(self.norms) or self.residual):
+                return output
+            return output.masked_fill(over.view(*over.shape, *[1] * (output.dim() - 2)), 0)
 
         return _each(join, input, *outputs)
 
@@ -160,9 +172,20 @@ class Recurrent(nn.Module):
         """The input with time first, and its number of rows."""
         if isinstance(input, PackedSequence):
             return input, int(input.batch_sizes[0])
+        if not isinstance(input, Tensor):
+            raise ArgumentError(
+                f"input must be a tensor (T, B, ...) or a PackedSequence, got "
+                f"{type(input).__name__}; put the steps together with torch.stack"
+            )
         if input.dim() < 2:
             raise ShapeError(
                 f"input must have time and batch first, (T, B, ...), got {tuple(input.shape)}"
+            )
+        if input.dim() == 2 and input.is_floating_point() and input.shape[1] == self.input_size:
+            raise ShapeError(
+                f"input must have time and batch first, (T, B, {self.input_size}), got "
+                f"{tuple(input.shape)} without a batch; add it with input.unsqueeze"
+                f"({'0' if self.batch_first else '1'})"
             )
         sequence = input.transpose(0, 1) if self.batch_first else input
         return sequence, sequence.shape[1]
@@ -232,8 +255,7 @@ def _made(factory: CellFactory, input_size: int) -> nn.Module:
 @torch.no_grad()
 def _output_size(cell: Any, input_size: int) -> int:
     """Features of a cell's output, found by one step over two rows of zeros."""
-    like = next(cell.parameters(), torch.empty(0))
-    output, _ = cell(like.new_zeros(2, input_size), initial_state(cell, 2))
+    output, _ = cell(like_of(cell).new_zeros(2, input_size), initial_state(cell, 2))
     return output.shape[-1]
 
 
@@ -255,8 +277,19 @@ def _each(function: Callable[..., Tensor], *sequences: Sequences) -> Sequences:
     return function(*sequences)
 
 
-def _turned(reset: Tensor | None) -> Tensor | None:
-    """Where a sequence begins when it is read from its end: at the step before another begins."""
+def _over(lengths: Tensor | Sequence[int], sequence: Sequences) -> Tensor | None:
+    """`(T, B)`: where a row has ended; None for packed input, which `scan` refuses lengths with."""
+    if isinstance(sequence, PackedSequence):
+        return None
+    ends = torch.as_tensor(lengths, device=sequence.device)
+    return torch.arange(len(sequence), device=sequence.device)[:, None] >= ends
+
+
+def _turned(reset: Tensor | None, over: Tensor | None) -> Tensor | None:
+    """Where a sequence begins when it is read from its end: at the step before another begins. One
+    that begins in the padding is none."""
     if reset is None or not len(reset):
         return reset
+    if over is not None:
+        reset = reset & ~over.to(reset.device)
     return torch.cat([reset[1:], torch.zeros_like(reset[:1])])

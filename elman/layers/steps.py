@@ -1,7 +1,7 @@
 """One layer and direction of torch.nn's recurrent layers, as a step for `elman.scan`."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -74,9 +74,9 @@ class LSTMStep(GatedStep):
 class ProjectedLSTMStep(LSTMStep):
     """An LSTM whose hidden state is `W_hr h`, `(B, P)` (H. Sak et al., arXiv 1402.1128)."""
 
-    def __init__(self, weight_hr: Tensor, *weights: Tensor) -> None:
-        super().__init__(*weights)
-        self.weight_hr = weight_hr
+    def __init__(self, *weights: Tensor) -> None:
+        super().__init__(*weights[:-1])
+        self.weight_hr = weights[-1]
 
     def __call__(
         self, input: Tensor, state: tuple[Tensor, Tensor]
@@ -86,27 +86,29 @@ class ProjectedLSTMStep(LSTMStep):
         return hidden, (hidden, cell)
 
 
-STEPS = {"RNN_TANH": RNNStep, "RNN_RELU": ReLURNNStep, "GRU": GRUStep, "LSTM": LSTMStep}
+STEPS: dict[str, Callable[..., GatedStep]] = {
+    "RNN_TANH": RNNStep,
+    "RNN_RELU": ReLURNNStep,
+    "GRU": GRUStep,
+    "LSTM": LSTMStep,
+    "LSTM_PROJECTED": ProjectedLSTMStep,
+}
 
-_made: WeakKeyDictionary[nn.Module, dict[str, tuple[list[Tensor], Any]]] = WeakKeyDictionary()
+_made: WeakKeyDictionary[nn.Module, dict[int, tuple[list[Tensor], Any]]] = WeakKeyDictionary()
 
 
-def step_of(module: nn.Module, mode: str, suffix: str, names: Sequence[str]) -> Any:
-    """The step of a module with those of its weights that are called `name + suffix`; the same one
-    as before while they are the same tensors, so that `scan` need not read it anew.
-
-    With "weight_hr" first, the hidden state is projected.
-    """
-    weights = [getattr(module, name + suffix) for name in names]
+def step_of(module: nn.Module, kind: str, number: int, weights: list[Tensor]) -> Any:
+    """The step of a module's layer and direction of that number, in torch.nn's order; the same one
+    as before while its weights are the same tensors, so that `scan` need not read it anew."""
     own = _made.get(module)
     if own is None:
         own = _made[module] = {}
-    known = own.get(suffix)
+    known = own.get(number)
     if known is not None and _are_same(known[0], weights):
         return known[1]
-    step = ProjectedLSTMStep(*weights) if names[0] == "weight_hr" else STEPS[mode](*weights)
+    step = STEPS[kind](*weights)
     if all(map(holds_nothing, weights)):  # else they may hold on to the module
-        own[suffix] = (weights, step)
+        own[number] = (weights, step)
     return step
 
 

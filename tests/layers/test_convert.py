@@ -137,6 +137,96 @@ def test_converting_twice_changes_nothing():
     assert elman.convert(first) is first
 
 
+class Everything(nn.Module):
+    """All kinds of layers that `convert` knows, one of them in two places."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([
+            nn.RNN(3, 4, nonlinearity="relu"), nn.GRU(4, 4, 2, dropout=0.1, bidirectional=True),
+            nn.LSTM(8, 4, proj_size=2, batch_first=True), nn.RNNCell(2, 3), nn.GRUCell(3, 3),
+        ])  # fmt: skip
+        self.cell = nn.LSTMCell(3, 3, bias=False)
+        self.again = self.layers[1]
+        self.read_out = nn.Linear(3, 2)
+
+
+def facts(model):
+    """All that must be the same before and after: objects by their identity."""
+    return [
+        (
+            name, type(module).__name__, type(module).__mro__[1:], module.training, repr(module),
+            [(n, id(p), p.requires_grad) for n, p in module.named_parameters()],
+            [list(hooks.values()) for hooks in (module._forward_hooks, module._backward_hooks)],
+            getattr(module, "note", None),
+        )
+        for name, module in model.named_modules(remove_duplicate=False)
+    ]  # fmt: skip
+
+
+def test_revert_is_the_inverse_of_convert():
+    model = Everything().double()
+    model.layers[1].eval().requires_grad_(False)
+    model.layers[0].register_forward_hook(lambda *_: None)
+    model.layers[2].register_full_backward_hook(lambda *_: None)
+    model.cell.note = "mine"
+    nn.utils.parametrizations.weight_norm(model.layers[4], "weight_hh")
+    before, weights = facts(model), model.state_dict()
+    assert elman.revert(elman.convert(model)) is model
+    assert facts(model) == before
+    assert model.again is model.layers[1]
+    torch.testing.assert_close(model.state_dict(), weights)
+    elman.convert(model)
+    converted = facts(model)
+    assert converted != before
+    elman.convert(elman.revert(model))
+    assert facts(model) == converted
+    kinds = [type(model.layers[i]) for i in range(3)]
+    assert kinds == [elman.RNN, elman.GRU, elman.LSTM]
+
+
+def test_a_reverted_model_runs_as_torchs_and_trains_the_same_parameters():
+    model = nn.ModuleList([elman.GRU(3, 4), elman.LSTM(3, 4)])
+    parameters = list(model.parameters())
+    x = torch.randn(5, 2, 3)
+    expected = [layer(x)[0] for layer in model]
+    elman.revert(model)
+    assert [type(layer) for layer in model] == [nn.GRU, nn.LSTM]
+    torch.testing.assert_close([layer(x)[0] for layer in model], expected)
+    assert all(a is b for a, b in zip(model.parameters(), parameters, strict=True))
+
+
+def test_revert_of_a_layer_itself_and_of_what_it_leaves_alone():
+    class Own(elman.GRU):
+        pass
+
+    layer = elman.LSTM(3, 4)
+    assert type(elman.revert(layer)) is nn.LSTM
+    assert type(layer) is elman.LSTM
+    recurrent = elman.Recurrent(elman.cells.GRUCell(3, 4))
+    for model in (Own(3, 4), recurrent, nn.GRU(3, 4), nn.Linear(2, 2)):
+        assert elman.revert(model) is model
+    with pytest.raises(ArgumentError, match=r"revert takes a model, an nn\.Module, but got int"):
+        elman.revert(3)
+
+
+@pytest.mark.parametrize("name", ["GRU", "GRUCell"])
+def test_parametrized_layers_are_converted_too(always_compiled, name):
+    layer = getattr(nn, name)(3, 4).double()
+    weight = next(n for n, _ in layer.named_parameters() if n.startswith("weight_hh"))
+    nn.utils.parametrizations.weight_norm(layer, weight)
+    x = torch.randn(6, 3, dtype=torch.double)
+    expected = torch.autograd.grad(layer(x)[0].sum(), list(layer.parameters()))
+    converted = elman.convert(layer)
+    assert "left alone" not in explained(converted)
+    always_compiled.clear()
+    found = torch.autograd.grad(converted(x)[0].sum(), list(layer.parameters()))
+    assert always_compiled
+    torch.testing.assert_close(found, expected)
+    nn.utils.parametrize.remove_parametrizations(converted, weight)
+    assert type(converted).__module__.startswith("elman")
+
+
 def explained(model):
     stream = io.StringIO()
     elman.explain(model, file=stream)

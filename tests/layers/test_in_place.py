@@ -90,6 +90,44 @@ def test_gradients_are_torchs(always_compiled, name, options, kind, change, whic
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.parametrize("name", ["GRUCell", "LSTMCell"])
+def test_a_cells_state_may_be_masked_in_place(always_compiled, name):
+    theirs = getattr(nn, name)(4, 5).double()
+    ours = elman.convert(theirs)
+    x, mask = torch.randn(6, 3, 4, dtype=torch.double), torch.tensor([[1.0], [0.0], [1.0]])
+    results = []
+    for cell in (ours, theirs):
+        state = None
+        for now in x:
+            state = cell(now, state)
+            leaves(state)[0].mul_(mask)
+        results.append(torch.autograd.grad(leaves(state)[0].sum(), list(theirs.parameters())))
+    assert always_compiled
+    torch.testing.assert_close(*results)
+
+
+@pytest.mark.parametrize("backend", ["llvm", "reference"])
+@pytest.mark.parametrize("more", [{}, {"lengths": [3, 6, 0]}, {"checkpoint": 4}])
+def test_a_scan_whose_outputs_change(more, backend):
+    cell = LSTMCell(4, 5)
+
+    def step(x, state):
+        output, state = cell(x, state)
+        return {"output": output, "again": output, "cell": state[1]}, state
+
+    x = torch.randn(6, 3, 4, requires_grad=True)
+    output, final = elman.scan(step, x, cell.initial_state(3), backend=backend, **more)
+    changed, _ = elman.scan(step, x, cell.initial_state(3), backend=backend, **more)
+    for leaf in changed.values():
+        leaf.relu_()
+    final[0].zero_()
+    found, expected = (
+        torch.autograd.grad(sum(leaf.sum() for leaf in leaves(list(result.values()))), x)
+        for result in (changed, {key: torch.relu(leaf) for key, leaf in output.items()})
+    )
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("steps", [5, 200])
 def test_what_is_computed_again_has_the_same_bits(steps):
     cell = LSTMCell(16, 32)

@@ -145,6 +145,111 @@ def test_a_reset_separates_sequences_in_both_directions():
     torch.testing.assert_close(output, torch.cat([layer(x[:3])[0], layer(x[3:])[0]]))
 
 
+NAN = float("nan")
+LENGTHS = [3, 6, 0, 4]
+SETTINGS = {
+    "plain": {},
+    "residual": {"residual": True},
+    "norm": {"layer_norm": True},
+    "both": {"residual": True, "layer_norm": True},
+    "dropout": {"dropout": 0.5, "residual": True},
+    "learned": {"learned_state": True, "residual": True},
+    "bidirectional": {"bidirectional": True, "residual": True, "layer_norm": True},
+}
+
+
+def of_equal_widths(backend="auto", **options):
+    """Two layers whose outputs are as wide as the input, so that a residual spans both."""
+    width = 4 if options.get("bidirectional") else 8
+    layer = Recurrent(
+        lambda size: GRUCell(size, width), 2, input_size=8, backend=backend, **options
+    ).double()
+    for name, parameter in layer.named_parameters():
+        if "norms" in name or "first_state" in name:
+            nn.init.normal_(parameter)
+    return layer
+
+
+@pytest.mark.parametrize("backend", ["llvm", "reference"])
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_padding_reaches_nothing(setting, batch_first, backend):
+    layer = of_equal_widths(backend, batch_first=batch_first, **SETTINGS[setting])
+    x = torch.randn(6, 4, 8, dtype=torch.double)
+    ended = torch.arange(6)[:, None] >= torch.tensor(LENGTHS)
+    results = []
+    for filling in (NAN, 0.0, 7.0):
+        padded = torch.where(ended[..., None], filling, x)
+        input = (padded.transpose(0, 1) if batch_first else padded).detach().requires_grad_()
+        torch.manual_seed(3)
+        output, state = layer(input, lengths=LENGTHS)
+        loss = output.square().sum() + sum(leaf.square().sum() for leaf in state)
+        gradients = torch.autograd.grad(loss, [input, *layer.parameters()], allow_unused=True)
+        results.append([output, *state, *(g for g in gradients if g is not None)])
+        both = (output, gradients[0])
+        for value in (v.transpose(0, 1) if batch_first else v for v in both):
+            assert not value[ended].any()
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+@pytest.mark.parametrize("setting", [name for name in SETTINGS if name != "dropout"])
+def test_padded_rows_are_as_if_alone(setting):
+    layer = of_equal_widths(**SETTINGS[setting])
+    x = torch.randn(6, 4, 8, dtype=torch.double)
+    output, state = layer(x, lengths=LENGTHS)
+    packed = nn.utils.rnn.pack_padded_sequence(x[:, [0, 1, 3]], [3, 6, 4], enforce_sorted=False)
+    from_packed = nn.utils.rnn.pad_packed_sequence(layer(packed)[0])[0]
+    torch.testing.assert_close(output[:, [0, 1, 3]], from_packed)
+    for row, length in enumerate(LENGTHS):
+        alone, end = layer(x[:length, row : row + 1])
+        torch.testing.assert_close(output[:length, row : row + 1], alone)
+        torch.testing.assert_close([s[row : row + 1] for s in state], list(end))
+
+
+def test_a_reset_in_the_padding_is_none():
+    layer = of_equal_widths(bidirectional=True)
+    x = torch.randn(6, 4, 8, dtype=torch.double)
+    given = [torch.randn(4, 4, dtype=torch.double) for _ in range(4)]
+    inside = torch.zeros(6, 4, dtype=torch.bool)
+    inside[2, 1] = True
+    ended = torch.arange(6)[:, None] >= torch.tensor(LENGTHS)
+    expected = layer(x, given, LENGTHS, inside)
+    torch.testing.assert_close(layer(x, given, LENGTHS, inside | ended), expected)
+
+
+def test_input_without_a_batch_is_refused():
+    for layer, where in (
+        (Recurrent(GRUCell(3, 5)), 1),
+        (Recurrent(lambda n: GRUCell(n, 5), 2, input_size=3, batch_first=True), 0),
+    ):
+        with pytest.raises(
+            ShapeError, match=rf"without a batch; add it with input.unsqueeze\({where}"
+        ):
+            layer(torch.zeros(7, 3))
+        assert layer(torch.zeros(7, 3).unsqueeze(where))[0].dim() == 3
+    with pytest.raises(ArgumentError, match="got list; put the steps together"):
+        layer([torch.zeros(2, 3)])
+
+
+def test_lazy_cells_are_made_by_the_factory():
+    class Lazy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.both = nn.LazyLinear(5)
+
+        def forward(self, x, hidden):
+            hidden = torch.tanh(self.both(torch.cat([x, hidden], -1)))
+            return hidden, hidden
+
+        def initHidden(self):  # noqa: N802
+            return torch.zeros(1, 5)
+
+    layer = Recurrent(lambda _: Lazy(), 2, input_size=3)
+    assert [cell.both.in_features for cell in layer.cells] == [8, 10]
+    assert layer(torch.zeros(4, 2, 3))[0].shape == (4, 2, 5)
+
+
 def test_a_learned_state_is_used_and_learned():
     layer = Recurrent(lambda size: LSTMCell(size, 5), 2, learned_state=True, input_size=3)
     assert [tuple(p.shape) for p in layer.first_state] == [(1, 5)] * 4
