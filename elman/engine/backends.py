@@ -1,6 +1,5 @@
 """The backends of `scan`: one signature, one row each."""
 
-import warnings
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -9,6 +8,7 @@ import torch
 from elman.engine import reference
 from elman.engine.arguments import Arguments
 from elman.engine.nest import Nest
+from elman.engine.users_line import warn
 from elman.errors import ArgumentError, StepError, UnsupportedStep
 
 _FLOATS = (torch.float32, torch.float64)
@@ -114,4 +114,4 @@ def _warn_once(step: reference.Step, reason: str) -> None:
     text = f"elman.scan runs {name} as a plain Python loop: {reason}"
     if text not in _warned:
         _warned.add(text)
-        warnings.warn(text, stacklevel=4)
+        warn(text)
