@@ -29,6 +29,8 @@ def read_container(reader: "Reader", value: Any) -> bool:
         reader.read(value.mapping)
     elif isinstance(value, dict | types.MappingProxyType):
         read_dict(reader, value)
+        if isinstance(value, collections.defaultdict):
+            reader.attribute(value, "default_factory")
     elif isinstance(value, set | frozenset):
         _set(reader, value)
     elif isinstance(value, _BASES):

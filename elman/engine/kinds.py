@@ -74,7 +74,8 @@ trace looks after it."""
 ITERATORS: tuple[type, ...] = (
     *map(type, map(iter, ((), [], {}, {}.values(), {}.items(), set(), "", b"", range(0)))),
     type(reversed({})), type(reversed([])), enumerate, zip, map, filter, reversed,
-    itertools.count, itertools.cycle, itertools.repeat, itertools.chain, itertools.islice, itertools.product,
+    itertools.count, itertools.cycle, itertools.repeat, itertools.chain, itertools.islice,
+    itertools.product,
 )  # fmt: skip
 
 BY_REDUCTION = (operator.attrgetter, operator.itemgetter, operator.methodcaller)

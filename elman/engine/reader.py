@@ -23,7 +23,7 @@ from elman.engine.kinds import (
 from elman.engine.varying import Number
 from elman.engine.watch import Watch
 
-_MOST = 200_000
+_MOST = 50_000
 """Parts beyond which comparing a step at every call would cost more than it saves."""
 
 
