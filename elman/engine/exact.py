@@ -308,7 +308,9 @@ def _arguments(node: fx.Node) -> list[Any]:
     """Tensors and numbers that are computed with; of other operations than elementwise ones only
     the tensors, since their numbers are axes and sizes."""
     tensors = [s for s in node.all_input_nodes if isinstance(_first(s), Tensor)]
-    numbers = node.args[:3] if name_of(node) in {*_COMPARISONS, *_RULES} - _NUMBERS_ARE_SIZES else ()
+    numbers = (
+        node.args[:3] if name_of(node) in {*_COMPARISONS, *_RULES} - _NUMBERS_ARE_SIZES else ()
+    )
     return [*tensors, *(n for n in numbers if isinstance(n, bool | int))]
 
 

@@ -33,6 +33,7 @@ from elman.engine.nest import Structure, flatten
 from elman.engine.reference import Step, check_state_unchanged
 from elman.engine.simplify import simplify
 from elman.engine.split_cat import split_cat_products
+from elman.engine.varying import numbers_replaced
 from elman.errors import ArgumentError, StepError, UnsupportedStep
 
 _LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
@@ -256,7 +257,8 @@ class _Lift(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        args, kwargs = pytree.tree_map(self._stand_in, (args, kwargs or {}))
+        args, kwargs = numbers_replaced(function, args, kwargs or {})
+        args, kwargs = pytree.tree_map(self._stand_in, (args, kwargs))
         proxy_mode = get_proxy_mode()
         if proxy_mode is None:
             return function(*args, **kwargs)

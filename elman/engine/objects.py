@@ -1,0 +1,158 @@
+"""Reading objects, modules of a network among them, and their classes."""
+
+import contextvars
+import functools
+import inspect
+import threading
+import types
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from elman.engine import functions
+from elman.engine.contents import read_attributes, read_dict, read_slots, read_tensor
+from elman.engine.kinds import (
+    BY_REDUCTION,
+    Identity,
+    NotCacheable,
+    hides_something,
+    is_fixed,
+    slots_of,
+)
+
+if TYPE_CHECKING:
+    from elman.engine.reader import Reader
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_INTERNAL = frozenset(nn.Module().__dict__) - {"training"}
+
+
+def read_object(reader: "Reader", value: Any) -> None:
+    """An object that is not known as anything else."""
+    kind = type(value)
+    if isinstance(value, functools.partial):
+        for name in ("func", "args", "keywords"):
+            reader.attribute(value, name)
+    elif isinstance(value, BY_REDUCTION):
+        reader.read(value.__reduce__()[1:])
+    elif isinstance(value, weakref.ref):
+        reader.watch.is_safe = False  # watching it would keep alive what it refers to
+        reader.read(value())
+    elif isinstance(value, contextvars.ContextVar):
+        reader.parts.append(Identity(value))
+        reader.watch.is_safe = False
+        reader.read(value.get(None))
+    elif isinstance(value, functools._lru_cache_wrapper):
+        reader.may_vary = False  # it would remember what stands in for a float
+    elif isinstance(value, types.CellType):
+        functions.read_cell(reader, "cell", value)
+        return
+    elif isinstance(value, BaseException):
+        reader.read(value.args)
+    elif isinstance(value, np.generic):
+        reader.parts.append((value.dtype.str, value.tobytes()))
+    elif hides_something(kind) and not isinstance(value, threading.local):
+        raise NotCacheable(kind.__name__)
+    elif _has_nothing(value):
+        reader.parts.append(Identity(value))  # `object()`, which is only ever compared by `is`
+    reader.read(reader.watch.kind(value))
+    read_attributes(reader, value)
+
+
+def _has_nothing(value: Any) -> bool:
+    return not slots_of(type(value)) and not hasattr(value, "__dict__")
+
+
+def read_module(reader: "Reader", module: nn.Module) -> None:
+    parts, watch = reader.parts, reader.watch
+    reader.modules.append(module)
+    attributes = module.__dict__
+    reader.read(watch.kind(module))
+    watch.size(attributes)
+    parts.append(module.training)
+    if "training" in attributes:
+        watch.item(attributes, "training")
+    if isinstance(module, torch.jit.ScriptModule | torch.fx.GraphModule):
+        _read_generated(reader, module)
+    if isinstance(module, torch.jit.ScriptModule):
+        return
+    _hooks(reader, attributes)
+    for name in ("_parameters", "_buffers"):
+        own = watch.item(attributes, name)
+        watch.size(own)
+        for key in own:
+            tensor = watch.item(own, key)
+            parts.append(None) if tensor is None else read_tensor(reader, tensor)
+    for name in attributes:
+        if name not in _INTERNAL and name != "training":
+            parts.append(name)
+            reader.item(attributes, name)
+    children = watch.item(attributes, "_modules")
+    watch.size(children)
+    for name in children:
+        parts.append(name)
+        reader.item(children, name)
+    read_slots(reader, module)
+
+
+def _read_generated(reader: "Reader", module: nn.Module) -> None:
+    """A module whose code is not Python's, or is written anew whenever its graph changes."""
+    reader.watch.is_safe = False
+    reader.parts.append(Identity(inspect.getattr_static(module, "forward", None)))
+    for tensor in (*module.parameters(), *module.buffers()):
+        read_tensor(reader, tensor)
+
+
+def _hooks(reader: "Reader", attributes: dict[str, Any]) -> None:
+    """Functions that run with a module; those that run at other times may still hold it."""
+    for name in attributes:
+        if name in _INTERNAL and name.endswith("_hooks") and attributes[name]:
+            reader.watch.is_safe = False
+    for name in _HOOKS:
+        read_dict(reader, attributes[name])
+
+
+def read_global_hooks(reader: "Reader") -> None:
+    """Functions that run with every module."""
+    for name in _HOOKS:
+        read_dict(reader, getattr(nn.modules.module, f"_global{name}"))
+
+
+def read_class(reader: "Reader", kind: type) -> None:
+    """A class, and what it and those that it inherits from define."""
+    reader.parts.append(Identity(kind))
+    if is_fixed(kind.__module__):
+        return
+    for base in kind.__mro__:
+        if is_fixed(base.__module__) or not reader.is_new(base):
+            continue
+        own = vars(base)
+        reader.watch.size(own)
+        for name in list(own):
+            is_method = isinstance(own[name], types.FunctionType) and name != "__init__"
+            if not name.startswith("__") or is_method:
+                reader.parts.append(name)
+                _member(reader, base, name)
+
+
+def _member(reader: "Reader", kind: type, name: str) -> None:
+    """What stands in a class: a method, a property, a number, or anything else."""
+    try:
+        reader.member(kind, name)
+    except NotCacheable:  # such as what Python itself puts there
+        reader.parts.append(Identity(vars(kind)[name]))
+
+
+def read_descriptor(reader: "Reader", value: Any) -> None:
+    """What Python calls when an attribute is looked up: the functions behind it."""
+    reader.parts.append(type(value))
+    if isinstance(value, property):
+        for function in (value.fget, value.fset):
+            reader.read(function)
+    elif isinstance(value, functools.cached_property):
+        reader.read(value.func)
+    else:
+        reader.read(value.__func__)
