@@ -51,13 +51,22 @@ class Call:
 
 
 @dataclass(frozen=True)
-class _Number:
-    """Stands for a tensor."""
+class _Numbers:
+    """Stand for a tensor. It has several if it was returned as it was given, which the same
+    operation may do at one time and not at another."""
 
-    value: int
+    values: tuple[int, ...]
 
-    def __repr__(self) -> str:
-        return f"T{self.value}"
+    def is_alike(self, other: "_Numbers") -> bool:
+        return not set(self.values).isdisjoint(other.values)
+
+
+@dataclass(frozen=True)
+class _ClosedOver:
+    """A tensor that the step closes over. original: its id, if it is the same one each time."""
+
+    numbers: _Numbers
+    original: int | None
 
 
 class Recording(TorchFunctionMode):
@@ -82,15 +91,15 @@ class Recording(TorchFunctionMode):
         self._is_reachable = is_reachable
         self._during = during
         self._known: dict[int, Tensor] = {}
-        self._numbers: dict[int, _Number] = {}
-        self._kept: list[Tensor] = []
+        self._numbers: dict[int, _Numbers] = {}
+        self._kept: list[Tensor] = []  # so that no other gets the id of one
         self._inputs = 0
         self._data: list[Tensor] = []  # `.data` of others, whose changes those don't count
 
     def begin(self, inputs: list[Tensor], state: list[Tensor]) -> None:
         self._inputs = len(inputs)
         for tensor in (*inputs, *state):
-            self._number(tensor)
+            self._number(tensor, is_new=True)
 
     def end(self, results: Iterable[Tensor]) -> None:
         """The step has returned these."""
@@ -134,7 +143,7 @@ class Recording(TorchFunctionMode):
                 result = self.run(function, args, kwargs, line)
         results = [
             (leaf.shape, leaf.dtype) for leaf in pytree.tree_leaves(result)
-            if isinstance(leaf, Tensor) and self._number(leaf)
+            if isinstance(leaf, Tensor) and self._number(leaf, is_new=True)
         ]  # fmt: skip
         if isinstance(result, Tensor) and _name(function) == "data":
             self._data.append(result)
@@ -162,18 +171,20 @@ class Recording(TorchFunctionMode):
         if name not in _AUTOGRADS or is_closed_over or not is_users(frame):
             return
         number = self._numbers.get(id(first))
-        if name != "requires_grad" or number is None or number.value >= self._inputs:
+        if name != "requires_grad" or number is None or number.values[0] >= self._inputs:
             raise UnsupportedStep(
                 f"the step asks for {name} of a tensor at {line}, which can differ between steps; "
                 f"it runs with backend='reference'"
             )
 
-    def _number(self, tensor: Tensor) -> _Number:
-        number = self._numbers.get(id(tensor))
-        if number is None:
-            number = self._numbers[id(tensor)] = _Number(len(self._kept))
+    def _number(self, tensor: Tensor, is_new: bool = False) -> _Numbers:
+        """is_new: it was given to the step, or is the result of a call."""
+        numbers = self._numbers.get(id(tensor))
+        if numbers is None or is_new:
+            before = () if numbers is None else numbers.values
+            numbers = self._numbers[id(tensor)] = _Numbers((*before, len(self._kept)))
             self._kept.append(tensor)
-        return number
+        return numbers
 
     def _taken(self, value: Tensor) -> tuple[Tensor, Any]:
         """The tensor that the call gets, and how it is recorded."""
@@ -187,10 +198,10 @@ class Recording(TorchFunctionMode):
             )  # fmt: skip
             self.found.append(value)
             self.stand_ins.append(known)
-        # Of two tensors that the step can choose between it matters which; one that it makes
+        # Of two originals that the step can choose between it matters which; one that it makes
         # itself is another one each time.
         which = id(value) if self._is_reachable(value) else None
-        return known, (self._number(known), which)
+        return known, _ClosedOver(self._number(known), which)
 
 
 def difference(first: list[Call], second: list[Call], in_numbers: Callable[[Any], Any]) -> str:
@@ -205,7 +216,7 @@ def difference(first: list[Call], second: list[Call], in_numbers: Callable[[Any]
             for old, new in zip(one.given, other.given, strict=True):
                 new = in_numbers(new)
                 if not _is_alike(old, new):
-                    return f"{one.name} at {one.line} gets {old!r:.60} or {new!r:.60}"
+                    return f"{one.name} at {one.line} gets {_said(old)} or {_said(new, 'another')}"
         elif one.built != other.built:
             return f"{one.name} at {one.line} gets other arguments"
         for old, new in zip(one.results, other.results, strict=False):
@@ -217,6 +228,10 @@ def difference(first: list[Call], second: list[Call], in_numbers: Callable[[Any]
     return ""
 
 
+def _said(value: Any, article: str = "one") -> str:
+    return f"{article} tensor" if isinstance(value, _Numbers | _ClosedOver) else f"{value!r:.60}"
+
+
 def _is_alike(old: Any, new: Any) -> bool:
     if is_same(old, new):
         return True
@@ -224,8 +239,10 @@ def _is_alike(old: Any, new: Any) -> bool:
         return False
     if isinstance(old, FunctionType):  # defined in the step
         return old.__code__ is new.__code__
-    if isinstance(old, _Number | tuple):
-        return bool(old == new)
+    if isinstance(old, _Numbers):
+        return old.is_alike(new)
+    if isinstance(old, _ClosedOver):
+        return old.original == new.original and old.numbers.is_alike(new.numbers)
     return not hasattr(old, "tobytes")  # an object of the step's own
 
 

@@ -6,6 +6,7 @@ and for a single row as well, is seen by doing it twice.
 
 import gc
 import weakref
+from contextlib import AbstractContextManager, nullcontext
 from types import CellType
 from typing import Any
 
@@ -71,7 +72,9 @@ class Rehearsal:
         outside = Outside(place.name() or "" for place in self._snapshot.iterators)
         recording = Recording(self._snapshot.reaches, outside.paused)
         a = self._arguments
-        with FakeTensorMode(allow_non_fake_inputs=True):
+        # What is saved for a backward pass that never comes would be kept for good if it were held.
+        own_hooks = without_callers_hooks(weakref.ref, lambda reference: reference())
+        with FakeTensorMode(allow_non_fake_inputs=True), own_hooks:
             fakes = [
                 torch.empty(
                     (rows, *leaf.shape[skip:]), dtype=leaf.dtype, device=leaf.device,
@@ -117,6 +120,13 @@ def call(
         if leaf.dim() < 1 or leaf.shape[0] != rows:
             raise StepError("every output of a step must have one entry for each row first")
     return result[0], following
+
+
+def without_callers_hooks(pack: Any, unpack: Any) -> AbstractContextManager:
+    """In place of the caller's hooks on saved tensors, such as those of torch.utils.checkpoint."""
+    if torch._C._autograd._top_saved_tensors_default_hooks(True) is None:
+        return nullcontext()
+    return torch.autograd.graph.saved_tensors_hooks(pack, unpack)
 
 
 def require_enough_rows(one_row: str | None, arguments: Arguments) -> None:

@@ -29,7 +29,7 @@ from elman.engine.nest import Structure, flatten
 from elman.engine.outside import Outside
 from elman.engine.recording import Recording
 from elman.engine.reference import Step
-from elman.engine.rehearsal import Rehearsal, call
+from elman.engine.rehearsal import Rehearsal, call, without_callers_hooks
 from elman.engine.simplify import simplify
 from elman.engine.snapshot import Snapshot
 from elman.engine.split_cat import split_cat_products
@@ -79,13 +79,10 @@ def trace(step: Step, arguments: Arguments, with_gradients: bool) -> Trace:
         UnsupportedStep: it can't be traced, for example because it depends on values.
     """
     # Not in inference mode: its tensors don't tell whether they were changed.
-    # Without the caller's hooks on saved tensors, such as those of torch.utils.checkpoint.
-    own_hooks = torch.autograd.graph.saved_tensors_hooks(_as_it_is, _as_it_is)
     snapshot = Snapshot(step)
     with (
         snapshot.left_as_it_was(),
         _without_torchs_complaints(),
-        own_hooks,
         torch.inference_mode(False),
     ):
         try:
@@ -99,10 +96,6 @@ def trace(step: Step, arguments: Arguments, with_gradients: bool) -> Trace:
                 f"the step can't be traced ({type(error).__name__}: {reason[:200]}); "
                 f"it runs with backend='reference'"
             ) from error
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
 
 
 class _Tracer:
@@ -147,7 +140,7 @@ class _Tracer:
         def joint(inputs: list[Tensor], state: list[Tensor]) -> tuple:  # make_fx wants a function
             return self._joint(inputs, state)
 
-        with self._fake, enable_python_dispatcher():
+        with self._fake, enable_python_dispatcher(), without_callers_hooks(_as_it_is, _as_it_is):
             module = make_fx(
                 dispatch_functionalize(joint) if functionalized else joint,
                 decomposition_table=decompositions(),
@@ -256,6 +249,10 @@ class _Lift(Recording):
             self._lines.setdefault(node, line)
             node = node.next
         return result
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _require_no_literals(graph: fx.Graph, lines: dict[fx.Node, str]) -> None:
