@@ -58,9 +58,9 @@ def compiled_step(
     try:
         found = _fingerprint(step)
     except NotCacheable as error:
-        _warn_once(step, str(error))
         compiled = _compile(step, arguments, torch.is_grad_enabled(), compile_program)
-        require_enough_rows(compiled.plan.trace.one_row, arguments)
+        _warn_once(step, str(error))
+        require_enough_rows(compiled.plan.trace.one_row, arguments.rows)
         return compiled, compiled.plan.trace.closed
     tensors = found.tensors
     with_gradients = torch.is_grad_enabled() and (
@@ -76,7 +76,7 @@ def compiled_step(
                 _entries.popitem(last=False)
     if isinstance(entry.compiled, str):
         raise UnsupportedStep(entry.compiled)
-    require_enough_rows(entry.compiled.plan.trace.one_row, arguments)
+    require_enough_rows(entry.compiled.plan.trace.one_row, arguments.rows)
     return entry.compiled, [tensors[index] for index in entry.closed]
 
 

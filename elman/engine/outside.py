@@ -100,18 +100,18 @@ class Outside:
             if self._iterators and is_users(frame):
                 used = (*code.co_names, *code.co_freevars, *code.co_varnames)
                 for name in self._iterators.intersection(used):
-                    self._refuse(frame, f"uses the iterator {name}")
+                    self._refuse(frame, f"uses {name}, an iterator or a file,")
             self._met.add(code)
 
     def _refuse(self, frame: FrameType, what: str) -> None:
         at: FrameType | None = frame
         while at is not None and not is_users(at):
-            if module_of(at) in _DONE_ONCE:
+            module, name = module_of(at), at.f_code.co_qualname
+            if module in _DONE_ONCE:
                 return
-            caller = at.f_back
-            if caller is not None and is_users(caller) and not what.startswith("asks"):
-                what = f"calls {module_of(at)}.{at.f_code.co_qualname}"
-            at = caller
+            if what.startswith("calls") and "<locals>" not in name:  # a decorator's
+                what = f"calls {module}.{name}"
+            at = at.f_back
         self._refusal = UnsupportedStep(f"the step {what} at {users_line(frame)}, {ADVICE}")
         raise self._refusal
 

@@ -129,21 +129,14 @@ def without_callers_hooks(pack: Any, unpack: Any) -> AbstractContextManager:
     return torch.autograd.graph.saved_tensors_hooks(pack, unpack)
 
 
-def require_enough_rows(one_row: str | None, arguments: Arguments) -> None:
-    """Raise `UnsupportedStep` if the step runs for a single row at some time, and does then what
-    was not compiled."""
-    if one_row is not None and _fewest_rows(arguments) == 1:
+def require_enough_rows(one_row: str | None, rows: int) -> None:
+    """Raise `UnsupportedStep` if there is a single row, for which the step does what was not
+    compiled."""
+    if one_row is not None and rows == 1:
         raise UnsupportedStep(
             f"the step does something else for a single row ({one_row}); "
             f"that runs with backend='reference'"
         )
-
-
-def _fewest_rows(a: Arguments) -> int:
-    """That take part in a step together."""
-    if a.batch_sizes is not None:
-        return int(a.batch_sizes[-1])
-    return a.rows if a.lengths is None else a.lengths.count(max(a.lengths, default=0))
 
 
 def _differs(first: Recording, traced: Recording, rows: int) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from elman.engine import holders
 from elman.engine.fingerprint import _HOOKS, _is_fixed, _names_of
@@ -41,6 +41,7 @@ class Snapshot:
         self._names: dict[int, tuple[dict, set[str], Place]] = {}  # by the id of a namespace
         self._seen: dict[int, Any] = {}  # by id; held, so that the id stays theirs
         self._to_visit: list[tuple[Any, Place]] = []
+        self._step = step
         self._walk(step)
 
     def reaches(self, value: Any) -> bool:
@@ -68,6 +69,10 @@ class Snapshot:
         return next(filter(None, said), None)
 
     def _walk(self, step: Any) -> None:
+        numpys = holders.numpys_random_numbers()
+        if numpys is not None:
+            self._seen[id(numpys.target)] = numpys.target
+            self._hold(numpys)
         name = "self" if isinstance(step, nn.Module) else getattr(step, "__name__", "step")
         self._to_visit.append((step, Place(None, name)))
         for name in _HOOKS:  # that run with every module
@@ -79,7 +84,6 @@ class Snapshot:
                 self._seen[id(value)] = value
                 self._visit(value, place)
         self._hold(*(holders.variables(*found) for found in self._names.values()))
-        self._hold(holders.numpys_random_numbers())
 
     def _hold(self, *found: Holder | None) -> None:
         self._holders += [holder for holder in found if holder is not None]
@@ -90,8 +94,8 @@ class Snapshot:
         elif isinstance(value, type):
             self._class(value)
         elif isinstance(value, types.MethodType):
-            owner = Place(None, "self") if place.before is None else place
-            self._to_visit += [(value.__self__, owner), (value.__func__, place)]
+            owner = Place(None, "self") if value is self._step else place
+            self._to_visit += [(value.__func__, place), (value.__self__, owner)]
         elif isinstance(value, types.BuiltinMethodType):  # such as `log.append`
             self._to_visit.append((value.__self__, place))
         elif isinstance(value, property):
@@ -111,18 +115,19 @@ class Snapshot:
         self._to_visit.append((kind, place))
         own = [holders.contents(value, place), holders.slots(value, place)]
         if hasattr(value, "__dict__"):
+            self._seen[id(value.__dict__)] = value.__dict__
             own.append(holders.attributes(value, place))
         self._hold(*own)
-        for held in own[1:]:
-            if isinstance(held, Named):
-                self._within(place, ((f".{name}", v) for name, v in held.before.items()))
         if isinstance(value, dict):
             self._within(place, ((f"[{key!r}]", v) for key, v in dict.items(value)))
             self._within(place, (("", key) for key in value))
         elif isinstance(value, list | tuple | collections.deque):
             self._within(place, ((f"[{index}]", v) for index, v in enumerate(value)))
-        elif isinstance(value, set | frozenset) or not any(own):
+        elif not isinstance(value, Tensor):  # whatever else it holds, as `functools.partial` does
             self._within(place, (("", v) for v in gc.get_referents(value)))
+        for held in own[1:]:  # last, and so visited first: their names say most
+            if isinstance(held, Named):
+                self._within(place, ((f".{name}", v) for name, v in held.before.items()))
 
     def _within(self, place: Place | None, values: Iterable[tuple[str, Any]]) -> None:
         self._to_visit += [

@@ -79,11 +79,12 @@ def trace(step: Step, arguments: Arguments, with_gradients: bool) -> Trace:
         UnsupportedStep: it can't be traced, for example because it depends on values.
     """
     # Not in inference mode: its tensors don't tell whether they were changed.
-    snapshot = Snapshot(step)
+    snapshot, has_grad_mode = Snapshot(step), torch.is_grad_enabled()
     with (
         snapshot.left_as_it_was(),
         _without_torchs_complaints(),
         torch.inference_mode(False),
+        torch.set_grad_enabled(has_grad_mode),  # which inference mode decides along
     ):
         try:
             rehearsal = Rehearsal(step, arguments, with_gradients, snapshot)
