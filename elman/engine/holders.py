@@ -65,7 +65,7 @@ def is_same(old: Any, new: Any) -> bool:
         return len(old) == len(new) and all(map(is_same, old, new))
     if kind is dict:
         return list(old) == list(new) and all(map(is_same, old.values(), new.values()))
-    if hasattr(old, "tobytes"):
+    if hasattr(old, "tobytes") and hasattr(old, "dtype"):
         return old.shape == new.shape and old.dtype == new.dtype and old.tobytes() == new.tobytes()
     return False
 
@@ -245,7 +245,7 @@ def numpys_random_numbers() -> Whole | None:
     """Those of `numpy.random.rand` and its like."""
     numpy = sys.modules.get("numpy")
     place = Place(None, "numpy.random")
-    return numpy and _of_numpy(numpy, numpy.random.mtrand._rand, place)
+    return None if numpy is None else _of_numpy(numpy, numpy.random.mtrand._rand, place)
 
 
 def _set_members(value: set, old: dict[int, Any]) -> None:

@@ -56,10 +56,10 @@ _DONE_ONCE = frozenset(("warnings", "importlib._bootstrap", "importlib._bootstra
 class Outside:
     """Refuses what the step does beyond its memory, and the use of what moves on when it is used.
 
-    iterators: names of variables and attributes that hold an iterator.
+    iterators: names of variables and attributes that hold an iterator, None for one without name.
     """
 
-    def __init__(self, iterators: Iterable[str]) -> None:
+    def __init__(self, iterators: Iterable[str | None]) -> None:
         self._iterators = frozenset(iterators)
         self._met: set[CodeType] = set()
         self._is_paused = False
@@ -67,6 +67,8 @@ class Outside:
 
     @contextmanager
     def refused(self) -> Iterator[None]:
+        if None in self._iterators:
+            raise UnsupportedStep(f"the step is given an iterator or a file, {ADVICE}")
         if sys.getprofile() is not None:  # somebody measures; to take part would spoil that
             yield
             return
@@ -98,7 +100,8 @@ class Outside:
             if code in _ENVIRONMENT:
                 self._refuse(frame, "asks for os.environ")
             if self._iterators and is_users(frame):
-                used = (*code.co_names, *code.co_freevars, *code.co_varnames)
+                arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+                used = (*code.co_names, *code.co_freevars, *arguments)
                 for name in self._iterators.intersection(used):
                     self._refuse(frame, f"uses {name}, an iterator or a file,")
             self._met.add(code)

@@ -104,7 +104,7 @@ class Recording(TorchFunctionMode):
     def end(self, results: Iterable[Tensor]) -> None:
         """The step has returned these."""
         given = [self._number(tensor) for tensor in results]
-        self.calls.append(Call("return", given, None, [], "its return"))
+        self.calls.append(Call("return", given, None, [], "the end of the step"))
 
     def release(self) -> list[weakref.ref]:
         """Let go of all tensors that were met; says where they were."""
@@ -161,7 +161,7 @@ class Recording(TorchFunctionMode):
                 f"the step shows or reads the numbers of a tensor ({name} at {line}), which has "
                 f"none when a step is compiled; it runs with backend='reference'"
             )
-        is_set = function.__name__ == "__set__"
+        is_set = getattr(function, "__name__", "") == "__set__"
         if is_closed_over and (is_set or name == "grad" or name in _CHANGING):
             raise UnsupportedStep(
                 f"the step changes or reads more than the numbers of a tensor that it closes over "
@@ -248,8 +248,6 @@ def _is_alike(old: Any, new: Any) -> bool:
 
 def _name(function: Any) -> str:
     """Of an attribute its name, and not that of the function that gets it."""
-    if function.__class__ is str:
-        return function
-    descriptor = getattr(function, "__self__", None)
-    is_access = function.__name__ in ("__get__", "__set__", "__delete__")
-    return getattr(descriptor, "__name__", function.__name__) if is_access else function.__name__
+    name = function if isinstance(function, str) else getattr(function, "__name__", str(function))
+    is_access = name in ("__get__", "__set__", "__delete__")
+    return getattr(function.__self__, "__name__", name) if is_access else name

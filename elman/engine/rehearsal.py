@@ -15,7 +15,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from elman.engine.arguments import Arguments
-from elman.engine.nest import flatten
+from elman.engine.nest import Structure, flatten
 from elman.engine.outside import ADVICE, Outside
 from elman.engine.recording import Recording, difference
 from elman.engine.reference import Step, check_state_unchanged
@@ -69,7 +69,7 @@ class Rehearsal:
             return None
 
     def _run(self, rows: int) -> Recording:
-        outside = Outside(place.name() or "" for place in self._snapshot.iterators)
+        outside = Outside(place.name() for place in self._snapshot.iterators)
         recording = Recording(self._snapshot.reaches, outside.paused)
         a = self._arguments
         # What is saved for a backward pass that never comes would be kept for good if it were held.
@@ -86,12 +86,8 @@ class Rehearsal:
                 ]
             ]  # fmt: skip
             inputs, state = fakes[: len(a.inputs)], fakes[len(a.inputs) :]
-            recording.begin(inputs, state)
-            with recording, outside.refused():
-                output, following = call(self._step, a, inputs, state, rows)
-            recording.require_untouched()
-            recording.end([*flatten(output, "output")[0], *following])
-        del fakes, inputs, state, output, following
+            call(self._step, a, inputs, state, rows, recording, outside.refused())
+        del fakes, inputs, state
         references = recording.release()
         try:
             self._snapshot.require_unchanged()
@@ -103,23 +99,30 @@ class Rehearsal:
 
 
 def call(
-    step: Step, a: Arguments, inputs: list[Tensor], state: list[Tensor], rows: Any
-) -> tuple[Any, list[Tensor]]:
-    """Output and leaves of the next state, after the checks of the plain loop.
+    step: Step, a: Arguments, inputs: list[Tensor], state: list[Tensor], rows: Any,
+    recording: Recording, during: AbstractContextManager,
+) -> tuple[list[Tensor], Structure, list[Tensor]]:  # fmt: skip
+    """Leaves of the output, its structure, and leaves of the next state; checked as the plain loop
+    does.
 
-    rows: their number, or a symbol of it.
+    rows: their number, or a symbol of it. during: entered around the step.
     """
-    result = step(a.input_nest(inputs), a.state_nest(state))
+    recording.begin(inputs, state)
+    with recording, during:
+        result = step(a.input_nest(inputs), a.state_nest(state))
+    recording.require_untouched()
     if not isinstance(result, tuple) or len(result) != 2:
         raise StepError("a step must return the pair (output, state)")
     following, structure = flatten(result[1], "the next state")
     if structure != a.state_structure:
         raise StepError("a step must return a state built like the one it was given")
     check_state_unchanged(a, state, following)
-    for leaf in flatten(result[0], "output")[0]:
+    output, structure = flatten(result[0], "output")
+    for leaf in output:
         if leaf.dim() < 1 or leaf.shape[0] != rows:
             raise StepError("every output of a step must have one entry for each row first")
-    return result[0], following
+    recording.end([*output, *following])
+    return output, structure, following
 
 
 def without_callers_hooks(pack: Any, unpack: Any) -> AbstractContextManager:

@@ -100,6 +100,10 @@ class Snapshot:
             self._to_visit.append((value.__self__, place))
         elif isinstance(value, property):
             self._to_visit.append((value.fget, place))
+        elif isinstance(value, functools.partial):
+            self._within(None, value.keywords.items())
+            self._within(None, (("an argument of partial", v) for v in value.args))
+            self._to_visit.append((value.func, place))
         elif isinstance(value, weakref.ref):
             self._to_visit.append((value(), place))
         elif isinstance(value, functools._lru_cache_wrapper):

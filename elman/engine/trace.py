@@ -25,7 +25,7 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 
 from elman.engine.arguments import Arguments
 from elman.engine.decompositions import decompositions
-from elman.engine.nest import Structure, flatten
+from elman.engine.nest import Structure
 from elman.engine.outside import Outside
 from elman.engine.recording import Recording
 from elman.engine.reference import Step
@@ -79,24 +79,25 @@ def trace(step: Step, arguments: Arguments, with_gradients: bool) -> Trace:
         UnsupportedStep: it can't be traced, for example because it depends on values.
     """
     # Not in inference mode: its tensors don't tell whether they were changed.
-    snapshot, has_grad_mode = Snapshot(step), torch.is_grad_enabled()
-    with (
-        snapshot.left_as_it_was(),
-        _without_torchs_complaints(),
-        torch.inference_mode(False),
-        torch.set_grad_enabled(has_grad_mode),  # which inference mode decides along
-    ):
-        try:
+    has_grad_mode = torch.is_grad_enabled()
+    try:
+        snapshot = Snapshot(step)
+        with (
+            snapshot.left_as_it_was(),
+            _without_torchs_complaints(),
+            torch.inference_mode(False),
+            torch.set_grad_enabled(has_grad_mode),  # which inference mode decides along
+        ):
             rehearsal = Rehearsal(step, arguments, with_gradients, snapshot)
             return _Tracer(step, arguments, with_gradients, snapshot, rehearsal).run()
-        except (StepError, UnsupportedStep):
-            raise
-        except Exception as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
-            raise UnsupportedStep(
-                f"the step can't be traced ({type(error).__name__}: {reason[:200]}); "
-                f"it runs with backend='reference'"
-            ) from error
+    except (StepError, UnsupportedStep):
+        raise
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        raise UnsupportedStep(
+            f"the step can't be traced ({type(error).__name__}: {reason[:200]}); "
+            f"it runs with backend='reference'"
+        ) from error
 
 
 class _Tracer:
@@ -157,12 +158,9 @@ class _Tracer:
         stands for them and for the cotangents is made here; the graph gets it from outside later.
         """
         lift = _Lift(self._snapshot.reaches, self._lines)
-        lift.begin(inputs, state)
-        with lift:
-            output, following = call(self._step, self._arguments, inputs, state, self._rows)
-        lift.require_untouched()
-        leaves, structure = flatten(output, "output")
-        lift.end([*leaves, *following])
+        leaves, structure, following = call(
+            self._step, self._arguments, inputs, state, self._rows, lift, nullcontext()
+        )
         self._recorded = lift
         results = [leaf for leaf in [*leaves, *following] if _floats(leaf)]
         cotangents = [torch.empty(r.shape, dtype=r.dtype, device=r.device) for r in results]

@@ -209,7 +209,15 @@ def bound_method():
 
 def partial():
     thing = Plain()
-    return functools.partial(Plain.step, thing), lambda: thing.n, r"sets step.*\.n"
+    return functools.partial(Plain.step, thing), lambda: thing.n, r"sets an argument of partial\.n"
+
+
+def partial_of_an_iterator():
+    def step(rates, x, h):
+        return after(x, h, next(rates))
+
+    rates = iter([1 / n for n in range(1, 99)])
+    return functools.partial(step, rates), lambda: next(rates), "is given an iterator"
 
 
 def replaced_tuple():
@@ -509,6 +517,7 @@ CASES = {
     "ctypes structure": held(CStruct, "changes the buffer thing"),
     "bound method": bound_method,
     "partial": partial,
+    "partial of an iterator": partial_of_an_iterator,
     "named tuple": replaced_tuple,
     "decorated": decorated,
     "scheduled sampling": scheduled_sampling,
@@ -610,7 +619,7 @@ OUTSIDE = {
     "deterministic": (torch.are_deterministic_algorithms_enabled, "are_deterministic_algorithms"),
     "precision": (torch.get_float32_matmul_precision, "get_float32_matmul_precision"),
     "a local file": (lambda: len(open(__file__).read()), r"calls (io\.)?open"),  # noqa: SIM115
-    "print": (lambda: print(end=""), "calls print"),
+    "print": (lambda: print(end=""), "calls print"),  # noqa: T201
     "stream": (lambda: sys.stderr.write(""), r"write"),
     "log": (lambda: logging.getLogger("elman.x").warning("x"), r"logging\.Logger\.warning"),
     "repr": (None, "__repr__|__format__"),
