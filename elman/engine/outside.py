@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
@@ -132,6 +133,8 @@ def _is_outside(function: Any, frame: FrameType) -> bool:
         return module in _MODULES and name not in _HARMLESS
     if isinstance(owner, type):
         return name in _CLOCKS and issubclass(owner, datetime.date)
+    if isinstance(owner, ContextVar):  # libraries keep their settings there
+        return is_users(frame)
     return isinstance(owner, _KINDS)
 
 

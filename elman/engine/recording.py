@@ -21,7 +21,7 @@ from elman.errors import UnsupportedStep
 
 _SHOWING = frozenset((
     "__repr__", "__str__", "__format__", "__reduce_ex__", "data_ptr", "untyped_storage", "numpy",
-    "tolist", "__array__", "__dlpack__",
+    "tolist", "__array__", "__dlpack__", "__deepcopy__",
 ))  # fmt: skip
 """Methods of tensors that need numbers or memory, of which a tensor that is traced has none."""
 _AUTOGRADS = frozenset(("requires_grad", "grad_fn", "is_leaf", "_version", "grad"))

@@ -24,7 +24,6 @@ from elman.engine.outside import ADVICE
 from elman.errors import UnsupportedStep
 
 _NOT_LOOKED_INTO = (
-    types.ModuleType,  # what code names in it is visited with the code
     logging.Logger,  # it notes what it was asked; that it writes is seen when it does
     types.CodeType, types.FrameType, types.TracebackType, types.MethodDescriptorType,
     types.WrapperDescriptorType, types.GetSetDescriptorType, types.MemberDescriptorType,
@@ -41,6 +40,8 @@ class Snapshot:
         self._names: dict[int, tuple[dict, set[str], Place]] = {}  # by the id of a namespace
         self._seen: dict[int, Any] = {}  # by id; held, so that the id stays theirs
         self._to_visit: list[tuple[Any, Place]] = []
+        self._modules: list[tuple[types.ModuleType, Place]] = []
+        self._code_names: set[str] = set()
         self._step = step
         self._walk(step)
 
@@ -83,6 +84,9 @@ class Snapshot:
             if type(value) not in PLAIN and id(value) not in self._seen:
                 self._seen[id(value)] = value
                 self._visit(value, place)
+            if not self._to_visit:  # of a module only what any of the code names
+                for module, where in self._modules:
+                    self._named(vars(module), self._code_names, where)
         self._hold(*(holders.variables(*found) for found in self._names.values()))
 
     def _hold(self, *found: Holder | None) -> None:
@@ -109,6 +113,9 @@ class Snapshot:
         elif isinstance(value, functools._lru_cache_wrapper):
             self._caches.append((value, value.cache_info().currsize))
             self._to_visit.append((value.__wrapped__, place))
+        elif isinstance(value, types.ModuleType):
+            if not _is_fixed(value.__name__):
+                self._modules.append((value, Place(place, ".")))
         elif _moves_on(value):
             self.iterators.append(place)
         elif not isinstance(value, _NOT_LOOKED_INTO):
@@ -156,10 +163,11 @@ class Snapshot:
         names, defaults = code.co_varnames[: code.co_argcount], function.__defaults__ or ()
         self._within(None, zip(names[len(names) - len(defaults) :], defaults, strict=True))
         self._within(None, (function.__kwdefaults__ or {}).items())
+        self._code_names.update(_names_of(code))
         self._named(function.__globals__, _names_of(code), None)
 
     def _named(self, namespace: dict, names: Iterable[str], place: Place | None) -> None:
-        """Names that code looks up, in its global variables and in modules found there."""
+        """Names that code looks up, in its global variables or in a module."""
         known = self._names.setdefault(id(namespace), (namespace, set(), Place(place, "")))[1]
         new = set(names) - known
         known |= new
@@ -167,10 +175,7 @@ class Snapshot:
             value = namespace.get(name)
             if name not in namespace and not _is_fixed(name):
                 value = sys.modules.get(name)  # that the code itself imports
-            if not isinstance(value, types.ModuleType):
-                self._within(place, [(name, value)])
-            elif not _is_fixed(value.__name__):
-                self._named(vars(value), names, Place(place, f"{name}."))
+            self._within(place, [(name, value)])
 
     def _class(self, kind: type) -> None:
         for base in kind.__mro__:

@@ -10,11 +10,12 @@ _LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 
 
 def is_users(frame: FrameType) -> bool:
-    """Whether this code belongs to none of torch, the engine and the standard library."""
+    """Whether this code belongs to none of torch, numpy, the engine and the standard library."""
     name = frame.f_code.co_filename
     if name.startswith(_LIBRARIES) or (name.startswith("<") and name != "<stdin>"):
         return False
-    return module_of(frame).split(".")[0] not in sys.stdlib_module_names
+    package = module_of(frame).split(".")[0]
+    return package != "numpy" and package not in sys.stdlib_module_names
 
 
 def module_of(frame: FrameType) -> str:
