@@ -24,6 +24,7 @@ from elman.engine.garbage import no_collections
 from elman.engine.kinds import NotCacheable
 from elman.engine.plan import plan
 from elman.engine.reference import Step
+from elman.engine.rehearsal import require_enough_rows
 from elman.engine.rows import require_independent_rows
 from elman.engine.runners import CompileProgram
 from elman.engine.series import series_of
@@ -59,7 +60,7 @@ def compiled_step(
     with_gradients = torch.is_grad_enabled() and (
         found.wants_gradients or arguments.want_gradients()
     )
-    kind = (arguments.kind(), with_gradients, torch.get_default_dtype())
+    kind = (arguments.kind(), with_gradients, *_modes())
     family = _entries.get((found.key, kind))
     entry = family.find(found) if family is not None else None
     if entry is None:
@@ -67,7 +68,13 @@ def compiled_step(
         entry = _new_entry(compiler, found, kind)
     if isinstance(entry.compiled, Refusal):
         raise entry.compiled.kind(entry.compiled.text)
+    require_enough_rows(entry.compiled.plan.trace.one_row, arguments.rows)
     return entry.compiled, entry.closed_over(found)
+
+
+def _modes() -> tuple:
+    """What else a step can ask for that depends on the call."""
+    return torch.is_grad_enabled(), torch.get_default_dtype()
 
 
 def _fingerprint(step: Step) -> Fingerprint:
@@ -217,6 +224,7 @@ def _compiled_for_this_call(
         series.add(step, (), [], Refusal(type(error), str(error)))
         raise
     _warn_once(step, kind)
+    require_enough_rows(compiled.plan.trace.one_row, arguments.rows)
     return compiled, compiled.plan.trace.closed
 
 

@@ -26,7 +26,7 @@ from elman.engine.kinds import (
 if TYPE_CHECKING:
     from elman.engine.reader import Reader
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _INTERNAL = frozenset(nn.Module().__dict__) - {"training"}
 
 
@@ -111,13 +111,13 @@ def _hooks(reader: "Reader", attributes: dict[str, Any]) -> None:
     for name in attributes:
         if name in _INTERNAL and name.endswith("_hooks") and attributes[name]:
             reader.watch.is_safe = False
-    for name in _HOOKS:
+    for name in HOOKS:
         read_dict(reader, attributes[name])
 
 
 def read_global_hooks(reader: "Reader") -> None:
     """Functions that run with every module."""
-    for name in _HOOKS:
+    for name in HOOKS:
         read_dict(reader, getattr(nn.modules.module, f"_global{name}"))
 
 
