@@ -35,6 +35,8 @@ def decompositions() -> Mapping[Any, Callable]:
         x, dim, keepdim, aten.amin
     )
     table[aten.scatter.src] = _scatter
+    table[aten.copy.default] = _copy
+    table[aten.repeat.default] = _repeat
     return MappingProxyType(table)
 
 
@@ -64,6 +66,21 @@ def _place(x: Tensor, dim: int | None, keepdim: bool, reduce: Any) -> Tensor:
     if dim is None or x.dim() < 2:
         return NotImplemented
     return _extremum(x, dim, keepdim, reduce)[1]
+
+
+def _copy(into: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
+    """What is written over all of a tensor."""
+    return source.to(into.dtype).expand(into.shape).clone()
+
+
+def _repeat(x: Tensor, repeats: list[Any]) -> Tensor:
+    """One row for all rows, which needs no copy of it."""
+    is_one_row = x.dim() < len(repeats) or (x.dim() > 0 and x.shape[0] == 1)
+    if not repeats or isinstance(repeats[0], int) or not is_one_row:
+        return NotImplemented
+    rest = [1, *repeats[1:]]
+    row = x.reshape([1] * (len(repeats) - x.dim()) + list(x.shape)).repeat(rest)
+    return row.expand([repeats[0], *row.shape[1:]])
 
 
 def _scatter(base: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ def _reason_of_module(module: nn.Module) -> str | None:
         return _compiled(type(module._orig_mod).__name__)
     if module.__dict__.get("_compiled_call_impl") is not None:  # Module.compile()
         return _compiled(type(module).__name__)
-    if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():  # type: ignore
+    if isinstance(module, LazyModuleMixin) and module.has_uninitialized_params():
         return f"{type(module).__name__} makes its parameters at its first call, which is this one"
     return None
 
@@ -37,8 +37,8 @@ def _reason(value: Any) -> str | None:
     return None
 
 
-def _scripted(name: str) -> str:
-    return f"{name} is scripted by torch.jit, so it can't be traced; use it as it was before that"
+def _scripted(name: Any) -> str:
+    return f"{name} is scripted by torch.jit, so it can't be traced; use it as it was before"
 
 
 def _compiled(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from elman.engine.exact import is_exact, is_integer, logical_function
+from elman.engine.exact import function_of_flags, is_exact, is_integer
 from elman.engine.nodes import fill_value, is_row_value, name_of, row_shape
 from elman.engine.operands import Operands, Value
 from elman.engine.ops import MANY, OpBuilder
@@ -137,7 +137,7 @@ class Lowering:
 
     def _computed(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
         target, name = node.target, name_of(node)
-        logical = logical_function(node)
+        logical = function_of_flags(node)
         if logical is not None:
             flags = [self._operands.op(argument, shape, node) for argument in node.args[:2]]
             return Value(self._ops.pointwise(logical, *flags), shape)

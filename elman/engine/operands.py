@@ -76,7 +76,6 @@ class Operands:
     def unsupported(
         self, node: fx.Node, why: str = "can't run in a compiled loop"
     ) -> UnsupportedStep:
-        where = self._lines.get(node, "the backward pass of the step")
-        return UnsupportedStep(
-            f"{name_of(node)} at {where} {why}; it runs with backend='reference'"
-        )
+        line = self._lines.get(node)
+        where = f"at {line}" if line else "in the backward pass of the step"
+        return UnsupportedStep(f"{name_of(node)} {where} {why}; it runs with backend='reference'")

@@ -152,7 +152,7 @@ class Parts:
 
     def _is_fusable_sum(self, node: fx.Node) -> bool:
         """Whether a sum over rows, such as the gradient of a bias, can be taken in passing."""
-        if node.target is not torch.ops.aten.sum.dim_IntList or tuple(node.args[1]) != (0,):
+        if node.target is not torch.ops.aten.sum.dim_IntList or list(node.args[1] or ()) != [0]:
             return False
         source = node.args[0]
         same_type = source.meta["val"].dtype == node.meta["val"].dtype == self._dtype

@@ -102,7 +102,10 @@ class _Rows:
         elif torch.Tag.pointwise in getattr(node.target, "tags", ()) or name in _FRESH:
             self._check_pointwise(node, axes[0], sources)
         elif name not in _AXIS_SAFE and not self._known(node, name):
-            raise self.error(node, "is not known to keep rows apart")
+            raise UnsupportedStep(
+                f"{name} {self._place(node)} is no operation that is known to keep the rows of a "
+                f"batch apart; it runs with backend='reference'"
+            )
 
     def _known(self, node: fx.Node, name: str) -> bool:
         if name == "embedding":
@@ -111,7 +114,8 @@ class _Rows:
                         "constant_pad_nd", "convert_element_type")  # fmt: skip
 
     def _check_pointwise(self, node: fx.Node, axis: int, sources: list[fx.Node]) -> None:
-        rank = node.meta["val"].dim()
+        value = node.meta["val"]
+        rank = (value[0] if isinstance(value, tuple | list) else value).dim()
         for source in sources:
             value = source.meta["val"]
             if isinstance(value, Tensor) and self.axes(source)[0] - value.dim() != axis - rank:
@@ -173,6 +177,10 @@ class _Rows:
 
     def error(self, node: fx.Node, what: str) -> UnsupportedStep:
         return UnsupportedStep(
-            f"{name_of(node)} at {self._trace.lines.get(node, 'unknown line')} {what}, but a step "
+            f"{name_of(node)} {self._place(node)} {what}, but a step "
             f"must treat the rows of a batch independently; it runs with backend='reference'"
         )
+
+    def _place(self, node: fx.Node) -> str:
+        where = self._trace.lines.get(node)
+        return f"at {where}" if where else "in the backward pass of the step"

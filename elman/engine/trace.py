@@ -23,6 +23,7 @@ from torch._subclasses.functional_tensor import dispatch_functionalize
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 
+from elman.engine import untraceable
 from elman.engine.arguments import Arguments
 from elman.engine.decompositions import decompositions
 from elman.engine.nest import Structure
@@ -125,8 +126,7 @@ class _Tracer:
             # tracing, so it is done for those steps alone that need it.
             graph = self._graph(functionalized=True)
         if self._shapes.guards:
-            guard = self._shapes.guards[0].expr
-            raise UnsupportedStep(f"the step depends on the number of rows of its batch ({guard})")
+            raise UnsupportedStep(untraceable.reason_of_guard(self._shapes.guards[0]))
         self._rehearsal.require_same(recorded)
         return self._described(graph)
 
@@ -161,7 +161,10 @@ class _Tracer:
         self._recorded = lift
         results = [leaf for leaf in [*leaves, *following] if _floats(leaf)]
         cotangents = [torch.empty(r.shape, dtype=r.dtype, device=r.device) for r in results]
-        pairs = [(r, c) for r, c in zip(results, cotangents, strict=True) if r.requires_grad]
+        # Without gradients, too, a view of a parameter may say that it requires one.
+        carries = [r.requires_grad and self._with_gradients for r in results]
+        given = zip(results, cotangents, carries, strict=True)
+        pairs = [(result, cotangent) for result, cotangent, carry in given if carry]
         wanted = [t.requires_grad for t in [*inputs, *state, *lift.stand_ins]]
         sources = [t for t in [*inputs, *state, *lift.stand_ins] if t.requires_grad]
         found: Any = [None] * len(sources)
@@ -170,7 +173,7 @@ class _Tracer:
                 found = torch.autograd.grad(
                     [r for r, _ in pairs], sources, [c for _, c in pairs], allow_unused=True
                 )
-        self._seen = _Seen(lift.found, structure, wanted, [r.requires_grad for r in results])
+        self._seen = _Seen(lift.found, structure, wanted, carries)
         return leaves, following, list(found), lift.stand_ins, cotangents
 
     def _row_tensor(self, leaf: Tensor, skip: int, gradient: bool) -> Tensor:
@@ -255,8 +258,9 @@ def _require_no_literals(graph: fx.Graph, lines: dict[fx.Node, str]) -> None:
     for node in graph.nodes:
         if node.op == "get_attr":
             users = [lines[user] for user in node.users if user in lines]
+            where = users[0] if users else "a line that can't be seen, perhaps of torch.jit.script"
             raise UnsupportedStep(
-                f"the step makes a tensor from numbers, used at {(users or ['unknown line'])[0]}; "
+                f"the step makes a tensor from numbers, used at {where}; "
                 f"make it once, outside the step"
             )
 
