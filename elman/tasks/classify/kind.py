@@ -19,6 +19,7 @@ from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.split import split
 from elman.tasks.classify.task import ClassifyTask
 from elman.tasks.classify.trained import TrainedClassifier
+from elman.tasks.shared.text import paths_of
 
 
 class ClassifyKind:
@@ -39,7 +40,7 @@ class ClassifyKind:
         folder: Path,
         seed: int,
     ) -> Prepared:
-        cell = _required(cell)
+        cell, data = _required(cell), paths_of(data)
         examples = sources.read(data, settings)
         divided = split(examples, settings.test_fraction, settings.valid_fraction, seed)
         catalogue, sha256 = dataset.write(examples, divided.part, folder)
