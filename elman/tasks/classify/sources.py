@@ -16,7 +16,7 @@ from elman.tasks.classify.tables import (
     read_parquet,
     read_separated,
 )
-from elman.tasks.shared.recognise import is_parquet
+from elman.tasks.shared.recognise import PARQUET, head_of, recognise
 from elman.tasks.shared.text import label_of, lines_of, read_text, require_there
 
 _SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".ts": "ts"}
@@ -116,16 +116,17 @@ def _format_of(source: str, settings: ClassifySettings, labelled: bool) -> str:
             f"{label_of(source)} is no folder, but --data-format folder expects one; give the "
             f"folder, or another --data-format"
         )
-    if source != "-" and is_parquet(source):
+    head = head_of(source)
+    if head.startswith(PARQUET):
         return "parquet"
     if settings.data_format != "auto":
         return settings.data_format
     found = _SUFFIXES.get(Path(source).suffix.lower())
     if found is not None:
         return found
-    if not labelled:
-        return "lines"
+    if not labelled or recognise(head) is not None:
+        return "lines"  # reading them will tell what a file is that is no text
     raise DataError(
         f"can't tell the format of {label_of(source)} by its name; say --data-format csv, tsv, "
-        f"jsonl or ts, or give a folder of LABEL.txt files"
+        f"jsonl (an object on each line) or ts, or give a folder of LABEL.txt files"
     )

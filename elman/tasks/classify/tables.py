@@ -165,8 +165,8 @@ def _notes(table: Table, used: list[str | None], labels: list[str]) -> list[str]
     for label in sorted(set(labels)):
         if label.lower() in _ABSENT:
             notes.append(
-                f"{label!r} is a label like all others ({labels.count(label):,} rows); leave these "
-                f"rows out if it stands for a missing one"
+                f"{label!r} is a label like all others (rows: {labels.count(label):,}); leave them "
+                f"out if it stands for a missing one"
             )
     return notes
 

@@ -16,7 +16,7 @@ import numpy as np
 from elman.errors import ArgumentError, DataError
 from elman.tasks.forecast.settings import ForecastSettings, listed
 from elman.tasks.forecast.stamps import Stamps, looks_like_dates, looks_like_index, read_stamps
-from elman.tasks.shared.recognise import is_parquet
+from elman.tasks.shared.recognise import PARQUET, head_of
 from elman.tasks.shared.separated import parse_separated
 from elman.tasks.shared.text import read_text
 
@@ -103,7 +103,7 @@ def read_table(path: str) -> Table:
     """
     import polars as pl
 
-    if not is_parquet(path):
+    if not head_of(path).startswith(PARQUET):
         return _separated(path)
     name = Path(path).name
     try:

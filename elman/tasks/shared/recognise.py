@@ -1,8 +1,10 @@
 """What a file is, by its first bytes, whatever its name says."""
 
+import os
 from typing import NamedTuple
 
 PARQUET = b"PAR1"
+_HEAD = 1 << 20
 
 
 class Format(NamedTuple):
@@ -89,10 +91,13 @@ def markup(text: str) -> Format | None:
     return None
 
 
-def is_parquet(path: str) -> bool:
-    """Whether a file is Parquet by its first bytes; False if there is none to read."""
+def head_of(path: str) -> bytes:
+    """The first bytes of a file, as `recognise` wants them. Empty for what can be read only once,
+    such as a pipe, and for what can't be read."""
     try:
+        if not os.path.isfile(path):
+            return b""
         with open(path, "rb") as file:
-            return file.read(len(PARQUET)) == PARQUET
+            return file.read(_HEAD)
     except (OSError, ValueError):
-        return False
+        return b""

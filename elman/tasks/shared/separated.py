@@ -2,7 +2,7 @@
 
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from elman.tasks.shared.text import lines_of
 if TYPE_CHECKING:
     import polars as pl
 
+_SAMPLE = 100  # rows that tell whether row names begin them
 _BLOCK = 1 << 16  # rows that are Python's strings at a time
 _NULL = r"\N"  # how MySQL and PostgreSQL write a missing value into files
 _TOLD = re.compile(r'"?sep=([,;|\t])"?[ ,;|\t]*(\r\n|\r|\n)', re.IGNORECASE)
@@ -81,26 +82,24 @@ class _Table:
 
     def __init__(self, content: str, name: str, dialect: Dialect, first: int) -> None:
         self._content, self._name, self._dialect, self._first = content, name, dialect, first
-        self._lines, self._blank = array("q"), 0
+        self._lines, self._blank, self._numbered = array("q"), 0, False
         self._joined: list[tuple[int, int]] = []
 
     def read(self, header: bool) -> Separated:
         found = self._records()
-        first = next(found, None)
-        second = next(found, None)
-        if first is None or (header and second is None):
+        sample = list(islice(found, _SAMPLE))
+        if len(sample) < 1 + header:
             raise DataError(
                 f"{self._name} has a header but no rows; one row for each example was expected"
             )
-        rows = chain([] if header else [first], [] if second is None else [second], found)
-        width = len(first.fields)
-        names = first.fields if header else [str(number + 1) for number in range(width)]
-        # R's write.table gives no name to the column of row names.
-        row_names = header and second is not None and len(second.fields) == width + 1
-        unique, repeated = _unique(["", *names] if row_names else names)
-        frame = _frame(self._fields(rows, first, len(unique)), unique)
-        if row_names and not _are_row_names(frame):
-            raise self._ragged(self._lines[0], width + 1, width)
+        names = sample[0].fields
+        if not header:
+            names = [str(number) for number in range(1, len(names) + 1)]
+        elif _have_row_names(sample):
+            self._numbered, names = True, ["", *names]
+        unique, repeated = _unique(names)
+        rows = self._fields(chain(sample[header:], found), len(unique))
+        frame = _frame(rows, unique)
         return Separated(frame, self._lines, repeated, self._notes(frame.width))
 
     def _records(self) -> Iterator[Record]:
@@ -110,20 +109,18 @@ class _Table:
             elif len(record.fields) > 1:
                 self._blank += 1
 
-    def _fields(self, rows: Iterator[Record], first: Record, width: int) -> Iterator[list[str]]:
+    def _fields(self, rows: Iterable[Record], width: int) -> Iterator[list[str]]:
         """The rows' fields, after making sure that there are `width` of them."""
         for row in rows:
             if len(row.fields) != width:
-                if self._lines and width != len(first.fields):  # no row names after all
-                    raise self._ragged(self._lines[0], width, len(first.fields))
-                raise self._ragged(row.line, len(row.fields), width)
+                raise self._ragged(row.line, row.fields, width)
             self._lines.append(row.line)
             if row.end > row.line:
                 self._joined.append((row.line, row.end))
             yield row.fields
 
-    def _ragged(self, line: int, got: int, wanted: int) -> DataError:
-        separator = SEPARATORS[self._dialect.separator]
+    def _ragged(self, line: int, fields: list[str], wanted: int) -> DataError:
+        got, separator = len(fields), SEPARATORS[self._dialect.separator]
         if wanted == 1:
             *some, last = SEPARATORS.values()
             return DataError(
@@ -132,13 +129,16 @@ class _Table:
             )
         if got < wanted:
             advice = "add what is missing"
+        elif not any(fields[wanted:]):
+            advice = f"remove each {separator} after the last field"
         elif self._dialect.quoted:
             advice = f"put double quotes around a field that holds a {separator}"
         else:
             advice = f"replace a {separator} inside a field"
+        like = "as in the line before" if self._numbered else "as in the first line"
         return DataError(
-            f"{self._name}, line {line}: expected {wanted} fields as in the first line, with a "
-            f"{separator} between them, got {got}; {advice}, or leave the line out"
+            f"{self._name}, line {line}: expected {wanted} fields {like}, with a {separator} "
+            f"between them, got {got}; {advice}, or leave the line out"
         )
 
     def _notes(self, width: int) -> list[str]:
@@ -187,14 +187,12 @@ def _frame(rows: Iterator[list[str]], names: list[str]) -> "pl.DataFrame":
     )
 
 
-def _are_row_names(frame: "pl.DataFrame") -> bool:
-    """Whether a first column that the header does not count holds numbers of rows, and the last
-    one is no more than a separator at the end of every line."""
-    import polars as pl
-
-    numbers = frame.to_series(0).cast(pl.Int64, strict=False)
+def _have_row_names(sample: list[Record]) -> bool:
+    """Whether the rows begin with their numbers, to which the header gives no name, as R's
+    write.table writes them; and do not just end with one separator more."""
+    header, *rows = [record.fields for record in sample]
     return (
-        not numbers.null_count()
-        and numbers.n_unique() == frame.height
-        and frame.to_series(frame.width - 1).null_count() < frame.height
+        all(len(fields) == len(header) + 1 and fields[0].isdecimal() for fields in rows)
+        and len({fields[0] for fields in rows}) == len(rows)
+        and any(fields[-1] for fields in rows)
     )

@@ -131,7 +131,7 @@ class _Decoder:
             self._count(text[:zero])
             raise DataError(
                 f"{self._name} must be text, but holds a zero character in line {self._line}, as "
-                f"binary files do; give a file of text{self._or_instead()}"
+                f"binary files do; remove it, or give a file of text{self._or_instead()}"
             )
         self._offset += len(chunk)
         self._count(text)
@@ -141,10 +141,7 @@ class _Decoder:
         """Look at the first bytes: what the file is, and its encoding. Returns what follows the
         byte-order mark."""
         if (found := recognise(chunk)) is not None:
-            raise DataError(
-                f"{self._name} must be text, but is {found.name}; "
-                f"{found.advice}{self._or_instead()}"
-            )
+            raise DataError(f"{self._name} must be text, but is {found.name}; {found.advice}")
         for mark, encoding in _MARKS:
             if chunk.startswith(mark):
                 self._marked = True
@@ -171,8 +168,8 @@ class _Decoder:
                 f"byte-order mark; {self._fix(wide)}{self._or_instead()}"
             )
         return DataError(
-            f"{self._name} must be text, but {place}, as in binary files; give a file of text"
-            f"{self._or_instead()}"
+            f"{self._name} must be text, but {place}, as in binary files; remove it, or give a "
+            f"file of text{self._or_instead()}"
         )
 
     def _undecodable(self, error: UnicodeDecodeError, position: int) -> DataError:

@@ -88,8 +88,7 @@ def test_the_advice_of_bytes_leads_to_a_model_that_reads_the_file(tmp_path, caps
     assert "--level byte" in capsys.readouterr().err
     assert run_elman(["train", "language", str(path), "--level", "byte", *small]) == 0
     assert run_elman(["evaluate", str(run), str(path)]) == 0
-    assert f"{len(content):,}" in capsys.readouterr().out.replace(f"{len(content) - 1:,}",
-                                                                  f"{len(content):,}")  # fmt: skip
+    assert f"{len(content) - 1:,}" in capsys.readouterr().out
 
 
 def test_bytes_that_are_no_utf8_survive_on_the_way_to_tokens():
@@ -124,5 +123,5 @@ def test_missing_files_and_empty_folders(tmp_path):
     (tmp_path / "empty.txt").touch()
     with pytest.raises(DataError, match="holds no text"):
         read(str(tmp_path))
-    with pytest.raises(ArgumentError, match="must be the path of a file.*got int"):
+    with pytest.raises(ArgumentError, match=r"must be the path of a file.*got int"):
         read(3)
