@@ -65,9 +65,9 @@ def train_classify(
         list[str] | None,
         typer.Argument(
             metavar="[DATA]",
-            help="Folder of LABEL.txt files with one example a line; CSV, TSV or JSON lines; a "
-            "UCR/UEA .ts file; or - for standard input. Without it: names of countries and "
-            "languages in 35 languages (needs Babel: pip install 'elman[demo]').",
+            help="Folder of LABEL.txt files with one example a line; CSV, TSV, JSON lines or "
+            "Parquet; a UCR/UEA .ts file; or - for standard input. Without it: names of countries "
+            "and languages in 35 languages (needs Babel: pip install 'elman[demo]').",
         ),
     ],
     options: TrainOptions,

@@ -19,7 +19,6 @@ from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.split import split
 from elman.tasks.classify.task import ClassifyTask
 from elman.tasks.classify.trained import TrainedClassifier
-from elman.tasks.shared.text import paths_of
 
 
 class ClassifyKind:
@@ -40,7 +39,7 @@ class ClassifyKind:
         folder: Path,
         seed: int,
     ) -> Prepared:
-        cell, data = _required(cell), paths_of(data)
+        cell = _required(cell)
         examples = sources.read(data, settings)
         divided = split(examples, settings.test_fraction, settings.valid_fraction, seed)
         catalogue, sha256 = dataset.write(examples, divided.part, folder)

@@ -92,7 +92,7 @@ class TrainedClassifier:
                 f"a list of examples was expected, got one {type(examples).__name__}; "
                 f"put it into a list"
             )
-        if not isinstance(examples, Sequence):
+        if not isinstance(examples, Sequence) and len(getattr(examples, "shape", ())) != 1:
             raise ArgumentError(
                 f"a list of examples was expected, got {type(examples).__name__}; make a list of "
                 f"its texts or signals"

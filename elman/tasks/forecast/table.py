@@ -123,6 +123,10 @@ def _separated(path: str) -> Table:
     name = Path(path).name
     usual = "\t" if Path(path).suffix.lower() in (".tsv", ".tab") else ","
     found = parse_separated("".join(read_text(path)), name, usual)
+    if found.repeated:
+        raise DataError(
+            f"{name}, line 1: two columns have the name {min(found.repeated)!r}; rename one"
+        )
     return Table(found.frame.select(pl.all().str.strip_chars()), name, found.lines)
 
 

@@ -17,7 +17,6 @@ from elman.tasks.language.settings import LanguageSettings
 from elman.tasks.language.task import LanguageTask, check_length
 from elman.tasks.language.trained import TrainedLanguage
 from elman.tasks.language.vocabulary import Vocabulary
-from elman.tasks.shared.text import paths_of
 
 
 class LanguageKind:
@@ -36,7 +35,6 @@ class LanguageKind:
         folder: Path,
         seed: int,
     ) -> Prepared:
-        data = paths_of(data)
         vocabulary, fingerprint = encode(data, settings.level, folder)
         check_length(open_corpus(folder, vocabulary, fingerprint), settings)
         if cell is not None:

@@ -9,7 +9,7 @@ from typing import AnyStr
 
 from elman.errors import DataError
 from elman.tasks.shared import text as files
-from elman.tasks.shared.text import label_of, paths_of, require_there
+from elman.tasks.shared.text import label_of, require_there
 
 BUILT_IN = "Python's language reference (pydoc_data.topics)"
 _INSTEAD = "train on its bytes with --level byte"
@@ -28,18 +28,17 @@ def read_text(data: list[str], instead: str = _INSTEAD) -> Iterator[str]:
 
     Raises:
         DataError: a source is missing, unreadable, empty, no text, or a folder without text.
-        ArgumentError: a source is no path.
     """
-    if not (paths := paths_of(data)):
+    if not data:
         return iter([_built_in_text()])
-    return _joined(paths, lambda name: files.read_text(name, instead=instead), "\n")
+    return _joined(data, lambda name: files.read_text(name, instead=instead), "\n")
 
 
 def read_bytes(data: list[str]) -> Iterator[bytes]:
     """The same as bytes, whatever they stand for; a byte-order mark of UTF-8 is left out."""
-    if not (paths := paths_of(data)):
+    if not data:
         return iter([_built_in_text().encode("utf-8")])
-    return _joined(paths, _unmarked, b"\n")
+    return _joined(data, _unmarked, b"\n")
 
 
 def _joined(

@@ -2,6 +2,7 @@
 
 import re
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -33,13 +34,15 @@ _TOLD = re.compile(r'"?sep=([,;|\t])"?[ ,;|\t]*(\r\n|\r|\n)', re.IGNORECASE)
 class Separated:
     """The cells of a table, all of them text; null where a cell is empty.
 
-    lines: the line of the file in which each row begins. repeated: names that more than one column
+    lines: the line of the file in which each row begins. separator: what stands between cells.
+    repeated: names that more than one column
     has; the second is then called `name.1`, as pandas does. notes: what the user should know about
     how it was read.
     """
 
     frame: "pl.DataFrame"
     lines: Sequence[int]
+    separator: str
     repeated: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
 
@@ -100,7 +103,9 @@ class _Table:
         unique, repeated = _unique(names)
         rows = self._fields(chain(sample[header:], found), len(unique))
         frame = _frame(rows, unique)
-        return Separated(frame, self._lines, repeated, self._notes(frame.width))
+        return Separated(
+            frame, self._lines, self._dialect.separator, repeated, self._notes(frame.width)
+        )
 
     def _records(self) -> Iterator[Record]:
         for record in records(self._content, self._dialect, self._name, self._first):
@@ -162,15 +167,15 @@ class _Table:
 def _unique(names: list[str]) -> tuple[list[str], frozenset[str]]:
     """Names of columns that differ, and those that stood there more than once."""
     named = [" ".join(name.split()) or f"Unnamed: {place}" for place, name in enumerate(names)]
-    unique: list[str] = []
+    counts, unique = Counter(named), dict[str, None]()
     for name in named:
         number, free = 0, name
-        while free in unique or (number and free in named):
+        while free in unique or (number and free in counts):
             number += 1
             free = f"{name}.{number}"
-        unique.append(free)
-    repeated = {name for name in named if named.count(name) > 1 and not is_unnamed(name)}
-    return unique, frozenset(repeated)
+        unique[free] = None
+    repeated = {name for name, count in counts.items() if count > 1 and not is_unnamed(name)}
+    return list(unique), frozenset(repeated)
 
 
 def _frame(rows: Iterator[list[str]], names: list[str]) -> "pl.DataFrame":

@@ -27,28 +27,6 @@ def label_of(source: str) -> str:
     return shown if len(shown) <= 300 else shown[:297] + "..."
 
 
-def paths_of(data: object) -> list[str]:
-    """The paths that data is, as text.
-
-    Raises:
-        ArgumentError: one of them is no path, but data in memory, for example.
-    """
-    given = [data] if isinstance(data, str | os.PathLike) else data
-    if not isinstance(given, list | tuple):
-        raise _no_path(data)
-    for one in given:
-        if not isinstance(one, str | os.PathLike):
-            raise _no_path(one)
-    return [os.fsdecode(one) for one in given]
-
-
-def _no_path(value: object) -> ArgumentError:
-    return ArgumentError(
-        f"data must be the path of a file or folder, or a list of them, got "
-        f"{type(value).__name__}; write data in memory to a file first"
-    )
-
-
 def require_there(source: str, what: str = "file or folder") -> None:
     """Raise `DataError` unless the source is standard input or exists."""
     # Not Path.exists: that raises on names that are too long, such as a text given as a path.

@@ -10,8 +10,6 @@ import polars as pl
 import pytest
 
 from elman.errors import ArgumentError, DataError
-from elman.tasks import TASKS
-from elman.tasks.cell import find_cell
 from elman.tasks.classify.builtin import country_and_language_names
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.sources import prepared, read, read_source
@@ -323,14 +321,6 @@ def test_folders_that_hold_no_labels(tmp_path):
         (tmp_path / name).write_text("a\n")
     with pytest.raises(DataError, match=r"test\.txt, train\.txt, which name parts of the data"):
         of(tmp_path)
-
-
-def test_data_that_is_no_path(tmp_path):
-    for data in (pl.DataFrame({"text": ["a"]}), {"text": ["a"]}, [("a", "x")]):
-        with pytest.raises(ArgumentError, match=r"data must be the path of a file or folder.*got"):
-            TASKS["classify"].prepare(
-                data, ClassifySettings(), find_cell("gru"), tmp_path, 0
-            )  # fmt: skip
 
 
 def test_bad_folders(tmp_path, file):

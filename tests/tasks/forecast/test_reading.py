@@ -210,6 +210,9 @@ def test_files_that_are_no_tables(tmp_path):
     (tmp_path / "t.csv").write_bytes(b"day,x\n2024-01-01,\xff\n")
     with pytest.raises(DataError, match=r"must be UTF-8 text, but byte 17 \(line 2\)"):
         read(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_bytes(b"day,x,x\n2024-01-01,1,2\n")
+    with pytest.raises(DataError, match="line 1: two columns have the name 'x'"):
+        read(tmp_path / "t.csv")
     (tmp_path / "e.csv").write_bytes(b"")
     with pytest.raises(DataError, match=r"e\.csv"):
         read(tmp_path / "e.csv")

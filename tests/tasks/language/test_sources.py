@@ -123,5 +123,3 @@ def test_missing_files_and_empty_folders(tmp_path):
     (tmp_path / "empty.txt").touch()
     with pytest.raises(DataError, match="holds no text"):
         read(str(tmp_path))
-    with pytest.raises(ArgumentError, match=r"must be the path of a file.*got int"):
-        read(3)

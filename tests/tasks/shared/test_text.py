@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from elman.errors import ArgumentError, DataError
 from elman.tasks.shared import text
-from elman.tasks.shared.text import label_of, line_ends, lines_of, paths_of, read_bytes, read_text
+from elman.tasks.shared.text import label_of, line_ends, lines_of, read_bytes, read_text
 
 WORDS = "Straße, naïve\r\nzweite Zeile – 日本\n"
 
@@ -205,14 +205,6 @@ def test_what_is_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr("builtins.open", refused)
     with pytest.raises(DataError, match=r"can't read .*secret: Permission denied; make it"):
         list(read_bytes(str(path)))
-
-
-def test_paths_and_what_is_none():
-    assert paths_of("a") == ["a"]
-    assert paths_of(["a", "b"]) == ["a", "b"]
-    for data in ([3], {"text": ["a"]}, FRAME, [FRAME], 3, b"a"):
-        with pytest.raises(ArgumentError, match=r"must be the path of a file or folder.*got "):
-            paths_of(data)
 
 
 def test_a_source_is_called_by_one_short_line():
