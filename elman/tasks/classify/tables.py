@@ -1,6 +1,7 @@
 """Labelled text in tables: CSV and its relatives, JSON lines, Parquet."""
 
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -168,6 +169,10 @@ def _notes(table: Table, used: list[str | None], labels: list[str]) -> list[str]
                 f"{label!r} is a label like all others (rows: {labels.count(label):,}); leave them "
                 f"out if it stands for a missing one"
             )
+    alike = Counter(label.casefold() for label in set(labels))
+    if twins := sorted(label for label in set(labels) if alike[label.casefold()] > 1):
+        shown = ", ".join(map(repr, twins[:8])) + (", ..." if len(twins) > 8 else "")
+        notes.append(f"labels that differ only in capital letters are different labels: {shown}")
     return notes
 
 

@@ -72,7 +72,7 @@ def records(content: str, dialect: Dialect, name: str, first: int = 1) -> Iterat
             fault = "a double quote opens a field that nothing closes"
         raise DataError(
             f"{name}, {place}: {fault}; write a quote that is part of a text twice, and one more "
-            f"before and after the whole field"
+            f"before and after the whole field, next to its separators"
         ) from None
 
 

@@ -17,6 +17,7 @@ _MARKS = (  # the longer ones first: UTF-32's begins like UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
 )  # fmt: skip
 _WIDE = ("utf-16", "utf-32")
+_SCRIPTS = " (often gbk, big5, shift_jis or euc-kr for East Asian text, windows-1251 for Cyrillic)"
 
 
 def label_of(source: str) -> str:
@@ -164,12 +165,13 @@ class _Decoder:
             f"is not ({error.reason}, 0x{content[start]:02X}); {fix}{self._or_instead()}"
         )
 
-    def _fix(self, encoding: str) -> str:
-        """What to do with a file that seems to be of this encoding."""
-        western = " (Western text of Windows and Excel)" if encoding == "windows-1252" else ""
+    def _fix(self, encoding: str | None) -> str:
+        """What to do with a file that seems to be of this encoding; None: of another script."""
+        named = encoding or "ENCODING"
+        hint = {"windows-1252": " (Western text of Windows and Excel)", "ENCODING": _SCRIPTS}
         if self._asked is not None:
-            return f"name its encoding, such as --encoding {encoding}{western}"
-        return f"convert it, such as with iconv -f {encoding} -t utf-8 OLD > NEW{western}"
+            return f"name its encoding, such as --encoding {named}{hint.get(named, '')}"
+        return f"convert it, such as with iconv -f {named} -t utf-8 OLD > NEW{hint.get(named, '')}"
 
     def _or_instead(self) -> str:
         return f", or {self._instead}" if self._instead else ""
@@ -209,16 +211,23 @@ def _known(encoding: str) -> str:
     return {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig": "utf-8"}.get(name, name)
 
 
-def _likely(content: bytes, tried: str) -> str:
-    """An encoding that these bytes can be read in, the likeliest first."""
-    for encoding in ("utf-8", "windows-1252"):
-        if _known(encoding) != tried:
-            try:
-                codecs.getincrementaldecoder(encoding)().decode(content)
-            except UnicodeDecodeError:
-                continue
-            return encoding
-    return "iso-8859-1"
+def _likely(content: bytes, tried: str) -> str | None:
+    """An encoding that these bytes can be read in, the likeliest first; None if that would be a
+    guess: every byte is some letter of windows-1252, even those of other scripts."""
+    if _is(content, "utf-8") and tried != "utf-8":
+        return "utf-8"
+    foreign = re.findall(rb"[\x80-\xff]+", content)
+    if sum(map(len, foreign)) >= 1.5 * len(foreign):  # Western letters mostly stand alone
+        return None
+    return "windows-1252" if _is(content, "windows-1252") else "iso-8859-1"
+
+
+def _is(content: bytes, encoding: str) -> bool:
+    try:
+        codecs.getincrementaldecoder(encoding)().decode(content)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _width_without_mark(chunk: bytes) -> str | None:

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import os
 import unicodedata
 
@@ -190,6 +191,10 @@ def test_what_was_left_out_or_may_be_missing_is_noted(file):
         "texts are taken from column 'text' and labels from 'label'; not used: 'id', 'day'",
         "'NaN' is a label like all others (rows: 1); leave them out if it stands for a missing one",
     ]
+    found = of(file("a.csv", "text,label\na,x\nb,y\nc,Y\n"))
+    assert found.notes == [
+        "labels that differ only in capital letters are different labels: 'Y', 'y'"
+    ]
     assert of(file("a.csv", "text,label\na,x\nb,y\n")).notes == []
 
 
@@ -262,6 +267,14 @@ def test_bad_json_lines(file, content, words):
     with pytest.raises(DataError, match=words) as caught:
         of(file("a.jsonl", content))
     assert "\n" not in str(caught.value)
+
+
+def test_the_advice_on_a_json_document_leads_to_examples(file):
+    rows = [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}]
+    with pytest.raises(DataError, match="write one object a line"):
+        of(file("a.jsonl", json.dumps(rows, indent=2)))
+    path = file("a.jsonl", "\n".join(map(json.dumps, rows)))
+    assert pairs(of(path)) == [("a", "x"), ("b", "y")]
 
 
 def test_parquet_is_read_whatever_its_name(file, tmp_path):

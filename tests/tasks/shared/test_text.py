@@ -85,12 +85,12 @@ def test_a_wrong_byte_is_found_where_it_stands(tmp_path_factory, before, marked,
     ("content", "asked"),
     [
         (WORDS.replace("日本", "").encode("cp1252"), None),
-        ("\u0081é".encode("latin-1"), None),
+        ("\u0081 é".encode("latin-1"), None),
         (WORDS.encode("utf-16-le"), None),
         (WORDS.encode("utf-16-be"), None),
         (WORDS.encode(), "utf-16"),
         (WORDS.encode(), "ascii"),
-        ("\u0081é".encode("latin-1"), "windows-1252"),
+        ("\u0081 é".encode("latin-1"), "windows-1252"),
         (WORDS.encode("utf-16-le")[:-1], "utf-8"),
     ],
 )
@@ -113,6 +113,19 @@ def test_the_advice_leads_to_text(file, content, asked):
                 capture_output=True, check=True,
             )  # fmt: skip
             assert read(file(done.stdout)) == content.decode(told)
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [("你好，世界", "gbk"), ("日本語の文章", "shift_jis"), ("Добрый день", "windows-1251")],
+)
+def test_no_western_encoding_is_guessed_for_other_scripts(file, content, encoding):
+    path = file(content.encode(encoding))
+    with pytest.raises(DataError, match=rf"--encoding ENCODING \(often .*{encoding}"):
+        read(path, "utf-8")
+    with pytest.raises(DataError, match=rf"iconv -f ENCODING -t utf-8.*{encoding}"):
+        read(path)
+    assert read(path, encoding) == content
 
 
 def test_one_wrong_byte_among_good_ones_is_no_other_encoding(file):
