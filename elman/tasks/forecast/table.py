@@ -4,7 +4,6 @@ that can't be used.
 A CSV file is read as text, so that each mistake can be shown as it stands in the file.
 """
 
-import csv
 import difflib
 import importlib.util
 from collections.abc import Sequence
@@ -17,6 +16,9 @@ import numpy as np
 from elman.errors import ArgumentError, DataError
 from elman.tasks.forecast.settings import ForecastSettings, listed
 from elman.tasks.forecast.stamps import Stamps, looks_like_dates, looks_like_index, read_stamps
+from elman.tasks.shared.recognise import PARQUET, head_of
+from elman.tasks.shared.separated import parse_separated
+from elman.tasks.shared.text import read_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -101,30 +103,31 @@ def read_table(path: str) -> Table:
     """
     import polars as pl
 
-    file = Path(path)
-    if not file.is_file():
-        raise DataError(f"no file {path}; give a CSV or Parquet file that exists")
+    if not head_of(path).startswith(PARQUET):
+        return _separated(path)
+    name = Path(path).name
     try:
-        if file.suffix.lower() in (".parquet", ".pq"):
-            table = Table(pl.read_parquet(file), file.name)
-        else:
-            separator, lines, blank = _checked_lines(file)
-            frame = pl.read_csv(
-                file, separator=separator, infer_schema=False, truncate_ragged_lines=True
-            )
-            frame = frame.rename({name: name.strip() for name in frame.columns})
-            frame = frame.select(pl.all().str.strip_chars())
-            table = Table(
-                frame.filter(~pl.Series(blank)) if any(blank) else frame, file.name, lines
-            )
-    except OSError as error:
-        raise DataError(f"can't read {path}: {error.strerror or error}") from None
-    except (pl.exceptions.PolarsError, csv.Error) as error:
+        frame = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path} can't be read as a table: {reason}; give CSV or Parquet") from None
-    if table.frame.is_empty():
+    if frame.is_empty():
         raise DataError(f"{path} holds no rows; a model needs some to learn from")
-    return table
+    return Table(frame, name)
+
+
+def _separated(path: str) -> Table:
+    """A table of text. A column without a name is called `Unnamed: 0`; see `is_unnamed`."""
+    import polars as pl
+
+    name = Path(path).name
+    usual = "\t" if Path(path).suffix.lower() in (".tsv", ".tab") else ","
+    found = parse_separated("".join(read_text(path)), name, usual)
+    if found.repeated:
+        raise DataError(
+            f"{name}, line 1: two columns have the name {min(found.repeated)!r}; rename one"
+        )
+    return Table(found.frame.select(pl.all().str.strip_chars()), name, found.lines)
 
 
 def choose_columns(table: Table, settings: ForecastSettings) -> Columns:
@@ -215,33 +218,6 @@ def ids_of(table: Table, column: str | None) -> tuple[np.ndarray, tuple[str, ...
     ids = cells.unique(maintain_order=True).to_list()
     number = {name: index for index, name in enumerate(ids)}
     return np.array([number[name] for name in cells.to_list()], dtype=np.int64), tuple(ids)
-
-
-def _checked_lines(file: Path) -> tuple[str, list[int], list[bool]]:
-    """The separator, the line number of every row that is not blank, and which rows are blank."""
-    with open(file, encoding="utf-8-sig", newline="") as text:
-        try:
-            header = text.readline()
-            separator = max(",;\t", key=header.count)
-            text.seek(0)
-            reader = csv.reader(text, delimiter=separator)
-            width = len(next(reader, []))
-            lines, blank = [], []
-            for cells in reader:
-                blank.append(not cells)
-                if not cells:
-                    continue
-                if len(cells) != width:
-                    raise DataError(
-                        f"{file.name}, line {reader.line_num}: a row must have {width} cells like "
-                        f"the header, got {len(cells)}; correct or remove the row"
-                    )
-                lines.append(reader.line_num)
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{file} must be UTF-8 text, but byte {error.start} is not; convert it to UTF-8"
-            ) from None
-    return separator, lines, blank
 
 
 def _find_time(table: Table, roles: list[str]) -> str:
