@@ -22,7 +22,7 @@ from elman.engine.bounds import (
     whole_range,
     within,
 )
-from elman.engine.nodes import FILLED, VIEWS, name_of
+from elman.engine.nodes import FILLED, VIEWS, fill_value, name_of
 from elman.engine.program import PointwiseName
 
 _NO_CODE = "computes with integers or bools in a way for which the loop has no code"
@@ -76,7 +76,8 @@ def _obstacle(node: fx.Node, dtype: torch.dtype) -> str | None:
     if node.op != "call_function" or not isinstance(value, Tensor):
         return None
     if not is_integral(value.dtype):  # integers among the operands are converted, as torch does
-        return None if value.dtype == dtype else _computes_in(value.dtype, dtype)
+        is_known = value.dtype == dtype or fill_value(node) is not None
+        return None if is_known else _computes_in(value.dtype, dtype)
     if name_of(node) in _COMPARISONS:
         return _obstacle_to_comparison(node, dtype)
     if value.dtype == torch.bool:
