@@ -76,8 +76,9 @@ def _obstacle(node: fx.Node, dtype: torch.dtype) -> str | None:
     if node.op != "call_function" or not isinstance(value, Tensor):
         return None
     if not is_integral(value.dtype):  # integers among the operands are converted, as torch does
-        is_known = value.dtype == dtype or fill_value(node) is not None
-        return None if is_known else _computes_in(value.dtype, dtype)
+        if value.dtype == dtype or fill_value(node) is not None:
+            return None
+        return _computes_in(value.dtype, dtype)
     if name_of(node) in _COMPARISONS:
         return _obstacle_to_comparison(node, dtype)
     if value.dtype == torch.bool:
