@@ -22,8 +22,9 @@ from elman.engine.bounds import (
     whole_range,
     within,
 )
-from elman.engine.nodes import FILLED, VIEWS, name_of
+from elman.engine.nodes import FILLED, VIEWS, fill_value, name_of
 from elman.engine.program import PointwiseName
+from elman.errors import UnsupportedStep
 
 _NO_CODE = "computes with integers or bools in a way for which the loop has no code"
 _LIMITS = {torch.float32: 1 << 24, torch.float64: 1 << 53}
@@ -44,6 +45,16 @@ def find_obstacles(graph: fx.Graph, dtype: torch.dtype) -> None:
     find_bounds(graph)
     for node in graph.nodes:
         node.meta["obstacle"] = _obstacle(node, dtype)
+
+
+def require_exact_state(state: list[fx.Node], dtype: torch.dtype) -> None:
+    """Raise `UnsupportedStep` if a loop in `dtype` would round what it carries."""
+    for number, node in enumerate(state):
+        if not is_exact(node, dtype):
+            raise UnsupportedStep(
+                f"leaf {number} of the state holds {node.meta['val'].dtype} numbers "
+                f"{_too_large(dtype)}; it runs with backend='reference'"
+            )
 
 
 def function_of_flags(node: fx.Node) -> PointwiseName | None:
@@ -76,7 +87,9 @@ def _obstacle(node: fx.Node, dtype: torch.dtype) -> str | None:
     if node.op != "call_function" or not isinstance(value, Tensor):
         return None
     if not is_integral(value.dtype):  # integers among the operands are converted, as torch does
-        return None if value.dtype == dtype else _computes_in(value.dtype, dtype)
+        if value.dtype == dtype or fill_value(node) is not None:
+            return None
+        return _computes_in(value.dtype, dtype)
     if name_of(node) in _COMPARISONS:
         return _obstacle_to_comparison(node, dtype)
     if value.dtype == torch.bool:

@@ -6,7 +6,7 @@ compiled loop.
 """
 
 from collections.abc import Callable, Sequence
-from math import prod
+from math import nan, prod
 from typing import Any
 
 import torch
@@ -268,7 +268,7 @@ class Lowering:
 
     def _scaled(self, total: int, node: fx.Node) -> int:
         count = prod(self._operands.values[node.args[0]].shape) // max(prod(row_shape(node)), 1)
-        return self._ops.pointwise("mul", total, self._ops.constant(1.0 / count))
+        return self._ops.pointwise("mul", total, self._ops.constant(1.0 / count if count else nan))
 
     def _lower_var(self, node: fx.Node, shape: tuple[int, ...]) -> int:
         """`prims.var(x, [axes], correction)`."""

@@ -4,7 +4,7 @@ Equal ops are the same op, so that nothing is computed twice, and views of views
 What the ops stand for in a graph is not known here.
 """
 
-from math import prod
+from math import nan, prod
 from typing import Any, Literal
 
 from elman.engine.program import Cat, Constant, Op, Pointwise, PointwiseName, Reduce, Slice, Vector
@@ -112,6 +112,8 @@ class OpBuilder:
     def variance(self, values: int, correction: float) -> int:
         """The variance of all elements, in two passes."""
         count = self.width(values)
+        if count == 0:
+            return self.constant(nan)
         total = self.reduced("sum", values)
         mean = self.pointwise("mul", total, self.constant(1 / count))
         centred = self.pointwise("sub", values, mean)

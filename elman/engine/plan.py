@@ -19,7 +19,7 @@ from math import prod
 import torch
 from torch import fx
 
-from elman.engine.exact import find_obstacles, is_exact
+from elman.engine.exact import find_obstacles, require_exact_state
 from elman.engine.lower import Lowering
 from elman.engine.nodes import (
     PRODUCTS,
@@ -134,6 +134,7 @@ class _Planner:
         self._trace = trace
         self._dtype = dtype
         find_obstacles(trace.graph, dtype)
+        require_exact_state(trace.state, dtype)
         self._nodes = [node for node in trace.graph.nodes if node.op != "output"]
         self._order = {node: index for index, node in enumerate(self._nodes)}
         self._parts = Parts(trace, dtype)
@@ -296,13 +297,6 @@ class _Planner:
 
     def _forward_loop(self, saved: list[fx.Node], joined: set[fx.Node]) -> Loop:
         trace = self._trace
-        for number, node in enumerate(trace.state):
-            if not is_exact(node, self._dtype):
-                raise UnsupportedStep(
-                    f"leaf {number} of the state holds {node.meta['val'].dtype} numbers, which the "
-                    f"loop, computing in {self._dtype}, may not hold exactly; "
-                    f"it runs with backend='reference'"
-                )
         loop = self._loop | joined
         inside = self._absorbing(loop, self._forward - self._from_state, set(saved))
         lowering = Lowering(

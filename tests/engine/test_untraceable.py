@@ -1,0 +1,123 @@
+"""Steps, and calls, that no trace can follow: said in the user's terms, and run all the same."""
+
+import pytest
+import torch
+from torch import fx, nn
+
+import elman
+from elman.engine import backends
+from elman.errors import ArgumentError, UnsupportedStep
+
+X, H = torch.randn(4, 2, 6), torch.zeros(2, 6)
+
+
+class Cell(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x, h):
+        h = torch.tanh(self.layer(x) + h)
+        return h, h
+
+
+def eagerly(function):
+    return torch.compile(function, backend="eager")
+
+
+def compiled_in_place():
+    cell = Cell(nn.Linear(6, 6))
+    cell.compile(backend="eager")
+    return cell
+
+
+def around(layer):
+    return lambda x, h: (h, torch.tanh(layer(x) + h))
+
+
+@pytest.fixture(autouse=True)
+def _warnings_start_anew():
+    backends._warned.clear()
+
+
+STEPS = {
+    "a compiled cell": (lambda: eagerly(Cell(nn.Linear(6, 6))), "Cell is compiled by torch"),
+    "compiled in place": (compiled_in_place, "Cell is compiled by torch.compile"),
+    "a compiled layer": (lambda: around(eagerly(nn.Linear(6, 6))), "Linear is compiled"),
+    "a compiled function": (lambda: around(eagerly(torch.tanh)), "tanh is compiled"),
+    "a compiled step": (lambda: eagerly(lambda x, h: (h, x + h)), "is compiled by torch.compile"),
+    "a scripted cell": (lambda: torch.jit.script(Cell(nn.Linear(6, 6))), "Cell is scripted"),
+    "a scripted layer": (lambda: Cell(torch.jit.script(nn.Linear(6, 6))), "Linear is scripted"),
+    "a lazy layer": (lambda: Cell(nn.LazyLinear(6)), "LazyLinear makes its parameters"),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning", "ignore:.*jit.script")
+@pytest.mark.parametrize("name", STEPS)
+def test_what_torch_has_compiled_or_not_finished_runs_as_a_plain_loop(name):
+    make, reason = STEPS[name]
+    step = make()
+    with pytest.raises(UnsupportedStep, match=reason):
+        elman.scan(step, X, H, backend="llvm")
+    with pytest.warns(UserWarning, match=reason):
+        found, _ = elman.scan(step, X, H)
+    expected, _ = elman.scan(step, X, H, backend="reference")
+    assert torch.equal(found, expected)
+
+
+def test_a_lazy_layer_compiles_once_it_has_its_parameters():
+    cell = Cell(nn.LazyLinear(6))
+    with pytest.warns(UserWarning, match="LazyLinear"):
+        expected, _ = elman.scan(cell, X, H)
+    found, _ = elman.scan(cell, X, H, backend="llvm")
+    torch.testing.assert_close(found, expected)
+
+
+def test_symbolic_tracing_is_told_what_to_do():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = Cell(nn.Linear(6, 6))
+
+        def forward(self, x, h):
+            return elman.scan(self.cell, x, h)[0]
+
+    with pytest.raises(ArgumentError, match=r"symbolic_trace.*leaf"):
+        fx.symbolic_trace(Model())
+
+
+def branches(x, h):
+    return h, (x if h.sum(1)[0] > 0 else h)
+
+
+def reads_a_number(x, h):
+    return h, x * float(h[0, 0])
+
+
+def counts_rows(x, h):
+    return h, (x + h if x.shape[0] == 2 else x)
+
+
+def has_rows_of_its_own(x, h):
+    return h, x + h + torch.ones(2, 6)
+
+
+def leaves_torch(x, h):
+    return h, x + torch.from_numpy(h.detach().numpy())
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        (branches, r"values of a tensor at test_untraceable.py:\d+"),
+        (reads_a_number, r"values of a tensor at test_untraceable.py:\d+"),
+        (counts_rows, r"number of rows of its batch at test_untraceable.py:\d+ \(Ne\(rows, 2\)\)"),
+        (has_rows_of_its_own, r"at test_untraceable.py:\d+ \(RuntimeError: The size .*\(rows\)"),
+        (leaves_torch, r"at test_untraceable.py:\d+ .*numpy"),
+    ],
+)
+def test_reasons_name_the_users_line_and_no_symbols(step, reason):
+    with pytest.raises(UnsupportedStep, match=reason) as caught:
+        elman.scan(step, X, H, backend="llvm")
+    assert "\n" not in str(caught.value)
+    assert "reference" in str(caught.value)
