@@ -15,6 +15,9 @@ import elman
 from elman.engine import cache, series
 from elman.engine.store import Store
 
+# All of these steps are of one line's code, so in the end the cache has something to say.
+pytestmark = pytest.mark.filterwarnings("ignore:elman.scan has compiled")
+
 X, H = torch.randn(4, 3, 5), torch.zeros(3, 5)
 
 
