@@ -35,7 +35,7 @@ from elman.engine.varying import Record
 from elman.errors import StepError, UnsupportedStep
 
 _LIMIT = 256
-_LIMIT_BYTES = 1 << 29
+_LIMIT_BYTES = 1 << 28
 _LIMIT_LATEST = 16
 
 _entries: Store[Family] = Store(_LIMIT, _LIMIT_BYTES)

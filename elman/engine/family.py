@@ -19,10 +19,13 @@ _MOST = 8
 """Compilations that a family keeps of each sort."""
 
 
+_BYTES_OF_NODE = 10_000
+"""By measurement: 7 kB of Python's objects, the rest machine code."""
+
+
 def size_of(compiled: CompiledStep) -> int:
-    """About how many bytes a compiled step takes, its machine code among them, by what was
-    measured: both grow with the number of operations."""
-    return 1 << 20
+    """About how many bytes a compiled step takes, once all of its parts have run."""
+    return _BYTES_OF_NODE * len(compiled.plan.trace.graph.nodes)
 
 
 @dataclass(frozen=True)

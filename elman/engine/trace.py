@@ -109,6 +109,7 @@ class _Tracer:
         self._with_gradients = with_gradients
         shapes = ShapeEnv(duck_shape=False)
         self._fake = FakeTensorMode(shape_env=shapes, allow_non_fake_inputs=True)
+        self._fake.cache_enabled = False  # torch would keep what no other trace can use
         hint = 61  # unlike any usual size, so that no guard ties the rows to another dimension
         symbol = shapes.create_symbol(hint, ConstantSource("rows"), dynamic_dim=DimDynamic.DYNAMIC)
         self._rows = shapes.create_symintnode(symbol, hint=hint)
