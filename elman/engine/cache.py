@@ -22,6 +22,7 @@ from elman.engine.fingerprint import Fingerprint, NotCacheable, fingerprint
 from elman.engine.garbage import no_collections
 from elman.engine.plan import plan
 from elman.engine.reference import Step
+from elman.engine.rehearsal import require_enough_rows
 from elman.engine.rows import require_independent_rows
 from elman.engine.runners import CompileProgram
 from elman.engine.trace import trace
@@ -57,14 +58,15 @@ def compiled_step(
     try:
         found = _fingerprint(step)
     except NotCacheable as error:
-        _warn_once(step, str(error))
         compiled = _compile(step, arguments, torch.is_grad_enabled(), compile_program)
+        _warn_once(step, str(error))
+        require_enough_rows(compiled.plan.trace.one_row, arguments.rows)
         return compiled, compiled.plan.trace.closed
     tensors = found.tensors
     with_gradients = torch.is_grad_enabled() and (
         found.wants_gradients or arguments.want_gradients()
     )
-    key = (found.key, arguments.kind(), with_gradients, torch.get_default_dtype())
+    key = (found.key, arguments.kind(), with_gradients, *_modes())
     entry = _entries.get(key)
     if entry is None:
         with _lock:
@@ -74,7 +76,13 @@ def compiled_step(
                 _entries.popitem(last=False)
     if isinstance(entry.compiled, str):
         raise UnsupportedStep(entry.compiled)
+    require_enough_rows(entry.compiled.plan.trace.one_row, arguments.rows)
     return entry.compiled, [tensors[index] for index in entry.closed]
+
+
+def _modes() -> tuple:
+    """What else a step can ask for that depends on the call."""
+    return torch.is_grad_enabled(), torch.get_default_dtype()
 
 
 def _fingerprint(step: Step) -> Fingerprint:

@@ -60,8 +60,8 @@ def scan(
         StepError: the step broke its contract, for example by changing the state's shape.
         UnsupportedStep: the named backend can't run the step; names the operation and its line.
 
-    A compiled step is traced, not run: what it does beside its result, such as adding to a list or
-    drawing from Python's `random`, happens once.
+    A compiled step is traced, not run. So a step that does more than give its result, such as
+    counting, adding to a list, printing or drawing from Python's `random`, runs as the plain loop.
 
     A step that returns (state, output) instead of (output, state) can't be noticed when both have
     the same shape.

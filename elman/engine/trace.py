@@ -6,9 +6,8 @@ user's module is left as it was.
 """
 
 import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,20 @@ from torch import Tensor, fx
 from torch._dispatch.python import enable_python_dispatcher
 from torch._dynamo.source import ConstantSource
 from torch._ops import OpOverload
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch._subclasses.functional_tensor import FunctionalTensor, dispatch_functionalize
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.functional_tensor import dispatch_functionalize
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
-from torch.overrides import TorchFunctionMode
 
 from elman.engine.arguments import Arguments
 from elman.engine.decompositions import decompositions
-from elman.engine.fingerprint import modules_of
-from elman.engine.nest import Structure, flatten
-from elman.engine.reference import Step, check_state_unchanged
+from elman.engine.nest import Structure
+from elman.engine.outside import Outside
+from elman.engine.recording import Recording
+from elman.engine.reference import Step
+from elman.engine.rehearsal import Rehearsal, call, without_callers_hooks
 from elman.engine.simplify import simplify
+from elman.engine.snapshot import Snapshot
 from elman.engine.split_cat import split_cat_products
 from elman.errors import StepError, UnsupportedStep
 
@@ -49,6 +50,7 @@ class Trace:
     cot_outputs, cot_state: placeholders for the cotangents of outputs and next state, None where
         the value carries no gradient.
     lines:    where in the user's source a node comes from.
+    one_row:  what the step does in another way for a single row, or None.
     """
 
     graph: fx.Graph
@@ -66,6 +68,7 @@ class Trace:
     d_state: list[fx.Node | None] = field(default_factory=list)
     d_closed: list[fx.Node | None] = field(default_factory=list)
     lines: dict[fx.Node, str] = field(default_factory=dict)
+    one_row: str | None = None
 
 
 def trace(step: Step, arguments: Arguments, with_gradients: bool) -> Trace:
@@ -76,33 +79,34 @@ def trace(step: Step, arguments: Arguments, with_gradients: bool) -> Trace:
         UnsupportedStep: it can't be traced, for example because it depends on values.
     """
     # Not in inference mode: its tensors don't tell whether they were changed.
-    # Without the caller's hooks on saved tensors, such as those of torch.utils.checkpoint.
-    own_hooks = torch.autograd.graph.saved_tensors_hooks(_as_it_is, _as_it_is)
-    with (
-        _left_as_it_was(step),
-        _without_torchs_complaints(),
-        own_hooks,
-        torch.inference_mode(False),
-    ):
-        try:
-            return _Tracer(step, arguments, with_gradients).run()
-        except (StepError, UnsupportedStep):
-            raise
-        except Exception as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
-            raise UnsupportedStep(
-                f"the step can't be traced ({type(error).__name__}: {reason[:200]}); "
-                f"it runs with backend='reference'"
-            ) from error
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
+    has_grad_mode = torch.is_grad_enabled()
+    try:
+        snapshot = Snapshot(step)
+        with (
+            snapshot.left_as_it_was(),
+            _without_torchs_complaints(),
+            torch.inference_mode(False),
+            torch.set_grad_enabled(has_grad_mode),  # which inference mode decides along
+        ):
+            rehearsal = Rehearsal(step, arguments, with_gradients, snapshot)
+            return _Tracer(step, arguments, with_gradients, snapshot, rehearsal).run()
+    except (StepError, UnsupportedStep):
+        raise
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        raise UnsupportedStep(
+            f"the step can't be traced ({type(error).__name__}: {reason[:200]}); "
+            f"it runs with backend='reference'"
+        ) from error
 
 
 class _Tracer:
-    def __init__(self, step: Step, arguments: Arguments, with_gradients: bool) -> None:
+    def __init__(
+        self, step: Step, arguments: Arguments, with_gradients: bool, snapshot: Snapshot,
+        rehearsal: Rehearsal,
+    ) -> None:  # fmt: skip
         self._step = step
+        self._snapshot, self._rehearsal = snapshot, rehearsal
         self._arguments = arguments
         self._with_gradients = with_gradients
         shapes = ShapeEnv(duck_shape=False)
@@ -113,10 +117,12 @@ class _Tracer:
         self._shapes = shapes
         self._lines: dict[fx.Node, str] = {}
         self._seen: _Seen
+        self._recorded: Recording
 
     def run(self) -> Trace:
         graph = self._graph(functionalized=False)
         _require_no_literals(graph, self._lines)
+        recorded = self._recorded
         if any(_writes_in_place(node) for node in graph.nodes):
             # Making every operation one that only gives values takes a fifth of the time of
             # tracing, so it is done for those steps alone that need it.
@@ -124,6 +130,7 @@ class _Tracer:
         if self._shapes.guards:
             guard = self._shapes.guards[0].expr
             raise UnsupportedStep(f"the step depends on the number of rows of its batch ({guard})")
+        self._rehearsal.require_same(recorded)
         return self._described(graph)
 
     def _graph(self, functionalized: bool) -> fx.Graph:
@@ -135,7 +142,7 @@ class _Tracer:
         def joint(inputs: list[Tensor], state: list[Tensor]) -> tuple:  # make_fx wants a function
             return self._joint(inputs, state)
 
-        with self._fake, enable_python_dispatcher(), torch.set_grad_enabled(self._with_gradients):
+        with self._fake, enable_python_dispatcher(), without_callers_hooks(_as_it_is, _as_it_is):
             module = make_fx(
                 dispatch_functionalize(joint) if functionalized else joint,
                 decomposition_table=decompositions(),
@@ -150,11 +157,11 @@ class _Tracer:
         Which tensors the step closes over, and what its results look like, shows only now. So what
         stands for them and for the cotangents is made here; the graph gets it from outside later.
         """
-        lift = _Lift(self._lines)
-        with lift:
-            output, following = self._call(inputs, state)
-        lift.require_untouched()
-        leaves, structure = flatten(output, "output")
+        lift = _Lift(self._snapshot.reaches, self._lines)
+        leaves, structure, following = call(
+            self._step, self._arguments, inputs, state, self._rows, lift, nullcontext()
+        )
+        self._recorded = lift
         results = [leaf for leaf in [*leaves, *following] if _floats(leaf)]
         cotangents = [torch.empty(r.shape, dtype=r.dtype, device=r.device) for r in results]
         pairs = [(r, c) for r, c in zip(results, cotangents, strict=True) if r.requires_grad]
@@ -162,25 +169,12 @@ class _Tracer:
         sources = [t for t in [*inputs, *state, *lift.stand_ins] if t.requires_grad]
         found: Any = [None] * len(sources)
         if pairs and sources:
-            found = torch.autograd.grad(
-                [r for r, _ in pairs], sources, [c for _, c in pairs], allow_unused=True
-            )
+            with Outside(()).refused() if lift.has_hooks else nullcontext():
+                found = torch.autograd.grad(
+                    [r for r, _ in pairs], sources, [c for _, c in pairs], allow_unused=True
+                )
         self._seen = _Seen(lift.found, structure, wanted, [r.requires_grad for r in results])
         return leaves, following, list(found), lift.stand_ins, cotangents
-
-    def _call(self, inputs: list, state: list) -> tuple[Any, list[Tensor]]:
-        a = self._arguments
-        result = self._step(a.input_nest(inputs), a.state_nest(state))
-        if not isinstance(result, tuple) or len(result) != 2:
-            raise StepError("a step must return the pair (output, state)")
-        following, structure = flatten(result[1], "the next state")
-        if structure != a.state_structure:
-            raise StepError("a step must return a state built like the one it was given")
-        check_state_unchanged(a, state, following)
-        for leaf in flatten(result[0], "output")[0]:
-            if leaf.dim() < 1 or leaf.shape[0] != self._rows:
-                raise StepError("every output of a step must have one entry for each row first")
-        return result[0], following
 
     def _row_tensor(self, leaf: Tensor, skip: int, gradient: bool) -> Tensor:
         with self._fake:
@@ -217,7 +211,7 @@ class _Tracer:
             closed_nodes=closed_nodes, outputs=list(outputs), next_state=list(following),
             output_structure=seen.output_structure, cot_outputs=cotangent_of[: len(outputs)],
             cot_state=cotangent_of[len(outputs) :], d_inputs=d_inputs, d_state=d_state,
-            d_closed=d_closed, lines=self._lines,
+            d_closed=d_closed, lines=self._lines, one_row=self._rehearsal.one_row,
         )  # fmt: skip
 
 
@@ -235,58 +229,29 @@ class _Seen:
     carries: list[bool]
 
 
-class _Lift(TorchFunctionMode):
-    """Puts a stand-in wherever the step uses a tensor that it closes over.
+class _Lift(Recording):
+    """Notes, too, where in the user's source the nodes of the graph come from."""
 
-    Without it tracing would bake such a tensor in as a constant, and it would get no gradient.
-
-    found, stand_ins: originals and what stands for them. lines: receives where in the user's source
-    the nodes come from.
-    """
-
-    def __init__(self, lines: dict[fx.Node, str]) -> None:
-        super().__init__()
-        self.found: list[Tensor] = []
-        self.stand_ins: list[Tensor] = []
-        self._known: dict[int, Tensor] = {}
+    def __init__(self, is_reachable: Callable[[Any], bool], lines: dict[fx.Node, str]) -> None:
+        super().__init__(is_reachable)
         self._lines = lines
 
-    def __torch_function__(
-        self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
-    ) -> Any:
-        args, kwargs = pytree.tree_map(self._stand_in, (args, kwargs or {}))
+    def run(self, function: Any, args: tuple, kwargs: dict, line: str) -> Any:
         proxy_mode = get_proxy_mode()
         if proxy_mode is None:
             return function(*args, **kwargs)
         nodes = proxy_mode.tracer.graph._root  # the list is circular: _root.prev is the last node
         last = nodes.prev
         result = function(*args, **kwargs)
-        if nodes.prev is not last:
-            line, node = _users_line(), last.next
-            while node is not nodes:
-                self._lines.setdefault(node, line)
-                node = node.next
+        node = last.next
+        while node is not nodes:
+            self._lines.setdefault(node, line)
+            node = node.next
         return result
 
-    def require_untouched(self) -> None:
-        if any(stand_in._version != 0 for stand_in in self.stand_ins):
-            raise UnsupportedStep(
-                "the step changes a tensor that it closes over in place; "
-                "put it into the state instead"
-            )
 
-    def _stand_in(self, value: Any) -> Any:
-        if not isinstance(value, Tensor) or isinstance(value, FakeTensor | FunctionalTensor):
-            return value
-        known = self._known.get(id(value))
-        if known is None:
-            known = self._known[id(value)] = torch.empty_strided(
-                value.shape, value.stride(), dtype=value.dtype, device=value.device,
-                requires_grad=value.requires_grad,
-            )  # fmt: skip
-            self.found.append(value)
-            self.stand_ins.append(known)
-        return known
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _require_no_literals(graph: fx.Graph, lines: dict[fx.Node, str]) -> None:
@@ -316,17 +281,6 @@ def _given(graph: fx.Graph, nodes: list[fx.Node], name: str) -> list[fx.Node]:
     return placeholders
 
 
-def _users_line() -> str:
-    """`file.py:12` of the innermost frame that belongs neither to torch nor to the engine."""
-    frame = sys._getframe(2)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if not name.startswith(_LIBRARIES) and not name.startswith("<"):
-            return f"{Path(name).name}:{frame.f_lineno}"
-        frame = frame.f_back
-    return "unknown line"
-
-
 def _floats(value: Any) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
 
@@ -350,33 +304,3 @@ def _without_torchs_complaints() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
-
-
-@contextmanager
-def _left_as_it_was(step: Step) -> Iterator[None]:
-    """Attributes that the step sets on its modules are put back; setting any is unsupported."""
-    modules = modules_of(step)
-    before = [(m, dict(m.__dict__), dict(m._buffers), dict(m._parameters)) for m in modules]
-    try:
-        yield
-    finally:
-        changed = None
-        for module, attributes, buffers, parameters in before:
-            for name, old in attributes.items():
-                if module.__dict__.get(name) is not old and not name.startswith("__"):
-                    changed = f"{type(module).__name__}.{name}"
-            for name in module.__dict__.keys() - attributes.keys():
-                changed = f"{type(module).__name__}.{name}"
-            if any(module._buffers.get(name) is not old for name, old in buffers.items()):
-                changed = f"a buffer of {type(module).__name__}"
-            module.__dict__.clear()
-            module.__dict__.update(attributes)
-            module._buffers.clear()
-            module._buffers.update(buffers)
-            module._parameters.clear()
-            module._parameters.update(parameters)
-    if changed:
-        raise UnsupportedStep(
-            f"the step sets {changed} while it runs, which a compiled loop would do only once; "
-            f"put what changes from step to step into the state"
-        )
