@@ -96,7 +96,8 @@ class Recording(TorchFunctionMode):
         self._numbers: dict[int, _Numbers] = {}
         self._kept: list[Tensor] = []  # so that no other gets the id of one
         self._inputs = 0
-        self._data: list[Tensor] = []  # `.data` of others, whose changes those don't count
+        self._stand_in_ids: set[int] = set()
+        self._data: list[Tensor] = []  # theirs, in which changes don't count as changes of theirs
 
     def begin(self, inputs: list[Tensor], state: list[Tensor]) -> None:
         self._inputs = len(inputs)
@@ -148,7 +149,7 @@ class Recording(TorchFunctionMode):
             (leaf.shape, leaf.dtype) for leaf in pytree.tree_leaves(result)
             if isinstance(leaf, Tensor) and self._number(leaf, is_new=True)
         ]  # fmt: skip
-        if isinstance(result, Tensor) and _name(function) == "data":
+        if _name(function) == "data" and id(leaves[0]) in self._stand_in_ids:
             self._data.append(result)
         self.calls.append(Call(function, given, built, results, line))
         return result
@@ -158,7 +159,7 @@ class Recording(TorchFunctionMode):
 
     def _require_allowed(self, function: Any, first: Tensor, frame: FrameType, line: str) -> None:
         name = _name(function)
-        is_closed_over = any(first is stand_in for stand_in in self.stand_ins)
+        is_closed_over = id(first) in self._stand_in_ids
         if name in _SHOWING:
             raise UnsupportedStep(
                 f"the step shows or reads the numbers of a tensor ({name} at {line}), which has "
@@ -202,6 +203,7 @@ class Recording(TorchFunctionMode):
             )  # fmt: skip
             self.found.append(value)
             self.stand_ins.append(known)
+            self._stand_in_ids.add(id(known))
         # Of two originals that the step can choose between it matters which; one that it makes
         # itself is another one each time.
         which = id(value) if self._is_reachable(value) else None
