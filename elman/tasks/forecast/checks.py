@@ -40,7 +40,7 @@ def check_series(layout: Layout, panel: Panel) -> None:
 
 def notes_of(layout: Layout, panel: Panel) -> list[str]:
     """What stands in the table that is no mistake, but should be known."""
-    notes = []
+    notes = list(layout.notes)
     if layout.gaps.rows:
         notes.append(
             f"the table is {layout.grid.name}, but leaves out {_rows(layout.gaps.rows)}, first "

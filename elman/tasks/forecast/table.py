@@ -12,26 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from elman.errors import ArgumentError, DataError
-from elman.tasks.forecast.settings import ForecastSettings, listed
-from elman.tasks.forecast.stamps import Stamps, looks_like_dates, looks_like_index, read_stamps
 
 if TYPE_CHECKING:
     import polars as pl
 
-MISSING = ("", "na", "n/a", "nan", "null", "none", "?")
-"""Cells, in lower case, that stand for a missing value."""
+_MOST_NAMES = 8
+_MOST_SHOWN = 60
 
 
 @dataclass(frozen=True)
 class Table:
-    """A file's cells. lines: the line of each row, for a file of text."""
+    """A file's cells. lines: the line of each row, for a file of text; separator: what stands
+    between its cells."""
 
     frame: "pl.DataFrame"
     name: str
     lines: Sequence[int] | None = None
+    separator: str = ""
 
     def place(self, row: int) -> str:
         if self.lines is None:
@@ -45,34 +43,8 @@ class Table:
             near = difflib.get_close_matches(column, columns, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise ArgumentError(
-                f"{self.name} has no column {column!r}; {hint}it has {', '.join(columns)}"
+                f"{self.name} has no column {column!r}; {hint}it has {listing(columns)}"
             )
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which column is what."""
-
-    time: str
-    targets: tuple[str, ...]
-    past: tuple[str, ...] = ()
-    future: tuple[str, ...] = ()
-    id: str | None = None
-
-    @property
-    def numeric(self) -> tuple[str, ...]:
-        """Targets, then past, then future covariates: the order of every array of values."""
-        return self.targets + self.past + self.future
-
-    @property
-    def named(self) -> tuple[str, ...]:
-        """All columns that have a role."""
-        return (self.time, *([] if self.id is None else [self.id]), *self.numeric)
-
-    @property
-    def roles(self) -> tuple[int, int, int]:
-        """How many targets, past and future covariates there are."""
-        return len(self.targets), len(self.past), len(self.future)
 
 
 def default_data() -> str:
@@ -106,7 +78,7 @@ def read_table(path: str) -> Table:
         raise DataError(f"no file {path}; give a CSV or Parquet file that exists")
     try:
         if file.suffix.lower() in (".parquet", ".pq"):
-            table = Table(pl.read_parquet(file), file.name)
+            table = Table(_flat(pl.read_parquet(file)), file.name)
         else:
             separator, lines, blank = _checked_lines(file)
             frame = pl.read_csv(
@@ -115,7 +87,10 @@ def read_table(path: str) -> Table:
             frame = frame.rename({name: name.strip() for name in frame.columns})
             frame = frame.select(pl.all().str.strip_chars())
             table = Table(
-                frame.filter(~pl.Series(blank)) if any(blank) else frame, file.name, lines
+                frame.filter(~pl.Series(blank)) if any(blank) else frame,
+                file.name,
+                lines,
+                separator,
             )
     except OSError as error:
         raise DataError(f"can't read {path}: {error.strerror or error}") from None
@@ -127,96 +102,6 @@ def read_table(path: str) -> Table:
     return table
 
 
-def choose_columns(table: Table, settings: ForecastSettings) -> Columns:
-    """The role of every column, from the settings and, where they say nothing, from the cells.
-
-    Raises:
-        ArgumentError: a column that is named does not exist or is named twice.
-        DataError: no column can be the time, or none is numeric.
-    """
-    past, future = listed(settings.past), listed(settings.future)
-    targets, id = listed(settings.targets), settings.id_column
-    roles = [*past, *future, *targets, *listed(settings.time_column), *([id] if id else [])]
-    for name in roles:
-        table.require(name)
-        if roles.count(name) > 1:
-            raise ArgumentError(f"column {name!r} is named twice; give it one role")
-    time = settings.time_column or _find_time(table, roles)
-    if not targets:
-        taken = {time, *roles}
-        free = [name for name in table.frame.columns if name not in taken]
-        targets = [name for name in free if _is_numeric(table.frame[name])]
-    if not targets:
-        raise DataError(
-            f"{table.name} has no numeric column to forecast beside {time!r}; "
-            f"its columns are {', '.join(table.frame.columns)}"
-        )
-    return Columns(time, tuple(targets), tuple(past), tuple(future), id)
-
-
-def stamps_of(table: Table, column: str) -> Stamps:
-    """The time stamps of a table.
-
-    Raises:
-        DataError: with the line of the first cell that is no time stamp.
-    """
-    import polars as pl
-
-    cells = table.frame[column]
-    if cells.dtype in (pl.Date, pl.Datetime):
-        if isinstance(cells.dtype, pl.Datetime) and cells.dtype.time_zone:
-            cells = cells.dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%d %H:%M:%S%.f+00:00")
-        else:
-            whole = cells.dtype == pl.Date
-            cells = cells.dt.strftime("%Y-%m-%d" if whole else "%Y-%m-%d %H:%M:%S")
-    stamps = read_stamps(cells.cast(pl.String), f"column {column!r} of {table.name}")
-    if stamps.bad is not None:
-        example = cells[0] if stamps.bad else "2024-12-31"
-        raise DataError(
-            f"{table.place(stamps.bad)}: {column} must be a time stamp like {example}, got "
-            f"{_shown(table.frame[column][stamps.bad])}; correct or remove the row"
-        )
-    return stamps
-
-
-def numbers_of(table: Table, column: str) -> np.ndarray:
-    """`(N,)` float64, NaN where a value is missing.
-
-    Raises:
-        DataError: with the line of the first cell that is no finite number.
-    """
-    import polars as pl
-
-    cells = table.frame[column]
-    if cells.dtype == pl.String:
-        absent = cells.is_null() | cells.str.to_lowercase().is_in(MISSING)
-        values = cells.cast(pl.Float64, strict=False)
-        _require_all(table, column, ~(values.is_null() & ~absent))
-    elif cells.dtype.is_numeric() or cells.dtype == pl.Boolean:
-        values = cells.cast(pl.Float64)
-    else:
-        raise DataError(f"column {column!r} of {table.name} must be numeric, got {cells.dtype}")
-    _require_all(table, column, ~values.is_infinite().fill_null(False))
-    return values.fill_null(float("nan")).to_numpy()
-
-
-def ids_of(table: Table, column: str | None) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Number of each row's series, and the names of the series in order of appearance."""
-    import polars as pl
-
-    if column is None:
-        return np.zeros(table.frame.height, dtype=np.int64), ("",)
-    cells = table.frame[column].cast(pl.String)
-    if cells.null_count():
-        row = int(cells.is_null().arg_true()[0])
-        raise DataError(
-            f"{table.place(row)}: {column} must name the series, but is empty; fill it in"
-        )
-    ids = cells.unique(maintain_order=True).to_list()
-    number = {name: index for index, name in enumerate(ids)}
-    return np.array([number[name] for name in cells.to_list()], dtype=np.int64), tuple(ids)
-
-
 def _checked_lines(file: Path) -> tuple[str, list[int], list[bool]]:
     """The separator, the line number of every row that is not blank, and which rows are blank."""
     with open(file, encoding="utf-8-sig", newline="") as text:
@@ -225,7 +110,13 @@ def _checked_lines(file: Path) -> tuple[str, list[int], list[bool]]:
             separator = max(",;\t", key=header.count)
             text.seek(0)
             reader = csv.reader(text, delimiter=separator)
-            width = len(next(reader, []))
+            names = [name.strip() for name in next(reader, [])]
+            width = len(names)
+            repeated = next((name for name in names if name and names.count(name) > 1), None)
+            if repeated is not None:
+                raise DataError(
+                    f"{file.name}, line 1: two columns have the name {repeated!r}; rename one"
+                )
             lines, blank = [], []
             for cells in reader:
                 blank.append(not cells)
@@ -244,50 +135,23 @@ def _checked_lines(file: Path) -> tuple[str, list[int], list[bool]]:
     return separator, lines, blank
 
 
-def _find_time(table: Table, roles: list[str]) -> str:
-    """The first column of dates without another role, else a first column that counts."""
+def listing(names: Sequence[str]) -> str:
+    """Names with commas between them; only the first of very many."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def shown(cell: object) -> str:
+    """A cell as a message shows it."""
+    if cell in (None, ""):
+        return "an empty cell"
+    text = repr(cell) if isinstance(cell, str) else str(cell)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+
+
+def _flat(frame: "pl.DataFrame") -> "pl.DataFrame":
+    """Categories as the text that they stand for, without spaces around it."""
     import polars as pl
 
-    free = [name for name in table.frame.columns if name not in roles]
-    for name in free:
-        cells = table.frame[name]
-        if cells.dtype in (pl.Date, pl.Datetime):
-            return name
-        if cells.dtype in (pl.String, pl.Int64, pl.Int32):
-            text = cells.cast(pl.String)
-            stripped = text.str.replace(r"(\d:\d{2}.*?)\s*(Z|[+-]\d{2}:?\d{2})$", "${1}")
-            if looks_like_dates(stripped):
-                return name
-    if free and looks_like_index(table.frame[free[0]]):
-        return free[0]
-    raise DataError(
-        f"{table.name} has no column of dates and does not begin with one that counts; name it "
-        f"with --time-column, one of {', '.join(table.frame.columns)}"
-    )
-
-
-def _is_numeric(cells: "pl.Series") -> bool:
-    """Whether a column holds numbers: most of its cells that are not missing."""
-    import polars as pl
-
-    if cells.dtype != pl.String:
-        return cells.dtype.is_numeric()
-    given = cells.drop_nulls()
-    given = given.filter(~given.str.to_lowercase().is_in(MISSING))
-    numbers = given.cast(pl.Float64, strict=False).is_not_null().sum()
-    return numbers >= len(given) / 2
-
-
-def _require_all(table: Table, column: str, good: "pl.Series") -> None:
-    bad = (~good).arg_true()
-    if len(bad):
-        row = int(bad[0])
-        raise DataError(
-            f"{table.place(row)}: {column} must be a finite number or empty, got "
-            f"{_shown(table.frame[column][row])}; correct the cell, or name other columns with "
-            f"--targets"
-        )
-
-
-def _shown(cell: object) -> str:
-    return "an empty cell" if cell in (None, "") else repr(cell)
+    text = pl.col(pl.Categorical, pl.Enum, pl.String)
+    return frame.with_columns(text.cast(pl.String).str.strip_chars())

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elman.tasks.forecast.grid import DAY, HOUR, MINUTE, Grid, calendar_features, infer_grid
-from elman.tasks.forecast.stamps import INDEX, Style
+from elman.tasks.forecast.style import INDEX, Style
 
 DATED, COUNTED = Style("%Y-%m-%d %H:%M:%S"), Style(INDEX)
 

@@ -5,9 +5,10 @@ import polars as pl
 import pytest
 
 from elman.errors import ArgumentError, DataError
+from elman.tasks.forecast.columns import choose_columns
 from elman.tasks.forecast.panel import Source, build_panel, to_frame
 from elman.tasks.forecast.settings import ForecastSettings
-from elman.tasks.forecast.table import choose_columns, read_table
+from elman.tasks.forecast.table import read_table
 from tests.tasks.forecast.tables import daily, days, shops, write
 
 
