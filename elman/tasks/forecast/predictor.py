@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from elman.errors import DataError
 from elman.tasks.forecast.layout import Layout
 from elman.tasks.forecast.model import Forecaster
 from elman.tasks.forecast.panel import Panel
@@ -42,7 +43,11 @@ class Predictor:
     @torch.no_grad()
     def forecasts(self, windows: Windows, chosen: np.ndarray, horizon: int) -> WindowForecasts:
         """The forecasts of the `chosen` windows, in the table's units. The model must be in
-        evaluation mode."""
+        evaluation mode.
+
+        Raises:
+            DataError: a forecast that is not finite.
+        """
         look_back, sizes = self.layout.windowing.look_back, self.model.sizes
         whose = Windows(self.whose[windows.series], windows.origin)
         ahead = self.model.rows_ahead(horizon)
@@ -58,6 +63,11 @@ class Predictor:
         inner = values if sizes.median == 0 else values[..., 1:-1]
         told = torch.cat([lower[..., None], inner, upper[..., None]], -1).sort(-1).values
         quantiles = told.cpu().numpy() * scale[..., None] + mean[..., None]
+        if not np.isfinite(quantiles).all():
+            raise DataError(
+                "a forecast must be finite, but this one leaves the range of numbers; give data "
+                "like that of the training part, or a smaller --horizon"
+            )
         return WindowForecasts(quantiles, median.cpu().numpy() * scale + mean)
 
     def actual(

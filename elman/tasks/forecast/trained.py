@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 from elman.errors import ArgumentError, DataError
+from elman.paths import path_of
 from elman.tasks.base import Outcome
 from elman.tasks.forecast.backtest import Backtest, run_backtest
+from elman.tasks.forecast.checks import check_reach
 from elman.tasks.forecast.layout import Layout
 from elman.tasks.forecast.model import Forecaster
 from elman.tasks.forecast.naive import Naive
@@ -172,7 +174,7 @@ class TrainedForecast:
             if self.panel is None:
                 raise ArgumentError("this run keeps no data of its own; give a table")
             return self._on(self.panel)
-        table = read_table(os.fspath(data))
+        table = read_table(path_of(data))
         for name in self.layout.columns.named:
             table.require(name)
         source = build_panel(table, self.layout.columns, self.layout.grid)
@@ -183,7 +185,9 @@ class TrainedForecast:
                     f"{table.name} holds series {name!r}, which the run was not trained on; it "
                     f"knows {', '.join(self.layout.ids[:8])}"
                 )
-        return self._on(source.panel, np.array([known[name] for name in source.ids]))
+        predictor = self._on(source.panel, np.array([known[name] for name in source.ids]))
+        check_reach(self.layout, source.panel, predictor.whose, predictor.mean, predictor.scale)
+        return predictor
 
     def _on(self, panel: Panel, whose: np.ndarray | None = None) -> Predictor:
         return Predictor(self.network, self._settings, self.layout, panel, whose)
