@@ -124,6 +124,19 @@ def ids_of(table: Table, column: str | None) -> tuple[np.ndarray, tuple[str, ...
     return np.array([number[name] for name in cells.to_list()], dtype=np.int64), tuple(ids)
 
 
+def likely_id(table: Table, time: str) -> str | None:
+    """A column of text within whose values no time stamp repeats."""
+    import polars as pl
+
+    frame = table.frame
+    for name in frame.columns:
+        if name != time and frame[name].dtype == pl.String and share_of_numbers(frame[name]) < 0.5:
+            series = frame[name].n_unique()
+            if series <= len(frame) / 2 and frame.select(time, name).n_unique() == len(frame):
+                return name
+    return None
+
+
 def rest_of_time(table: Table, time: str) -> str | None:
     """A column that seems to hold a finer part of the time than column `time` does."""
     others = (name for name in table.frame.columns if name != time and _FINER.fullmatch(name))
@@ -154,15 +167,18 @@ def _find_time(table: Table, roles: list[str], id: str | None) -> str:
             return name
     owner, _ = ids_of(table, id)
     timely = [name for name in free if _TIMES.fullmatch(name)]
-    for name in timely:
-        _refuse_unreadable(table, name)
-    named = [name for name in free if not _is_nameless(name)]
-    nameless = [name for name in free if _is_nameless(name)]
-    for name in (*(n for n in timely if _is_unique(table, n, owner)), *named[:1], *nameless[:1]):
-        if _TIMES.fullmatch(name) or _counts(table.frame[name], owner):
-            return name
+    unique = [name for name in timely if _is_unique(table, name, owner)]
+    if unique:
+        return unique[0]
     if timely:
         _refuse_spread(table, timely[0])
+        _refuse_unreadable(table, timely[0])
+    named = [name for name in free if not _is_nameless(name)]
+    nameless = [name for name in free if _is_nameless(name)]
+    for name in (*named[:1], *nameless[:1]):
+        if _counts(table.frame[name], owner):
+            return name
+    if timely:
         return timely[0]  # and its repeated stamps will be named
     raise DataError(
         f"{table.name} has no column of dates{_first_cells(table, named)}; write time like "
@@ -258,7 +274,7 @@ def _refuse_spread(table: Table, name: str) -> None:
     if (finer := rest_of_time(table, name)) is not None:
         raise DataError(
             f"{table.name} has its time in several columns ({name!r}, {finer!r}); join them into "
-            f"one, such as 2024-12-31 15:00"
+            f"one, such as 2024-12-31 15:00, or name one that counts with --time-column"
         )
 
 

@@ -22,7 +22,7 @@ _NAMES = {
 _UNITS = ((DAY, "days"), (HOUR, "hours"), (MINUTE, "minutes"), (SECOND, "seconds"))
 KINDS = ("index", "month", "time", "weekday")
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_FEWEST_WEEKS = 3  # that a weekday must be absent from, before it counts as left out on purpose
+_FEWEST_WEEKS = 2  # that a weekday must be absent from, before it counts as left out on purpose
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ different values, the other columns of the table decide, then its separator; els
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,8 @@ _CURRENCIES = r"EUR|USD|GBP|CHF|JPY|CNY|INR|BRL|R\$|kr\.?|zł"
 _UNIT = rf"(?i)(\p{{Sc}}|%|{_CURRENCIES})"
 _POINT, _COMMA = "point", "comma"
 _BY_SEPARATOR = {",": _POINT, ";": _COMMA}
+_UNUSUAL = (";", "\t", "|")
+"""Separators beside which 1.234 may well be a thousand: how it is read is said."""
 _FORMS = {
     name: r"^[+-]?(?:(?:\d+|\d{1,3}(?:[MARK]\d{2,3})*[MARK]\d{3}|\d{1,3}(?:[ '’]\d{3})+)"
     r"(?:[POINT]\d*)?|[POINT]\d+)(?:[eE][+-]?\d+)?$".replace("MARK", mark).replace("POINT", point)
@@ -42,33 +45,99 @@ class Numbers:
     note: str = ""
 
 
-def numbers_of(table: Table, column: str) -> Numbers:
-    """The numbers in a column.
+class NumberReader:
+    """Reads the columns of a table one by one."""
 
-    Raises:
-        DataError: with the line of the first cell that is no finite number, or of one that can be
-            read in two ways.
-    """
-    import polars as pl
+    def __init__(self, table: Table) -> None:
+        self._table = table
 
-    cells, note = table.frame[column], ""
-    if cells.dtype == pl.String:
-        values, note = _from_text(table, column)
-        absent = ~_given(cells)
-    elif cells.dtype.is_numeric() or cells.dtype in (pl.Boolean, pl.Null):
-        values, absent = cells.cast(pl.Float64), cells.is_null()
-    else:
-        raise DataError(f"column {column!r} of {table.name} must be numeric, got {cells.dtype}")
-    absent |= values.is_nan().fill_null(False)
-    bad = (~(absent | (values.abs() <= LARGEST).fill_null(False))).arg_true()
-    if len(bad):
-        row = int(bad[0])
+    def read(self, column: str) -> Numbers:
+        """The numbers in a column.
+
+        Raises:
+            DataError: with the line of the first cell that is no finite number, or of one that can
+                be read in two ways.
+        """
+        import polars as pl
+
+        table, note = self._table, ""
+        cells = table.frame[column]
+        if cells.dtype == pl.String:
+            values, note = self._from_text(column)
+            absent = ~_given(cells)
+        elif cells.dtype.is_numeric() or cells.dtype in (pl.Boolean, pl.Null):
+            values, absent = cells.cast(pl.Float64), cells.is_null()
+        else:
+            raise DataError(f"column {column!r} of {table.name} must be numeric, got {cells.dtype}")
+        absent |= values.is_nan().fill_null(False)
+        bad = (~(absent | (values.abs() <= LARGEST).fill_null(False))).arg_true()
+        if len(bad):
+            row = int(bad[0])
+            raise DataError(
+                f"{table.place(row)}: {column} must be a finite number or empty, got "
+                f"{shown(cells[row])}{_too_large(values[row])}; correct the cell, or name other "
+                f"columns with --targets"
+            )
+        return Numbers(values.set(absent, float("nan")).to_numpy(), note)
+
+    def _from_text(self, column: str) -> tuple["pl.Series", str]:
+        """Float64, null where a cell is no number; and how unusual cells were read."""
+        import polars as pl
+
+        cells = self._table.frame[column]
+        if are_truths(cells):
+            return (cells.str.to_lowercase() == "true").cast(pl.Float64), ""
+        given = _given(cells)
+        plain = cells.cast(pl.Float64, strict=False)
+        bare, unit = _bare(cells)
+        fits = {name: int((_fitting(bare, name) & given).sum()) for name in _FORMS}
+        how = max(fits, key=lambda name: fits[name])
+        doubtful = _differing(bare, given) if len(set(fits.values())) == 1 else None
+        if doubtful is not None:
+            how = self._decided(column, bool((plain.is_not_null() | ~given).all()), bare, doubtful)
+        if not fits[how]:
+            return plain, ""
+        values = _read(bare, how).set(~_consistent(unit, given), None)
+        unusual = values.is_not_null() & given & (plain != values).fill_null(True)
+        rows = unusual.arg_true().to_list()
+        if doubtful is not None and self._table.separator in _UNUSUAL:
+            rows.append(doubtful)
+        if not rows:
+            return values, ""
+        place = f"{shown(cells[rows[0]])} ({self._table.place(rows[0])})"
+        return values, f"{column}: {place} is read as {values[rows[0]]:.10g}"
+
+    def _decided(self, column: str, all_plain: bool, bare: "pl.Series", row: int) -> str:
+        """The convention of a column that both could read: that of the other columns; if they say
+        nothing, a point for cells that any program reads as they are, else what goes with the
+        table's separator."""
+        others = set(self._clear.values())
+        if len(others) == 1:
+            return others.pop()
+        if all_plain:
+            return _POINT
+        if self._table.separator in _BY_SEPARATOR:
+            return _BY_SEPARATOR[self._table.separator]
+        read = " or ".join(f"{_read(bare, name)[row]:.10g}" for name in _FORMS)
         raise DataError(
-            f"{table.place(row)}: {column} must be a finite number or empty, got "
-            f"{shown(cells[row])}{_too_large(values[row])}; correct the cell, or name other "
-            f"columns with --targets"
+            f"{self._table.place(row)}: {column} can be read in two ways, got "
+            f"{shown(self._table.frame[column][row])}, which is {read}; write numbers like 1234.5"
         )
-    return Numbers(values.set(absent, float("nan")).to_numpy(), note)
+
+    @cached_property
+    def _clear(self) -> dict[str, str]:
+        """The columns that only one convention can read, and which."""
+        import polars as pl
+
+        found = {}
+        for name in self._table.frame.columns:
+            cells = self._table.frame[name]
+            if cells.dtype == pl.String:
+                bare, _ = _bare(cells.filter(_given(cells)))
+                fits = [how for how in _FORMS if len(bare) and bool(_fitting(bare, how).all())]
+                if len(fits) == 1:
+                    found[name] = fits[0]
+        return found
 
 
 def share_of_numbers(cells: "pl.Series") -> float:
@@ -92,60 +161,6 @@ def are_truths(cells: "pl.Series") -> bool:
         return True
     given = cells.filter(_given(cells)) if cells.dtype == pl.String else cells.head(0)
     return len(given) > 0 and bool(given.str.to_lowercase().is_in(["true", "false"]).all())
-
-
-def _from_text(table: Table, column: str) -> tuple["pl.Series", str]:
-    """Float64, null where a cell is no number."""
-    import polars as pl
-
-    cells = table.frame[column]
-    if are_truths(cells):
-        return (cells.str.to_lowercase() == "true").cast(pl.Float64), ""
-    given = _given(cells)
-    plain = cells.cast(pl.Float64, strict=False)
-    all_plain = bool((plain.is_not_null() | ~given).all())
-    bare, unit = _bare(cells)
-    present = bare.filter(given)
-    fits = {name: _fitting(present, name).sum() for name in _FORMS}
-    most = max(fits.values(), default=0)
-    likely = [name for name, count in fits.items() if count == most]
-    how = likely[0]
-    if len(likely) > 1 and (row := _differing(bare, given)) is not None:
-        decided = _decided_elsewhere(table, column, all_plain)
-        if decided is None:
-            read = " or ".join(f"{_read(bare, name)[row]:.10g}" for name in _FORMS)
-            raise DataError(
-                f"{table.place(row)}: {column} can be read in two ways, got "
-                f"{shown(cells[row])}, which is {read}; write numbers like 1234.5"
-            )
-        how = decided
-    if (all_plain and how == _POINT) or not fits[how]:
-        return plain, ""
-    values = _read(bare, how).set(~_consistent(unit, given), None)
-    marked = (values.is_not_null() & given & (plain.is_null() | (plain != values))).arg_true()
-    if not len(marked):
-        return values, ""
-    row = int(marked[0])
-    note = f"{column}: {shown(cells[row])} ({table.place(row)}) is read as {values[row]:.10g}"
-    return values, note
-
-
-def _decided_elsewhere(table: Table, column: str, all_plain: bool) -> str | None:
-    """Which convention the other columns follow; if they say nothing, a point for cells that any
-    program reads as they are, else what goes with the table's separator."""
-    import polars as pl
-
-    votes = set()
-    for name in table.frame.columns:
-        cells = table.frame[name]
-        if name != column and cells.dtype == pl.String:
-            bare, _ = _bare(cells.filter(_given(cells)))
-            fits = [how for how in _FORMS if len(bare) and bool(_fitting(bare, how).all())]
-            if len(fits) == 1:
-                votes.add(fits[0])
-    if len(votes) == 1:
-        return votes.pop()
-    return _POINT if all_plain else _BY_SEPARATOR.get(table.separator)
 
 
 def _differing(bare: "pl.Series", given: "pl.Series") -> int | None:

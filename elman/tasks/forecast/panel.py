@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save_file
 
 from elman.errors import DataError, RunError
-from elman.tasks.forecast.columns import Columns, ids_of, rest_of_time
+from elman.tasks.forecast.columns import Columns, ids_of, likely_id, rest_of_time
 from elman.tasks.forecast.grid import Grid, infer_grid
-from elman.tasks.forecast.numbers import numbers_of
+from elman.tasks.forecast.numbers import NumberReader
 from elman.tasks.forecast.stamps import stamps_of
 from elman.tasks.forecast.style import ISO
 from elman.tasks.forecast.table import Table
@@ -97,7 +97,8 @@ def build_panel(table: Table, columns: Columns, grid: Grid | None = None) -> Sou
             not numbers. Or: other steps than `grid`'s.
     """
     stamps = stamps_of(table, columns.time, None if grid is None else grid.style)
-    numbers = [numbers_of(table, name) for name in columns.numeric]
+    reader = NumberReader(table)
+    numbers = [reader.read(name) for name in columns.numeric]
     owner, ids = ids_of(table, columns.id)
     order = np.lexsort((stamps.values, owner))
     found = infer_grid(
@@ -208,13 +209,14 @@ def _refuse_duplicates(
     repeats = np.flatnonzero((np.diff(stamps) == 0) & (np.diff(owner) == 0))
     if len(repeats):
         earlier, later = sorted((int(order[repeats[0]]), int(order[repeats[0] + 1])))
-        finer = rest_of_time(describe.table, describe.columns.time)
-        if finer is not None and finer not in describe.columns.named:
-            advice = f"if {finer!r} holds the rest of the time, join the two columns into one"
-        elif describe.columns.id is None:
-            advice = "keep one of the two; many series in one table need --id-column"
-        else:
-            advice = "keep one of the two"
+        table, columns = describe.table, describe.columns
+        advice = "keep one of the two"
+        if columns.id is None:
+            likely = likely_id(table, columns.time)
+            name = "" if likely is None else f" {likely}"
+            advice += f"; many series in one table need --id-column{name}"
+        if (finer := rest_of_time(table, columns.time)) is not None:
+            advice += f"; if {finer!r} holds the rest of the time, join it with {columns.time!r}"
         raise DataError(
             f"{describe(later)} stands there twice, first at {describe.table.place(earlier)}; "
             f"{advice}"
@@ -223,6 +225,12 @@ def _refuse_duplicates(
 
 def _refuse_irregular(on_grid: np.ndarray, grid: Grid, describe: _Describer) -> None:
     off = np.flatnonzero(~on_grid)
+    if len(off) > len(on_grid) / 2:
+        raise DataError(
+            f"{describe.table.name} has no regular steps: the most frequent ones are {grid.name}, "
+            f"and {len(off):,} of {len(on_grid):,} rows do not fit them, the first at "
+            f"{describe(int(off[0]))}; bring the table to regular steps"
+        )
     if len(off):
         raise DataError(
             f"{describe(int(off[0]))} does not fit the other rows, which are {grid.name} from "

@@ -24,11 +24,13 @@ _UTC = "+00:00"
 @dataclass(frozen=True)
 class Stamps:
     """values: `(N,)` int64, see `elman.tasks.forecast.style`. bad: the first row that is no stamp,
-    or None. note: what the user should know about how they were read, or ""."""
+    or None; good: the first that is one. note: what the user should know about how they were read,
+    or ""."""
 
     values: np.ndarray
     style: Style
     bad: int | None = None
+    good: int | None = None
     note: str = ""
 
 
@@ -53,9 +55,7 @@ def stamps_of(table: Table, column: str, known: Style | None = None) -> Stamps:
             f"2024-12-31 15:00, or whole numbers that count"
         )
     if stamps.bad is not None:
-        example = "2024-12-31"
-        if stamps.bad:
-            example = str(cells[0])
+        example = "2024-12-31" if stamps.good is None else cells[stamps.good]
         raise DataError(
             f"{table.place(stamps.bad)}: {column} must be a time stamp like {example}, got "
             f"{shown(cells[stamps.bad])}; correct or remove the row"
@@ -77,9 +77,10 @@ def whole_numbers(column: "pl.Series") -> "pl.Series":
         return pl.Series([None] * len(column), dtype=pl.Int64)
     numbers = column.cast(pl.Float64, strict=False)
     whole = numbers.is_finite() & (numbers == numbers.floor()) & (numbers.abs() < 2.0**53)
-    exact = column.cast(pl.Int64, strict=False)
     rounded = numbers.set(~whole.fill_null(False), None).cast(pl.Int64)
-    return pl.select(pl.coalesce(exact, rounded)).to_series()
+    if column.dtype.is_float() or column.dtype.is_decimal():
+        return rounded
+    return pl.select(pl.coalesce(column.cast(pl.Int64, strict=False), rounded)).to_series()
 
 
 def read_stamps(text: "pl.Series", name: str, known: Style | None = None) -> Stamps:
@@ -94,19 +95,19 @@ def read_stamps(text: "pl.Series", name: str, known: Style | None = None) -> Sta
     formats = [] if known is not None and not known.dated else _formats(parts)
     if not formats:
         values = whole_numbers(text)
-        return Stamps(values.fill_null(0).to_numpy(), Style(INDEX), _first_null(values))
+        return _checked(values, Style(INDEX))
     format, found = _decided(parts, formats, name, known)
     values = found + parts.clock
-    bad = _first_null(values)
-    if bad is not None:
-        return Stamps(values.fill_null(0).to_numpy(), Style(format + parts.format), bad)
+    style = Style(format + parts.format)
+    if values.null_count():
+        return _checked(values, style)
     stamps = values.to_numpy()
     if "%y" in format and (np.abs(np.diff(stamps)) > _CENTURY / 2).any():
         raise DataError(
             f"{name} has two-digit years that jump by more than half a century (69 to 99 are read "
             f"as 1969 to 1999, 00 to 68 as 2000 to 2068); write years with four digits"
         )
-    return _zoned(stamps, Style(format + parts.format), parts.zones, name, known)
+    return _zoned(stamps, style, parts.zones, name, known)
 
 
 def in_utc_or_local(utc: np.ndarray, local: np.ndarray, style: Style, name: str) -> Stamps:
@@ -123,8 +124,8 @@ def _of_moments(cells: "pl.Series", name: str, known: Style | None) -> Stamps:
     """The stamps of a column whose type says that it holds dates or date-times."""
     import polars as pl
 
-    if (bad := _first_null(cells)) is not None:
-        return Stamps(np.zeros(len(cells), dtype=np.int64), Style("%Y-%m-%d"), bad)
+    if cells.null_count():
+        return _checked(cells.cast(pl.Datetime("us")).cast(pl.Int64), Style("%Y-%m-%d"))
     if cells.dtype == pl.Date:
         return Stamps(_microseconds(cells), Style("%Y-%m-%d"))
     if cells.dtype == pl.Datetime("ns") and (cells.dt.nanosecond() % 1000 != 0).any():
@@ -238,6 +239,9 @@ def _share(values: "pl.Series") -> float:
     return 1.0 - values.null_count() / len(values)
 
 
-def _first_null(values: "pl.Series") -> int | None:
-    missing = values.is_null().arg_true()
-    return int(missing[0]) if len(missing) else None
+def _checked(values: "pl.Series", style: Style) -> Stamps:
+    """Stamps with the first null, if there is one, as the first bad row."""
+    missing, there = values.is_null().arg_true(), values.is_not_null().arg_true()
+    bad = int(missing[0]) if len(missing) else None
+    good = int(there[0]) if len(there) else None
+    return Stamps(values.fill_null(0).to_numpy(), style, bad, good)
