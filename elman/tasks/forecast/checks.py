@@ -42,7 +42,8 @@ def check_reach(
         raise DataError(
             f"{layout.columns.numeric[column]} is {panel.values[row, column]:g} at "
             f"{_stamp(layout, panel, row, whose)}, more than {_FARTHEST:g} deviations away from "
-            f"the mean of the training part, {mean[owner[row], column]:g}; correct it"
+            f"the mean of the training part, {mean[owner[row], column]:g}; correct it, or give "
+            f"logarithms"
         )
 
 

@@ -185,9 +185,12 @@ class TrainedForecast:
                     f"{table.name} holds series {name!r}, which the run was not trained on; it "
                     f"knows {', '.join(self.layout.ids[:8])}"
                 )
-        predictor = self._on(source.panel, np.array([known[name] for name in source.ids]))
-        check_reach(self.layout, source.panel, predictor.whose, predictor.mean, predictor.scale)
-        return predictor
+        whose = np.array([known[name] for name in source.ids])
+        mean, scale = (
+            fitted.cpu().numpy()[whose] for fitted in (self.network.mean, self.network.scale)
+        )
+        check_reach(self.layout, source.panel, whose, mean, scale)
+        return self._on(source.panel, whose)
 
     def _on(self, panel: Panel, whose: np.ndarray | None = None) -> Predictor:
         return Predictor(self.network, self._settings, self.layout, panel, whose)

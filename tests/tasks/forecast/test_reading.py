@@ -137,13 +137,12 @@ def changed(place, row):
         (changed(3, ("2024-01-04", 3, 4)), r"line 5: a row must have 2 cells.*got 3"),
         (changed(3, ("2024-01-04",)), r"line 5: a row must have 2 cells.*got 1"),
         (changed(3, ("2024-01-03", 9)), r"line 5: day 2024-01-03 stands there twice.*line 4"),
-        (changed(3, ("2024-01-04 12:00", 9)), r"line 5: day must be a time stamp"),
+        (changed(3, ("2024-01-04 12:00", 9)), r"line 5: day 2024-01-04 12:00 does not fit.*daily"),
         ([("2024-01-01 00:00:00", 1), ("2024-01-01 01:00:00", 1), ("2024-01-01 02:00:00", 1),
           ("2024-01-01 02:30:00", 1)],
          r"line 5: when 2024-01-01 02:30:00 does not fit.*hourly from 2024-01-01 00:00:00"),
-        ([("2024-01-01T00:00:00+01:00", 1), ("2024-01-01T01:00:00+02:00", 1)],
-         r"mixes time zones \(offsets \+01:00, \+02:00\)"),
-        ([("2024-01-01T00:00:00", 1), ("2024-01-01T01:00:00+02:00", 1)], r"mixes time zones"),
+        ([("2024-01-01T00:00:00", 1), ("2024-01-01T01:00:00+02:00", 1)],
+         r"with a time zone \(\+02:00\) and without one"),
         ([("01/02/2024", 1), ("02/02/2024", 1), ("03/02/2024", 1)], "day or the month first"),
         ([("2024-01-01", 1)], "at least 2 different time stamps, got 1"),
         ([("2024-01-01", 1), ("2024-01-02", 1), ("2024-01-03", 1), ("2924-01-04", 1)],
@@ -193,7 +192,7 @@ def test_a_column_of_text_is_no_target_and_can_be_left_out(tmp_path):
     with pytest.raises(DataError, match="no numeric column to forecast beside 'day'"):
         read(path)
     path = write(tmp_path / "v.csv", "a,b", [("x", 1), ("y", 2)])
-    with pytest.raises(DataError, match=r"no column of dates.*--time-column, one of a, b"):
+    with pytest.raises(DataError, match=r"no column of dates.*'a' begins with 'x'.*--time-column"):
         read(path)
 
 
