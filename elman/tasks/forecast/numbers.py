@@ -25,12 +25,13 @@ LARGEST = 1e300
 
 _CURRENCIES = r"EUR|USD|GBP|CHF|JPY|CNY|INR|BRL|R\$|kr\.?|zł"
 _UNIT = rf"(?i)(\p{{Sc}}|%|{_CURRENCIES})"
+_FIRST = 100
 _POINT, _COMMA = "point", "comma"
 _BY_SEPARATOR = {",": _POINT, ";": _COMMA}
 _UNUSUAL = (";", "\t", "|")
 """Separators beside which 1.234 may well be a thousand: how it is read is said."""
 _FORMS = {
-    name: r"^[+-]?(?:(?:\d+|\d{1,3}(?:[MARK]\d{2,3})*[MARK]\d{3}|\d{1,3}(?:[ '’]\d{3})+)"
+    name: r"^[+-]?(?:(?:\d+|[1-9]\d{0,2}(?:[MARK]\d{2,3})*[MARK]\d{3}|[1-9]\d{0,2}(?:[ '’]\d{3})+)"
     r"(?:[POINT]\d*)?|[POINT]\d+)(?:[eE][+-]?\d+)?$".replace("MARK", mark).replace("POINT", point)
     for name, mark, point in ((_POINT, ",", "."), (_COMMA, ".", ","))
 }
@@ -89,6 +90,8 @@ class NumberReader:
             return (cells.str.to_lowercase() == "true").cast(pl.Float64), ""
         given = _given(cells)
         plain = cells.cast(pl.Float64, strict=False)
+        if _is_clear(cells, plain):
+            return plain, ""
         bare, unit = _bare(cells)
         fits = {name: int((_fitting(bare, name) & given).sum()) for name in _FORMS}
         how = max(fits, key=lambda name: fits[name])
@@ -133,6 +136,9 @@ class NumberReader:
         for name in self._table.frame.columns:
             cells = self._table.frame[name]
             if cells.dtype == pl.String:
+                if _is_clear(cells, cells.cast(pl.Float64, strict=False)):
+                    found[name] = _POINT
+                    continue
                 bare, _ = _bare(cells.filter(_given(cells)))
                 fits = [how for how in _FORMS if len(bare) and bool(_fitting(bare, how).all())]
                 if len(fits) == 1:
@@ -147,9 +153,12 @@ def share_of_numbers(cells: "pl.Series") -> float:
     if cells.dtype != pl.String:
         given = len(cells) - cells.null_count()
         return float("nan") if not given else float(cells.dtype.is_numeric())
-    bare, _ = _bare(cells.filter(_given(cells)))
-    if bare.is_empty():
+    given = cells.filter(_given(cells))
+    if given.is_empty():
         return float("nan")
+    if not given.cast(pl.Float64, strict=False).null_count():
+        return 1.0
+    bare, _ = _bare(given)
     return max(int(_fitting(bare, name).sum()) for name in _FORMS) / len(bare)
 
 
@@ -161,6 +170,14 @@ def are_truths(cells: "pl.Series") -> bool:
         return True
     given = cells.filter(_given(cells)) if cells.dtype == pl.String else cells.head(0)
     return len(given) > 0 and bool(given.str.to_lowercase().is_in(["true", "false"]).all())
+
+
+def _is_clear(cells: "pl.Series", plain: "pl.Series") -> bool:
+    """Whether all cells are plain numbers and the first already show that a point is a point."""
+    given = _given(cells)
+    if (plain.is_null() & given).any():
+        return False
+    return not _fitting(cells.filter(given).head(_FIRST), _COMMA).all()
 
 
 def _differing(bare: "pl.Series", given: "pl.Series") -> int | None:

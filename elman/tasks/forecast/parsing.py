@@ -100,6 +100,11 @@ def dates(text: "pl.Series", format: str) -> "pl.Series":
     return pl.Series(stamps, dtype=pl.Int64).set(pl.Series(~exists), None)
 
 
+def has_shape(text: str, format: str) -> bool:
+    """Whether text has the digits, letters and marks of a format, whatever date that would be."""
+    return re.match(_pattern(format), text) is not None
+
+
 def offset(zone: str) -> int:
     """Microseconds by which a zone such as "+02:00", "-0530" or "Z" is ahead of UTC."""
     digits = zone.lstrip("+-").replace(":", "")
@@ -116,7 +121,7 @@ def _pattern(format: str) -> str:
         pattern = pattern.replace(re.escape(token), group).replace(token, group)
     if format in COMPACT:
         pattern = pattern.replace("{1,2}", "{2}")
-    return f"^(?i){pattern}$"
+    return f"(?i)^{pattern}$"
 
 
 def _format_of(found: "pl.DataFrame") -> str:

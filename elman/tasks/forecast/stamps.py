@@ -1,5 +1,6 @@
 """The time stamps of a column: which way of writing them it follows, and what they are."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,7 +9,7 @@ import numpy as np
 
 from elman.errors import DataError
 from elman.tasks.forecast.grid import share_of_rows
-from elman.tasks.forecast.parsing import DAY, SECOND, Parts, cut, dates, offset
+from elman.tasks.forecast.parsing import DAY, SECOND, Parts, cut, dates, has_shape, offset
 from elman.tasks.forecast.style import COMPACT, DATES, DAYS, INDEX, Style
 from elman.tasks.forecast.table import Table, shown
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _SAMPLE = 500
+_CLEARLY = 1.25  # times as regular must stamps be for their reading to win
 _CENTURY = 100 * 365 * DAY
 _ALL_DIGITS = r"^\d+$"
 _UTC = "+00:00"
@@ -66,7 +68,8 @@ def stamps_of(table: Table, column: str, known: Style | None = None) -> Stamps:
 def looks_like_dates(column: "pl.Series") -> bool:
     """Whether most of the first cells are dates."""
     sample = column.drop_nulls().head(_SAMPLE)
-    return bool(_formats(cut(sample)))
+    digits = sample.str.contains(r"\d.*\d").sum()
+    return digits > len(sample) / 2 and bool(_formats(cut(sample)))
 
 
 def whole_numbers(column: "pl.Series") -> "pl.Series":
@@ -165,7 +168,13 @@ def _formats(parts: Parts) -> list[str]:
         formats = (*DAYS, "%Y%m%d")
     elif not all_digits and _share(sample.cast(pl.Float64, strict=False)) > 0.5:
         return []  # numbers, whatever they look like
-    hits = {format: dates(sample, format) for format in formats}
+    shapes = Counter(sample.str.replace_all(r"\d", "1").to_list())
+    hits = {
+        format: dates(sample, format)
+        for format in formats
+        if sum(count for shape, count in shapes.items() if has_shape(shape, format))
+        > len(sample) / 2
+    }
     likely = [
         format
         for format, found in hits.items()
@@ -201,7 +210,7 @@ def _decided(
             for format, values in readings.items()
         }
         best, second = sorted(shares, key=lambda format: -shares[format])[:2]
-        if shares[best] < 2 * shares[second]:
+        if shares[best] < _CLEARLY * shares[second]:
             cell = parts.date.drop_nulls()[0]
             raise DataError(
                 f"{name} can be read with the day or the month first, and is as regular in both "

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elman.errors import DataError
@@ -57,26 +57,17 @@ def test_layouts_mean_what_strptime_says(day, clock):
     assert [found.style.text(stamp) for stamp in expected] == texts
 
 
+@settings(deadline=None, max_examples=25)
 @given(
     st.sampled_from([format for format in DATES if "%q" not in format]),
     st.datetimes(datetime(1970, 1, 1), datetime(2060, 1, 1)),
 )
-def test_written_stamps_are_read_back(format, start):
-    """Forty months, days or hours, as fine as the format tells."""
-    style = Style(format)
-    step = {"%H" in format: timedelta(hours=1), "%d" not in format: timedelta(days=31)}.get(
-        True, timedelta(days=1)
-    )
-    moments = [start.replace(minute=0, second=0, microsecond=0) + i * step for i in range(40)]
-    texts = [moment.strftime(format) for moment in moments]
+def test_forty_hours_days_or_months_are_read_back(format, start):
+    step = timedelta(hours=1) if "%H" in format else timedelta(days=1 if "%d" in format else 31)
+    first = start.replace(minute=0, second=0, microsecond=0)
+    texts = [(first + i * step).strftime(format) for i in range(40)]
     found = read(texts)
-    assert found.values.tolist() == [micro(datetime.strptime(t, format)) for t in texts]
-    assert found.style.format == format or "%y" in format or "%b" in format
-    if format not in ("%Y%m%d", "%Y%m"):  # which are told with dashes
-        assert [found.style.text(int(stamp)).lower() for stamp in found.values] == [
-            text.lower() for text in texts
-        ] or format != found.style.format
-    assert style.dated
+    assert found.values.tolist() == [micro(datetime.strptime(text, format)) for text in texts]
 
 
 @pytest.mark.parametrize(
