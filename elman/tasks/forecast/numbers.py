@@ -151,8 +151,8 @@ def share_of_numbers(cells: "pl.Series") -> float:
     import polars as pl
 
     if cells.dtype != pl.String:
-        given = len(cells) - cells.null_count()
-        return float("nan") if not given else float(cells.dtype.is_numeric())
+        empty = cells.null_count() == len(cells)
+        return float("nan") if empty else float(cells.dtype.is_numeric())
     given = cells.filter(_given(cells))
     if given.is_empty():
         return float("nan")
