@@ -25,6 +25,7 @@ from elman.errors import ArgumentError, DataError
 from elman.tasks import TASKS
 from elman.tasks.classify import Evaluation, Guess, TrainedClassifier
 from elman.tasks.classify.examples import Item
+from elman.tasks.shared.text import label_of
 
 _ROWS = 4096  # examples that are predicted before the first of them is printed
 
@@ -64,9 +65,9 @@ def train_classify(
         list[str] | None,
         typer.Argument(
             metavar="[DATA]",
-            help="Folder of LABEL.txt files with one example a line; CSV, TSV or JSON lines; a "
-            "UCR/UEA .ts file; or - for standard input. Without it: names of countries and "
-            "languages in 35 languages (needs Babel: pip install 'elman[demo]').",
+            help="Folder of LABEL.txt files with one example a line; CSV, TSV, JSON lines or "
+            "Parquet; a UCR/UEA .ts file; or - for standard input. Without it: names of countries "
+            "and languages in 35 languages (needs Babel: pip install 'elman[demo]').",
         ),
     ],
     options: TrainOptions,
@@ -183,10 +184,12 @@ def predict(
 def _items_of(file: str, model: TrainedClassifier, reading: dict[str, Any]) -> list[Item]:
     """The examples of a file; empty ones are left out, and counted."""
     # A plain list of texts is the usual input, whatever the format of the training data was.
-    found = model.read(file, labelled=False, **{"data_format": "auto", **reading}).items
-    items = [item for item in found if len(item)]
+    found = model.read(file, labelled=False, **{"data_format": "auto", **reading})
+    items = [item for item in found.items if len(item)]
     if not items:
-        raise DataError(f"{'standard input' if file == '-' else file} holds no example")
+        raise DataError(f"{label_of(file)} holds no example; at least one was expected")
+    for text in found.notes:
+        terminal.note(f"note: {text}")
     if len(items) < len(found):
         terminal.note(f"note: empty examples left out: {len(found) - len(items):,}")
     return items

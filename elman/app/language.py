@@ -22,7 +22,7 @@ from elman.errors import ArgumentError
 from elman.tasks import TASKS
 from elman.tasks.language import Evaluation, Sampling, TrainedLanguage
 from elman.tasks.language.score import Loss
-from elman.tasks.language.sources import decode_chunks, read_chunks
+from elman.tasks.language.sources import read_bytes, read_text
 
 
 class Unknown(StrEnum):
@@ -89,9 +89,16 @@ def evaluate(
     unknown: str = "error",
 ) -> None:
     """`elman evaluate` for a language run."""
-    text = None if data is None else "".join(decode_chunks(read_chunks([data])))
+    text = None if data is None else _text_of(data, model)
     evaluation = model.evaluate(text, window=window, unknown=unknown)
     terminal.result(json.dumps(evaluation.to_json()) if as_json else _table(evaluation))
+
+
+def _text_of(data: str, model: TrainedLanguage) -> str:
+    """A file's text as the model reads it: one of bytes takes every file."""
+    if model.vocabulary.level == "byte":
+        return b"".join(read_bytes([data])).decode("utf-8", errors="surrogateescape")
+    return "".join(read_text([data], instead=""))
 
 
 def generate(

@@ -175,9 +175,9 @@ def test_bad_input_gets_one_line(fails, trained, table, tmp_path):
     )
     for name, content, words in (
         ("ragged.csv", b"text,label\na,x\nb,y,z\n", "line 3: expected 2 fields"),
-        ("latin.csv", "text,label\né,x\n".encode("latin-1"), "--encoding latin-1"),
+        ("latin.csv", "text,label\né,x\n".encode("latin-1"), "--encoding windows-1252"),
         ("empty.csv", b"", "is empty"),
-        ("binary.csv", b"\x89PNG\0", "byte 0 is not"),
+        ("binary.csv", b"\x89PNG\0", "byte 4 (line 1) is zero"),
         ("one.csv", b"text,label\na,x\nb,x\n", "at least two labels, got 'x'"),
         ("nan.ts", b"@data\n1,NaN:a\n2,3:b\n", "line 2, channel 1: expected finite numbers"),
         ("words.ts", b"@data\n1,2:a\none,two:b\n", "line 3, channel 1: expected numbers"),

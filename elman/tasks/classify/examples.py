@@ -46,13 +46,6 @@ def key_of(item: Item) -> bytes | str:
     return item if isinstance(item, str) else item.tobytes()
 
 
-def lines_of(text: str) -> list[str]:
-    """Lines as files have them. str.splitlines would also break at rarer marks, such as U+2028,
-    that are part of an example."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return lines if lines[-1] else lines[:-1]
-
-
 def short(text: str) -> str:
     """The beginning of a text that a message shows."""
     return text if len(text) <= 40 else text[:37] + "..."

@@ -69,7 +69,8 @@ class ClassifySettings:
     )
     data_format: str = setting(
         "auto",
-        "folder (of LABEL.txt files), csv, tsv, jsonl, ts (UCR/UEA); auto goes by the name",
+        "folder (of LABEL.txt files), csv, tsv, jsonl, ts (UCR/UEA); auto goes by the name; "
+        "Parquet is known by its first bytes",
         choices=("auto", "folder", "csv", "tsv", "jsonl", "ts"),
     )
     header: bool = setting(True, "tables: the first line names the columns (else 1, 2, ...)")

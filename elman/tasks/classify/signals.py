@@ -9,7 +9,8 @@ import re
 import numpy as np
 
 from elman.errors import DataError
-from elman.tasks.classify.examples import Examples, Item, lines_of, short
+from elman.tasks.classify.examples import Examples, Item, short
+from elman.tasks.shared.text import lines_of
 
 
 def parse_ts(text: str, name: str, labelled: bool = True) -> Examples:

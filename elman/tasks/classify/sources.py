@@ -1,17 +1,26 @@
 """Finding and reading labelled examples: folders, tables, signal files, standard input."""
 
-import sys
+import os
 import unicodedata
 from pathlib import Path
 
 from elman.errors import ArgumentError, DataError
 from elman.tasks.classify import builtin
-from elman.tasks.classify.examples import Examples, cleaned, joined, lines_of
+from elman.tasks.classify.examples import Examples, cleaned, joined
+from elman.tasks.classify.folders import read_folder
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.signals import parse_ts
-from elman.tasks.classify.tables import parse_table
+from elman.tasks.classify.tables import (
+    examples_of,
+    read_json_lines,
+    read_parquet,
+    read_separated,
+)
+from elman.tasks.shared.recognise import PARQUET, head_of, recognise
+from elman.tasks.shared.text import label_of, lines_of, read_text, require_there
 
 _SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".ts": "ts"}
+_USUAL = {"csv": ",", "tsv": "\t"}  # separators
 
 
 def names(data: list[str]) -> list[str]:
@@ -62,22 +71,33 @@ def read_source(source: str, settings: ClassifySettings, labelled: bool = True) 
         DataError: missing, unreadable or without examples; lines that can't be read, by number.
         ArgumentError: a column that does not exist, an unknown encoding.
     """
+    require_there(source)
     kind = _format_of(source, settings, labelled)
     if kind == "folder":
-        examples = _folder(Path(source), settings)
+        examples = read_folder(Path(source), settings)
+    elif kind == "parquet":
+        examples = examples_of(read_parquet(source, label_of(source)), settings, labelled)
     else:
-        content = _text_of(source, settings.encoding)
-        label = _label_of(source)
-        if kind == "ts":
-            examples = parse_ts(content, label, labelled)
-        elif kind == "lines":
-            lines = [line.strip() for line in lines_of(content)]
-            examples = Examples(list(lines), [""] * len(lines))
-        else:
-            examples = parse_table(content, label, kind, settings, labelled)
+        content = "".join(read_text(source, settings.encoding))
+        examples = _parse(content, label_of(source), kind, settings, labelled)
     if not examples.channels:
         examples.items = [prepared(str(item), settings.ascii) for item in examples.items]
     return examples
+
+
+def _parse(
+    content: str, name: str, kind: str, settings: ClassifySettings, labelled: bool
+) -> Examples:
+    if kind == "ts":
+        return parse_ts(content, name, labelled)
+    if kind == "lines":
+        lines = [line.strip() for line in lines_of(content)]
+        return Examples(list(lines), [""] * len(lines))
+    if kind == "jsonl":
+        table = read_json_lines(content, name)
+    else:
+        table = read_separated(content, name, _USUAL[kind], settings.header)
+    return examples_of(table, settings, labelled)
 
 
 def prepared(text: str, ascii_only: bool) -> str:
@@ -89,75 +109,24 @@ def prepared(text: str, ascii_only: bool) -> str:
 
 
 def _format_of(source: str, settings: ClassifySettings, labelled: bool) -> str:
-    if source != "-" and not Path(source).exists():
-        raise DataError(f"no file or folder {source}; give a path that exists")
-    if source != "-" and Path(source).is_dir():
+    if source != "-" and os.path.isdir(source):
         return "folder"
     if settings.data_format == "folder":
-        raise DataError(f"{source} is no folder, but --data-format folder expects one")
+        raise DataError(
+            f"{label_of(source)} is no folder, but --data-format folder expects one; give the "
+            f"folder, or another --data-format"
+        )
+    head = head_of(source)
+    if head.startswith(PARQUET):
+        return "parquet"
     if settings.data_format != "auto":
         return settings.data_format
     found = _SUFFIXES.get(Path(source).suffix.lower())
     if found is not None:
         return found
-    if not labelled:
-        return "lines"
+    if not labelled or recognise(head) is not None:
+        return "lines"  # reading them will tell what a file is that is no text
     raise DataError(
-        f"can't tell the format of {_label_of(source)} by its name; say --data-format csv, tsv, "
-        f"jsonl or ts, or give a folder of LABEL.txt files"
+        f"can't tell the format of {label_of(source)} by its name; say --data-format csv, tsv, "
+        f"jsonl (an object on each line) or ts, or give a folder of LABEL.txt files"
     )
-
-
-def _folder(folder: Path, settings: ClassifySettings) -> Examples:
-    """`LABEL.txt` files with one example a line."""
-    files = sorted(p for p in folder.glob("*.txt") if p.is_file() and not p.name.startswith("."))
-    if not files:
-        raise DataError(
-            f"folder {folder} holds no file LABEL.txt; expected one for each label, with one "
-            f"example a line"
-        )
-    if len(files) == 1:
-        raise DataError(
-            f"folder {folder} holds one label only, {files[0].stem!r}; a classifier needs at least "
-            f"two files LABEL.txt"
-        )
-    items: list[str] = []
-    labels: list[str] = []
-    for file in files:
-        lines = [line.strip() for line in lines_of(_text_of(str(file), settings.encoding))]
-        lines = [line for line in lines if line]
-        if not lines:
-            raise DataError(f"{file} is empty; put one example on each line, or remove it")
-        items += lines
-        labels += [unicodedata.normalize("NFC", file.stem)] * len(lines)
-    return Examples(list(items), labels)
-
-
-def _text_of(source: str, encoding: str) -> str:
-    """The decoded content of a file, without a byte-order mark."""
-    try:
-        content = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-    except OSError as error:
-        raise DataError(f"can't read {_label_of(source)}: {error.strerror}") from None
-    try:
-        text = content.decode(encoding).removeprefix("\ufeff")
-    except LookupError:
-        raise ArgumentError(
-            f"encoding must be one that Python knows, such as utf-8 or latin-1, got {encoding!r}"
-        ) from None
-    except UnicodeError as error:
-        place = f"byte {error.start} is not" if isinstance(error, UnicodeDecodeError) else "is not"
-        reason = getattr(error, "reason", error)
-        raise DataError(
-            f"{_label_of(source)} must be {encoding} text, but {place} ({reason}); say what it is "
-            f"with --encoding, for example --encoding latin-1"
-        ) from None
-    if "\0" in text:
-        raise DataError(
-            f"{_label_of(source)} must be text, but holds a zero byte, as binary files do"
-        )
-    return text
-
-
-def _label_of(source: str) -> str:
-    return "standard input" if source == "-" else source

@@ -1,16 +1,20 @@
-"""Labelled text in tables: CSV, TSV and JSON lines, read by Polars."""
+"""Labelled text in tables: CSV and its relatives, JSON lines, Parquet."""
 
-import csv
-import io
-import json
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from elman.errors import ArgumentError, DataError
-from elman.tasks.classify.examples import PARTS, Examples, lines_of
+from elman.tasks.classify.examples import PARTS, Examples
+from elman.tasks.classify.json_lines import parse_json_lines
 from elman.tasks.classify.settings import ClassifySettings
+from elman.tasks.shared.separated import parse_separated
+from elman.tasks.shared.table import Table, is_unnamed, listing, numbers_rows, parquet_cells
 
 if TYPE_CHECKING:
-    import polars as pl
+    pass
 
 LABEL_NAMES = ("label", "class", "category", "target", "y")
 TEXT_NAMES = ("text", "name", "string", "sentence", "message", "example", "x")
@@ -19,157 +23,185 @@ _PART_NAMES = {
     "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid",
     "test": "test", "testing": "test",
 }  # fmt: skip
+_ABSENT = ("nan", "na", "n/a", "null", "#n/a", "<na>")
+"""Labels, in lower case, that programs write for a missing value."""
 
 
-def parse_table(
-    content: str, name: str, data_format: str, settings: ClassifySettings, labelled: bool = True
-) -> Examples:
+@dataclass(frozen=True)
+class TextTable(Table):
+    """A table of text: each cell is a string, or null where there is none.
+
+    repeated: names that several columns have. nested: the first row of a column that holds lists or
+    objects. header: the names of the columns come from the first line.
+    """
+
+    repeated: frozenset[str] = frozenset()
+    nested: Mapping[str, int] = field(default_factory=dict)
+    header: bool = False
+
+    def strings(self, column: str | None) -> list[str]:
+        """The values of a column, stripped; empty ones if there is no such column.
+
+        Raises:
+            DataError: a list or an object where one text was expected.
+        """
+        if column is None:
+            return [""] * self.frame.height
+        if column in self.nested:
+            raise DataError(
+                f"{self.place(self.nested[column])}: {column!r} must be text or a number, got a "
+                f"list or an object; write one value there, or name another column"
+            )
+        return [(value or "").strip() for value in self.frame[column].to_list()]
+
+
+def read_separated(content: str, name: str, usual: str, header: bool) -> TextTable:
+    """A table whose fields are separated, as a rule by `usual`.
+
+    Raises:
+        DataError: see `parse_separated`.
+    """
+    found = parse_separated(content, name, usual, header)
+    return TextTable(
+        found.frame, name, found.lines, found.separator, found.notes, found.repeated, header=header
+    )
+
+
+def read_json_lines(content: str, name: str) -> TextTable:
+    """JSON lines as a table.
+
+    Raises:
+        DataError: no lines, or see `parse_json_lines`.
+    """
+    import polars as pl
+
+    found = parse_json_lines(content, name)
+    if not found.rows:
+        raise DataError(f"{name} is empty; a line for each example was expected")
+    columns = dict.fromkeys(key for row in found.rows for key in row)
+    cells = {column: [row.get(column) for row in found.rows] for column in columns}
+    rows = {line: row for row, line in enumerate(found.lines)}
+    nested = {column: rows[line] for column, line in found.nested.items()}
+    frame = pl.DataFrame(cells, dict.fromkeys(columns, pl.String))
+    return TextTable(frame, name, found.lines, notes=found.notes, nested=nested)
+
+
+def read_parquet(path: str, name: str) -> TextTable:
+    """A Parquet file as a table of text.
+
+    Raises:
+        DataError: damaged, or without rows.
+    """
+    import polars as pl
+
+    frame = parquet_cells(path, name)
+    nested = {column: 0 for column in frame.columns if frame[column].dtype.is_nested()}
+    plain = frame.select(pl.exclude(*nested).cast(pl.String)) if nested else frame.cast(pl.String)
+    blank = [pl.lit(None, pl.String).alias(column) for column in nested]
+    return TextTable(plain.with_columns(blank), name, nested=nested)
+
+
+def examples_of(table: TextTable, settings: ClassifySettings, labelled: bool = True) -> Examples:
     """The examples of a table. labelled: whether it must have a column of labels.
 
     Raises:
-        DataError: rows that can't be read, with their line numbers; empty labels.
+        DataError: labels that are missing, values that are no text, with their lines.
         ArgumentError: a column that does not exist; names those that do.
     """
-    if not content.strip():
-        raise DataError(f"{name} is empty; a table with a row for each example was expected")
-    if data_format == "jsonl":
-        frame = _json_lines(content, name)
-    else:
-        frame = _separated(content, name, data_format, settings.header)
-    columns = frame.columns
-    label = _find(columns, settings.label_column, LABEL_NAMES, "label", name, labelled)
-    text = _find(columns, settings.text_column, TEXT_NAMES, "text", name, True, taken=label)
-    texts = _strings(frame, text)
-    labels = _strings(frame, label)
+    label = _find(table, settings.label_column, LABEL_NAMES, "label", labelled)
+    text = _find(table, settings.text_column, TEXT_NAMES, "text", True, taken=label)
+    if labelled and text == label:
+        raise ArgumentError(f"column {text!r} can't be both the text and the label; name another")
+    texts = table.strings(text)
+    labels = [unicodedata.normalize("NFC", value) for value in table.strings(label)]
     if labelled and "" in labels:
         raise DataError(
-            f"{name}, row {labels.index('') + 1}: the label (column {label!r}) is empty; fill it "
-            f"in, or leave the row out"
+            f"{table.place(labels.index(''))}: the label (column {label!r}) is empty; fill it in, "
+            f"or leave the row out"
         )
-    parts = _parts(frame, settings.split_column, name) if settings.split_column else None
-    return Examples(list(texts), labels, parts)
+    parts = _parts(table, settings.split_column) if settings.split_column else None
+    notes = [*table.notes, *_notes(table, [text, label, settings.split_column], labels)]
+    return Examples(list(texts), labels, parts, notes=notes)
 
 
-def _strings(frame: "pl.DataFrame", column: str | None) -> list[str]:
-    """The values of a column, stripped; empty ones if there is no such column."""
-    if column is None:
-        return [""] * frame.height
-    return [(value or "").strip() for value in frame[column].to_list()]
+def _notes(table: TextTable, used: list[str | None], labels: list[str]) -> list[str]:
+    notes = []
+    if left := [column for column in table.columns if column not in used]:
+        text, label = used[:2]
+        unused = listing([*map(repr, left)])
+        labelled = f" and labels from {label!r}" if label is not None else ""
+        notes.append(f"texts are taken from column {text!r}{labelled}; not used: {unused}")
+    for label in sorted(set(labels)):
+        if label.lower() in _ABSENT:
+            notes.append(
+                f"{label!r} is a label like all others (rows: {labels.count(label):,}); leave them "
+                f"out if it stands for a missing one"
+            )
+    alike = Counter(label.casefold() for label in set(labels))
+    if twins := sorted(label for label in set(labels) if alike[label.casefold()] > 1):
+        notes.append(
+            f"labels that differ only in capital letters are different labels: "
+            f"{listing([*map(repr, twins)])}"
+        )
+    return notes
 
 
-def _parts(frame: "pl.DataFrame", column: str, name: str) -> list[str]:
+def _parts(table: TextTable, column: str) -> list[str]:
     """The part that each row says it belongs to."""
-    if column not in frame.columns:
-        raise _no_column(column, "--split-column", frame.columns, name)
+    table.require(column, "--split-column")
     parts = []
-    for row, value in enumerate(_strings(frame, column), 1):
+    for row, value in enumerate(table.strings(column)):
         if value.lower() not in _PART_NAMES:
             raise DataError(
-                f"{name}, row {row}: column {column!r} must say {', '.join(PARTS)}, got {value!r}"
+                f"{table.place(row)}: column {column!r} must say {', '.join(PARTS)}, got {value!r}"
             )
         parts.append(_PART_NAMES[value.lower()])
     return parts
 
 
-def _separated(content: str, name: str, data_format: str, header: bool) -> "pl.DataFrame":
-    import polars as pl
-
-    separator, quote = (",", '"') if data_format == "csv" else ("\t", None)
-    try:
-        frame = pl.read_csv(
-            io.BytesIO(content.encode("utf-8")), separator=separator, quote_char=quote,
-            has_header=header, infer_schema=False,
-        )  # fmt: skip
-    except pl.exceptions.PolarsError as error:
-        _raise_ragged(content, name, separator, quote)
-        raise DataError(f"{name} can't be read as {data_format}: {_one_line(error)}") from None
-    if not header:
-        frame.columns = [str(number) for number in range(1, frame.width + 1)]
-    # A row that is too short is filled with nulls; a wrong number of fields is no data.
-    if frame.null_count().sum_horizontal().item():
-        _raise_ragged(content, name, separator, quote)
-    if not frame.height:
-        raise DataError(f"{name} has a header but no rows; one row for each example was expected")
-    return frame
-
-
-def _raise_ragged(content: str, name: str, separator: str, quote: str | None) -> None:
-    """Raise if a line has another number of fields than the first one."""
-    lines = io.StringIO(content, newline="")
-    if quote is None:
-        reader = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)
-    else:
-        reader = csv.reader(lines, delimiter=separator, quotechar=quote)
-    try:
-        rows = [(reader.line_num, fields) for fields in reader if fields]
-    except csv.Error as error:
-        raise DataError(f"{name}, line {reader.line_num} can't be read: {error}") from None
-    wanted = len(rows[0][1])
-    for line, fields in rows:
-        if len(fields) != wanted:
-            raise DataError(
-                f"{name}, line {line}: expected {wanted} fields as in the first line, "
-                f"got {len(fields)}; quote fields that hold the separator, or leave the line out"
-            )
-
-
-def _json_lines(content: str, name: str) -> "pl.DataFrame":
-    import polars as pl
-
-    rows = []
-    for number, line in enumerate(lines_of(content), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{name}, line {number}: expected JSON, got {error}") from None
-        if not isinstance(row, dict):
-            raise DataError(
-                f"{name}, line {number}: expected a JSON object such as "
-                f'{{"text": "...", "label": "..."}}, got {type(row).__name__}'
-            )
-        rows.append({str(_as_text(key)): _as_text(value) for key, value in row.items()})
-    return pl.from_dicts(rows, infer_schema_length=None)
-
-
-def _as_text(value: object) -> str | None:
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text.encode("utf-8", errors="replace").decode("utf-8")  # JSON may hold half a character
-
-
 def _find(
-    columns: list[str], wanted: str, usual: tuple[str, ...], what: str, name: str, required: bool,
+    table: TextTable, wanted: str, usual: tuple[str, ...], what: str, required: bool,
     taken: str | None = None,
 ) -> str | None:  # fmt: skip
     """The column that holds the `what`: the one asked for, or one with a usual name, or the only
-    one that is not taken."""
-    if wanted in columns:
-        return wanted
+    one that is not taken. Numbers of rows are none of them."""
     if wanted and required:
-        raise _no_column(wanted, f"--{what}-column", columns, name)
-    free = [column for column in columns if column != taken]
+        table.require(wanted, f"--{what}-column")
+    if wanted in table.columns:
+        return wanted
+    free = [
+        column
+        for column in table.columns
+        if column != taken and not is_unnamed(column) and not _only_counts(table, column, usual)
+    ]
     lower = {column.lower(): column for column in reversed(free)}
-    for usual_name in usual if not wanted else ():
-        if usual_name in lower:
-            return lower[usual_name]
-    if not required:
-        return None
-    if what == "text" and len(free) == 1:
-        return free[0]
-    raise ArgumentError(
-        f"{name} has columns {', '.join(columns)}: say with --{what}-column which one holds the "
-        f"{what}"
-    )
+    found = next((lower[name] for name in usual if name in lower and not wanted), None)
+    if found is None and what == "text" and len(free) == 1:
+        found = free[0]
+    if found in table.repeated:
+        raise ArgumentError(
+            f"{table.name} has several columns named {found!r}: say with --{what}-column which one "
+            f"holds the {what}; they are called {found}, {found}.1 and so on"
+        )
+    if found is None and required:
+        raise _unclear(table, what)
+    return found
 
 
-def _no_column(wanted: str, flag: str, columns: list[str], name: str) -> ArgumentError:
+def _only_counts(table: TextTable, column: str, usual: tuple[str, ...]) -> bool:
+    """Whether a column tells no more than the number of the row. One that is called text or label
+    is that; `X` is what R calls a column that had no name."""
+    return column.lower() not in usual[:-1] and numbers_rows(table.frame[column])
+
+
+def _unclear(table: TextTable, what: str) -> ArgumentError:
+    if len(table.columns) == 1:
+        return ArgumentError(
+            f"{table.name} has one column, {table.columns[0]}: expected one of texts and one of "
+            f"labels, with a comma, semicolon, tab or vertical bar between them"
+        )
+    headless = ", and with --no-header if the first line names no columns" if table.header else ""
     return ArgumentError(
-        f"{name} has no column {wanted!r} ({flag}); it has {', '.join(columns) or 'none'}"
+        f"{table.name} has columns {listing(table.columns)}: say with --{what}-column which one "
+        f"holds the {what}{headless}"
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

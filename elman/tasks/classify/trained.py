@@ -14,10 +14,11 @@ from elman.settings import build, refuse_unknown
 from elman.tasks.classify import metrics, sources
 from elman.tasks.classify.dataset import Catalogue, Dataset, pack
 from elman.tasks.classify.evaluation import Evaluation
-from elman.tasks.classify.examples import Examples, Item, cleaned
+from elman.tasks.classify.examples import Examples, Item, cleaned, short
 from elman.tasks.classify.model import SequenceClassifier
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.task import predict
+from elman.tasks.shared.table import listing
 
 Source = str | os.PathLike
 READING = ("data_format", "header", "text_column", "label_column", "encoding")
@@ -92,6 +93,11 @@ class TrainedClassifier:
                 f"a list of examples was expected, got one {type(examples).__name__}; "
                 f"put it into a list"
             )
+        if not isinstance(examples, Sequence) and len(getattr(examples, "shape", ())) != 1:
+            raise ArgumentError(
+                f"a list of examples was expected, got {type(examples).__name__}; make a list of "
+                f"its texts or signals"
+            )
         encoded = [self._encoded(item, number) for number, item in enumerate(examples, 1)]
         if not encoded:
             return np.zeros((0, len(self.labels)))
@@ -120,7 +126,7 @@ class TrainedClassifier:
         if isinstance(data, str | os.PathLike):
             examples = self.read(data, **reading)
         else:
-            for number, (item, _) in enumerate(data, 1):
+            for number, (item, _) in enumerate(_pairs(data), 1):
                 self._encoded(item, number)  # refuses what is no example
             items = [self._prepared(item) for item, _ in data]
             channels = self._catalogue.channels
@@ -157,9 +163,8 @@ class TrainedClassifier:
         strange = sorted(set(examples.labels) - set(self.labels))
         if strange:
             raise DataError(
-                f"the data has labels that training never showed: {', '.join(strange[:8])}; leave "
-                f"them out, or train with examples of them (known are {', '.join(self.labels[:8])}"
-                f"{', ...' if len(self.labels) > 8 else ''})"
+                f"the data has labels that training never showed: {listing(strange)}; leave "
+                f"them out, or train with examples of them (known are {listing(self.labels)})"
             )
         numbers = np.array([self.labels.index(label) for label in examples.labels])
         items = [self._encoded(item, number) for number, item in enumerate(examples.items, 1)]
@@ -171,3 +176,18 @@ class TrainedClassifier:
 
     def _evaluation(self, dataset: Dataset, notes: list[str]) -> Evaluation:
         return Evaluation.of(self._of(dataset), dataset.labels, self._catalogue, notes)
+
+
+def _pairs(data: object) -> Sequence[tuple[Item, str]]:
+    """The data, after making sure that it is a sequence of (example, label)."""
+    if not isinstance(data, Sequence):
+        raise ArgumentError(
+            f"data must be a path or a list of (example, label) pairs, got {type(data).__name__}"
+        )
+    for number, pair in enumerate(data, 1):
+        if not (isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[1], str)):
+            raise ArgumentError(
+                f"data must hold (example, label) pairs with a str as label, got "
+                f"{short(repr(pair))} as number {number}"
+            )
+    return data

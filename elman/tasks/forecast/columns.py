@@ -11,14 +11,19 @@ import numpy as np
 from elman.errors import ArgumentError, DataError
 from elman.tasks.forecast.numbers import are_truths, share_of_numbers
 from elman.tasks.forecast.settings import ForecastSettings, listed
-from elman.tasks.forecast.stamps import looks_like_dates, whole_numbers
-from elman.tasks.forecast.table import Table, listing, shown
+from elman.tasks.forecast.stamps import looks_like_dates
+from elman.tasks.shared.table import (
+    Table,
+    is_unnamed,
+    listing,
+    numbers_rows,
+    shown,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     import polars as pl
 
-_NAMELESS = re.compile(r"|_duplicated_\d+|Unnamed: \d+(\.\d+)*|__index_level_\d+__|\.\.\.\d+")
-"""What pandas, Polars and R call a column that has no name."""
 _COUNTERS = re.compile(
     r"v1|x|index|level_\d+|row[._ ]?(names?|nr|num|number|id)?|id|no\.?|nr\.?|#|obs|instant"
     r"|record(_?id)?|s\.?no\.?|serial",
@@ -94,7 +99,7 @@ def choose_columns(table: Table, settings: ForecastSettings) -> Columns:
 def left_out(table: Table, columns: Columns) -> list[str]:
     """What the user should know about columns that have no role, as one sentence or none."""
     notes = []
-    if _is_nameless(columns.time) and not _holds_dates(table.frame[columns.time]):
+    if is_unnamed(columns.time) and not _holds_dates(table.frame[columns.time]):
         notes.append(f"no column holds dates; {columns.time!r}, which counts rows, stands for time")
     reasons = [
         f"{name!r} ({_why_no_target(table, name) or _why_not_asked_for(table, name)})"
@@ -173,8 +178,8 @@ def _find_time(table: Table, roles: list[str], id: str | None) -> str:
     if timely:
         _refuse_spread(table, timely[0])
         _refuse_unreadable(table, timely[0])
-    named = [name for name in free if not _is_nameless(name)]
-    nameless = [name for name in free if _is_nameless(name)]
+    named = [name for name in free if not is_unnamed(name)]
+    nameless = [name for name in free if is_unnamed(name)]
     for name in (*named[:1], *nameless[:1]):
         if _counts(table.frame[name], owner):
             return name
@@ -193,10 +198,6 @@ def _holds_dates(cells: "pl.Series") -> bool:
         return True
     text = cells.dtype == pl.String or cells.dtype.is_integer()
     return text and looks_like_dates(cells.cast(pl.String))
-
-
-def _is_nameless(name: str) -> bool:
-    return _NAMELESS.fullmatch(name) is not None
 
 
 def _is_unique(table: Table, name: str, owner: np.ndarray) -> bool:
@@ -221,12 +222,7 @@ def _counts(cells: "pl.Series", owner: np.ndarray) -> bool:
 
 def _numbers_rows(table: Table, name: str) -> bool:
     """Whether a column has the name of a counter and is 0, 1, 2, ... or 1, 2, 3, ..."""
-    if not _COUNTERS.fullmatch(name):
-        return False
-    numbers = whole_numbers(table.frame[name])
-    if numbers.null_count():
-        return False
-    return int(numbers[0]) in (0, 1) and bool((numbers.diff().drop_nulls() == 1).all())
+    return _COUNTERS.fullmatch(name) is not None and numbers_rows(table.frame[name])
 
 
 def _why_not_asked_for(table: Table, name: str) -> str:
@@ -239,7 +235,7 @@ def _why_no_target(table: Table, name: str) -> str:
 
     cells = table.frame[name]
     share = share_of_numbers(cells)
-    if _is_nameless(name) and share == 1 and not whole_numbers(cells).null_count():
+    if is_unnamed(name) and share == 1 and not whole_numbers(cells).null_count():
         return _ROW_NUMBERS
     if cells.dtype.is_nested() or cells.dtype in (pl.Binary, pl.Object):
         return f"no single values but {cells.dtype}"

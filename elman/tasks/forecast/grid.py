@@ -149,12 +149,14 @@ def infer_grid(stamps: np.ndarray, style: Style, name: str) -> Grid:
 
 
 def share_of_rows(stamps: np.ndarray, style: Style) -> float:
-    """How well stamps `(N,)` lie on a grid: the share of its rows that they take, 1 at best."""
+    """How well stamps `(N,)` fit a grid: of its rows and the stamps beside it, the share that are
+    both, 1 at best."""
     distinct = np.unique(stamps)
     if len(distinct) < 2:
         return 1.0
     rows, on_grid = infer_grid(distinct, style, "").rows(distinct)
-    return float(on_grid.sum() / (rows.max() - rows.min() + 1))
+    beside = (~on_grid).sum()
+    return float(on_grid.sum() / (rows.max() - rows.min() + 1 + beside))
 
 
 def calendar_features(grid: Grid, rows: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from elman.errors import DataError
-from elman.tasks.forecast.table import Table, shown
+from elman.tasks.shared.table import Table, shown
 
 if TYPE_CHECKING:
     import polars as pl

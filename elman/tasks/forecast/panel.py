@@ -17,7 +17,7 @@ from elman.tasks.forecast.grid import Grid, infer_grid
 from elman.tasks.forecast.numbers import NumberReader
 from elman.tasks.forecast.stamps import stamps_of
 from elman.tasks.forecast.style import ISO
-from elman.tasks.forecast.table import Table
+from elman.tasks.shared.table import Table
 
 if TYPE_CHECKING:
     import polars as pl

@@ -11,7 +11,7 @@ from elman.errors import DataError
 from elman.tasks.forecast.grid import share_of_rows
 from elman.tasks.forecast.parsing import DAY, SECOND, Parts, cut, dates, has_shape, offset
 from elman.tasks.forecast.style import COMPACT, DATES, DAYS, INDEX, Style
-from elman.tasks.forecast.table import Table, shown
+from elman.tasks.shared.table import Table, shown, whole_numbers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,20 +70,6 @@ def looks_like_dates(column: "pl.Series") -> bool:
     sample = column.drop_nulls().head(_SAMPLE)
     digits = sample.str.contains(r"\d.*\d").sum()
     return digits > len(sample) / 2 and bool(_formats(cut(sample)))
-
-
-def whole_numbers(column: "pl.Series") -> "pl.Series":
-    """Cells as int64, null where a cell is no whole number; 1949.0 is one."""
-    import polars as pl
-
-    if not (column.dtype.is_numeric() or column.dtype == pl.String):
-        return pl.Series([None] * len(column), dtype=pl.Int64)
-    numbers = column.cast(pl.Float64, strict=False)
-    whole = numbers.is_finite() & (numbers == numbers.floor()) & (numbers.abs() < 2.0**53)
-    rounded = numbers.set(~whole.fill_null(False), None).cast(pl.Int64)
-    if column.dtype.is_float() or column.dtype.is_decimal():
-        return rounded
-    return pl.select(pl.coalesce(column.cast(pl.Int64, strict=False), rounded)).to_series()
 
 
 def read_stamps(text: "pl.Series", name: str, known: Style | None = None) -> Stamps:

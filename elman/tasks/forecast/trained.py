@@ -27,6 +27,7 @@ from elman.tasks.forecast.settings import (
 )
 from elman.tasks.forecast.table import read_table
 from elman.tasks.forecast.windows import Windows, windows_between
+from elman.tasks.shared.table import listing
 
 Path = str | os.PathLike
 Retrain = Callable[[Panel, int], "TrainedForecast"]
@@ -183,7 +184,7 @@ class TrainedForecast:
             if name not in known:
                 raise DataError(
                     f"{table.name} holds series {name!r}, which the run was not trained on; it "
-                    f"knows {', '.join(self.layout.ids[:8])}"
+                    f"knows {listing(self.layout.ids)}"
                 )
         whose = np.array([known[name] for name in source.ids])
         mean, scale = (

@@ -19,7 +19,8 @@ _UNICODE = 0x110000
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What tells one text from another: SHA-256 of its bytes and of its encoded tokens."""
+    """What tells one text from another: SHA-256 of its UTF-8 bytes (of the bytes themselves at
+    level "byte") and of its encoded tokens."""
 
     tokens: int
     source_sha256: str
@@ -46,21 +47,16 @@ def encode(data: list[str], level: str, folder: Path) -> tuple[Vocabulary, Finge
         DataError: no text, unreadable text, or text that is not UTF-8 at level "char".
     """
     digest = hashlib.sha256()
-
-    def hashed() -> Iterator[tuple[str, bytes]]:
-        for name, chunk in sources.read_chunks(data):
-            digest.update(chunk)
-            yield name, chunk
-
     target = folder / TOKENS
     if level == "byte":
         vocabulary = Vocabulary("byte")
         with open(target, "wb") as file:
-            for _, chunk in hashed():
+            for chunk in sources.read_bytes(data):
+                digest.update(chunk)
                 file.write(chunk)
     else:
         raw = folder / "code-points.partial"
-        vocabulary = _collect(sources.decode_chunks(hashed()), raw)
+        vocabulary = _collect(sources.read_text(data), raw, digest)
         _renumber(raw, target, vocabulary)
         os.remove(raw)
     tokens = target.stat().st_size // _dtype(vocabulary).itemsize
@@ -80,11 +76,12 @@ def open_corpus(folder: Path, vocabulary: Vocabulary, fingerprint: Fingerprint) 
     return Corpus(np.memmap(path, dtype=_dtype(vocabulary), mode="r"), vocabulary)
 
 
-def _collect(texts: Iterator[str], raw: Path) -> Vocabulary:
-    """First pass: code points to a file, and which ones occur."""
+def _collect(texts: Iterator[str], raw: Path, digest: "hashlib._Hash") -> Vocabulary:
+    """First pass: code points to a file, and which ones occur. digest: is told the text."""
     seen = np.zeros(_UNICODE, dtype=bool)
     with open(raw, "wb") as file:
         for text in texts:
+            digest.update(text.encode("utf-8"))
             points = as_code_points(text)
             seen[points] = True
             file.write(points.tobytes())

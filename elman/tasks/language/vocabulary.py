@@ -34,12 +34,27 @@ class Vocabulary:
         """Token numbers `(N,)` int64 of a text.
 
         unknown: "error" raises `ArgumentError` that names the characters outside the vocabulary,
-        "skip" leaves them out.
+        "skip" leaves them out. At level "byte", half a character that stands for a byte which is
+        no UTF-8, as `surrogateescape` puts it into a text, is that byte.
+
+        Raises:
+            ArgumentError: no text, or characters that are not known.
         """
+        if not isinstance(text, str):
+            raise ArgumentError(
+                f"text must be a str, got {type(text).__name__}; read a file's text first"
+            )
         if unknown not in ("error", "skip"):
             raise ArgumentError(f"unknown must be 'error' or 'skip', got {unknown!r}")
         if self.level == "byte":
-            return np.frombuffer(text.encode("utf-8"), dtype=np.uint8).astype(np.int64)
+            try:
+                content = text.encode("utf-8", errors="surrogateescape")
+            except UnicodeEncodeError as error:
+                raise ArgumentError(
+                    f"text must hold whole characters, got half of one (U+"
+                    f"{ord(text[error.start]):04X}) as character {error.start}; leave it out"
+                ) from None
+            return np.frombuffer(content, dtype=np.uint8).astype(np.int64)
         points = as_code_points(text)
         tokens = np.searchsorted(self._sorted, points)
         found = self._sorted[np.minimum(tokens, self.size - 1)] == points

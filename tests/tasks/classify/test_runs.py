@@ -5,6 +5,7 @@ import json
 import signal
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -150,10 +151,20 @@ def test_predictions(tmp_path, names_folder, signals_file):
     for examples, words in (
         (["ab", " "], "example 2: .*empty string"),
         ("ab", "a list of examples was expected, got one str"),
+        (pl.DataFrame({"name": ["ab"]}), "a list of examples was expected, got DataFrame"),
+        ({"ab": "Ab"}, "a list of examples was expected, got dict"),
         ([np.zeros((3, 2))], "example 1: this model classifies strings, got ndarray"),
     ):
         with pytest.raises(ArgumentError, match=words):
             model.predict(examples)
+    assert model.predict(pl.Series(["abc"])) == model.predict(["abc"])
+    for data, words in (
+        (pl.DataFrame({"name": ["ab"]}), r"list of \(example, label\) pairs, got DataFrame"),
+        (["ab"], r"\(example, label\) pairs with a str as label, got 'ab' as number 1"),
+        ([("ab", "Ab"), ("ab", 1)], "as number 2"),
+    ):
+        with pytest.raises(ArgumentError, match=words):
+            model.evaluate(data)
     with pytest.raises(ArgumentError, match="top must be at least 1"):
         model.predict(["ab"], top=0)
     model = train(signals_file, tmp_path / "signals", epochs=1)

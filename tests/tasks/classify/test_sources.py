@@ -1,9 +1,13 @@
 """Reading examples: every kind of source, and every way in which one can be bad."""
 
+import gzip
 import io
+import json
+import os
 import unicodedata
 
 import numpy as np
+import polars as pl
 import pytest
 
 from elman.errors import ArgumentError, DataError
@@ -63,7 +67,8 @@ def test_numbers_in_a_table_stay_as_they_are_written(file):
     assert pairs(found) == [("007", "1"), ("1e3", "2.50")]
     found = of(file("a.jsonl", '{"text": 7, "label": true}\n{"text": "\\ud800", "label": null}\n'),
                labelled=False)  # fmt: skip
-    assert pairs(found) == [("7", "true"), ("?", "")]
+    assert pairs(found) == [("7", "true"), ("\ufffd", "")]
+    assert "halves of characters" in found.notes[0]
 
 
 def test_a_column_that_says_the_part(file):
@@ -71,7 +76,7 @@ def test_a_column_that_says_the_part(file):
     assert of(path, split_column="fold").parts == ["train", "valid", "test"]
     path = file("a.csv", "text,label,fold\na,x,3\n")
     with pytest.raises(
-        DataError, match=r"row 1: column 'fold' must say train, valid, test, got '3"
+        DataError, match=r"line 2: column 'fold' must say train, valid, test, got '3"
     ):
         of(path, split_column="fold")
     with pytest.raises(ArgumentError, match=r"no column 'part' \(--split-column\)"):
@@ -94,15 +99,15 @@ def test_signals(file):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.csv", "text,label\na,x\nb\n", "line 3: expected 2 fields as in the first line, got 1"),
+        ("a.csv", "text,label\na,x\nb\n", "line 3: expected 2 fields.*got 1; add"),
         ("a.csv", "text,label\na,x\nb,y,z\n", "line 3: expected 2 fields.*got 3"),
         ("a.csv", 'text,label\n"a\nb",x\nb,y,z\n', "line 4: expected 2 fields"),
-        ("a.csv", "text,label\na,\n", "row 1: the label .column 'label'. is empty"),
+        ("a.csv", "text,label\na,\n", "line 2: the label .column 'label'. is empty"),
         ("a.csv", "", "is empty"),
         ("a.csv", "text,label\n", "a header but no rows"),
-        ("a.csv", b"text,label\n\xe9,x\n", "utf-8 text, but byte 11 is not.*--encoding latin-1"),
-        ("a.csv", b"\x89PNG\r\n\x1a\n\0\0", "byte 0 is not"),
-        ("a.csv", b"text,label\na\0b,x\n", "zero byte, as binary files do"),
+        ("a.csv", b"text,label\n\xe9,x\n", r"but byte 11 \(line 2\).*--encoding windows-1252"),
+        ("a.csv", b"\x89PNG\r\n\x1a\n\0\0", "is a PNG picture"),
+        ("a.csv", b"text,label\na\0b,x\n", r"byte 12 \(line 2\) is zero, as in binary files"),
         ("a.jsonl", '{"text": "a", "label": "x"}\n{"text": \n', "line 2: expected JSON"),
         ("a.jsonl", '["a", "x"]\n', r"line 1: expected a JSON object such as .*got list"),
         ("a.jsonl", "[" * 100_000, "line 1: expected JSON"),
@@ -131,7 +136,10 @@ def test_bad_content_is_named_with_its_place(file, name, content, words):
     ("settings", "words"),
     [
         ({"text_column": "txt"}, r"no column 'txt' \(--text-column\); it has a, b, label"),
-        ({"label_column": "lab"}, r"no column 'lab' \(--label-column\); it has a, b, label"),
+        (
+            {"label_column": "lab"},
+            r"no column 'lab' \(--label-column\); did you mean 'label'. it has a, b, label",
+        ),
         ({}, "has columns a, b, label: say with --text-column which one holds the text"),
         ({"text_column": "a", "encoding": "utf8000"}, "one that Python knows.*got 'utf8000'"),
         ({"text_column": "a", "encoding": "hex"}, "one that Python knows.*got 'hex'"),
@@ -145,8 +153,190 @@ def test_wrong_columns_and_encodings(file, settings, words):
 def test_another_encoding(file):
     path = file("a.csv", "text,label\né,x\n".encode("latin-1"))
     assert of(path, encoding="latin-1").items == ["é"]
-    with pytest.raises(DataError, match="must be utf-16 text"):
+    with pytest.raises(DataError, match=r"must be UTF-16 text.*--encoding windows-1252"):
         of(path, encoding="utf-16")
+
+
+@pytest.mark.parametrize(
+    ("content", "settings"),
+    [
+        (",text,label\n0,a,x\n1,b,y\n", {}),
+        (",Unnamed: 0,text,label\n7,0,a,x\n3,1,b,y\n", {}),
+        ('"","text","label"\n"1","a","x"\n"2","b","y"\n', {}),
+        ('"text"\t"label"\n"1"\t"a"\t"x"\n"2"\t"b"\t"y"\n', {}),
+        ("text;label;;;\r\na;x;;;\r\nb;y;;;\r\n", {}),
+        ("label,text\n x ,a\ny ,b\n", {}),
+        ("v1,v2,,\nx,a,,\ny,b,,\n", {"label_column": "v1", "text_column": "v2"}),
+        ("text,text,label\na,c,x\nb,d,y\n", {"text_column": "text"}),
+        ("text,text,label\nc,a,x\nd,b,y\n", {"text_column": "text.1"}),
+    ],
+)
+def test_columns_without_a_name_are_no_text_and_no_label(file, content, settings):
+    found = of(file("a.csv", content), **settings)
+    assert pairs(found) == [("a", "x"), ("b", "y")]
+
+
+@pytest.mark.parametrize("name", ["X", "id", "...1", "Unnamed: 0"])
+def test_numbers_of_rows_are_no_text(file, name):
+    found = of(file("a.csv", f"{name},words,label\n1,a,x\n2,b,y\n3,c,y\n"))
+    assert pairs(found) == [("a", "x"), ("b", "y"), ("c", "y")]
+    assert f"not used: '{name}'" in found.notes[0]
+    with pytest.raises(ArgumentError, match="say with --text-column"):
+        of(file("b.csv", f"{name},label\n1,x\n2,y\n3,y\n"))
+    found = of(file("b.csv", f"{name},label\n1,x\n2,y\n3,y\n"), text_column=name)
+    assert found.items == ["1", "2", "3"]
+
+
+def test_what_was_left_out_or_may_be_missing_is_noted(file):
+    found = of(file("a.csv", "id,text,label,day\n1,a,x,\n2,b,NaN,\n,,,\n"))
+    assert found.notes == [
+        "rows without content left out: 1",
+        "texts are taken from column 'text' and labels from 'label'; not used: 'id', 'day'",
+        "'NaN' is a label like all others (rows: 1); leave them out if it stands for a missing one",
+    ]
+    found = of(file("a.csv", "text,label\na,x\nb,y\nc,Y\n"))
+    assert found.notes == [
+        "labels that differ only in capital letters are different labels: 'Y', 'y'"
+    ]
+    assert of(file("a.csv", "text,label\na,x\nb,y\n")).notes == []
+
+
+def test_one_label_in_two_forms_of_unicode_is_one(file):
+    decomposed = unicodedata.normalize("NFD", "é")
+    assert set(of(file("a.csv", f"text,label\na,é\nb,{decomposed}\n")).labels) == {"é"}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("text,text,label\na,b,x\n", "several columns named 'text': say with --text-column"),
+        ("text,label,label\na,x,y\n", "several columns named 'label': say with --label-column"),
+        ("text\na\nb\n", "has one column, text: expected one of texts and one of labels"),
+        ("so good,pos\nso bad,neg\n", "with --no-header if the first line names no columns"),
+    ],
+)
+def test_unclear_columns(file, content, words):
+    with pytest.raises(ArgumentError, match=words):
+        of(file("a.csv", content))
+
+
+def test_the_advice_on_a_table_without_a_header_leads_to_examples(file):
+    path = file("a.csv", "so good,pos\nso bad,neg\n")
+    with pytest.raises(ArgumentError, match="1, 2: say with --label-column"):
+        of(path, header=False)
+    found = of(path, header=False, label_column="2")
+    assert pairs(found) == [("so good", "pos"), ("so bad", "neg")]
+    with pytest.raises(ArgumentError, match="'2' can't be both the text and the label"):
+        of(path, header=False, label_column="2", text_column="2")
+
+
+JSON = '{"text": "a", "label": "x"}\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("\ufeff" + JSON, [("a", "x")]),
+        (JSON + '\n{"text": 1.50, "label": 2}', [("a", "x"), ("1.50", "2")]),
+        (JSON + '{"text": 1e400, "label": 9007199254740993}\r\n',
+         [("a", "x"), ("1e400", "9007199254740993")]),
+        (JSON + '{"text": NaN, "label": "x"}', [("a", "x"), ("", "x")]),
+        ('{"text": "a", "label": "x", "meta": {"b": [1]}}', [("a", "x")]),
+    ],
+)  # fmt: skip
+def test_json_lines(file, content, expected):
+    assert pairs(of(file("a.jsonl", content))) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (JSON + '{"text": "a", "label": NaN}', r"line 2: the label \(column 'label'\) is empty"),
+        (JSON + '\n{"text": "a"}', r"line 3: the label \(column 'label'\) is empty"),
+        (JSON + '{"text": "a", "label": ["x"]}', "line 2: 'label' must be text or a number, got a"),
+        (JSON + '{"text": {"b": 1}, "label": "x"}', "line 2: 'text' must be text or a number"),
+        (
+            JSON + '{"text": "a", "text": "b", "label": "x"}',
+            "line 2: key 'text' stands there twice",
+        ),
+        ('[{"text": "a", "label": "x"}]', r"line 1: .*one JSON document; .*jq -c '\.\[\]'"),
+        ('[\n {"text": "a",\n "label": "x"}]', r"line 1: .*one JSON document; .*jq -c '\.\[\]'"),
+        ('{\n "text": "a"\n}', r"line 1: .*one JSON document; .*jq -c '\.'"),
+        (JSON + "{'text': 'a'}", "line 2: expected JSON, got .*one object a line"),
+        ("\n \n", "is empty"),
+    ],
+)
+def test_bad_json_lines(file, content, words):
+    with pytest.raises(DataError, match=words) as caught:
+        of(file("a.jsonl", content))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_advice_on_a_json_document_leads_to_examples(file):
+    rows = [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}]
+    with pytest.raises(DataError, match="write one object a line"):
+        of(file("a.jsonl", json.dumps(rows, indent=2)))
+    path = file("a.jsonl", "\n".join(map(json.dumps, rows)))
+    assert pairs(of(path)) == [("a", "x"), ("b", "y")]
+
+
+def test_parquet_is_read_whatever_its_name(file, tmp_path):
+    frame = pl.DataFrame({"text": ["a", "b"], "label": [True, False], "tags": [["u"], ["v"]]})
+    for name in ("a.parquet", "a.csv"):
+        frame.write_parquet(tmp_path / name)
+        assert pairs(of(tmp_path / name)) == [("a", "true"), ("b", "false")]
+    with pytest.raises(DataError, match="row 1: 'tags' must be text or a number"):
+        of(tmp_path / "a.parquet", label_column="tags")
+    with pytest.raises(DataError, match=r"must be a Parquet file.*can't be read"):
+        of(file("b.parquet", b"PAR1 nothing"))
+    frame.clear().write_parquet(tmp_path / "c.parquet")
+    with pytest.raises(DataError, match="holds no rows"):
+        of(tmp_path / "c.parquet")
+
+
+def test_other_formats_are_named_whatever_the_name(file):
+    for name in ("a.csv", "a.xlsx", "a.jsonl", "a.ts"):
+        with pytest.raises(DataError, match="is a gzip archive; unpack it with gunzip"):
+            of(file(name, gzip.compress(b"text,label\na,x\n")))
+
+
+def test_a_pipe_is_read_once(file):
+    """What a shell's <(...) gives: the first bytes must not get lost in a look at them."""
+    reading, writing = os.pipe()
+    os.write(writing, b"text,label\na,x\nb,y\n")
+    os.close(writing)
+    try:
+        found = of(f"/dev/fd/{reading}", data_format="csv")
+    finally:
+        os.close(reading)
+    assert pairs(found) == [("a", "x"), ("b", "y")]
+
+
+def test_folders_as_people_have_them(tmp_path):
+    for name, content in {
+        "Pos.TXT": "a\n", "U.S.A .txt": "b\n", "utf16.txt": "c\n".encode("utf-16"),
+        "README.txt": "about\n", "notes.md": "x", ".DS_Store": b"\0", "._Pos.TXT": b"\0",
+    }.items():  # fmt: skip
+        data = content if isinstance(content, bytes) else content.encode()
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "more").mkdir()
+    found = of(tmp_path)
+    assert pairs(found) == [("a", "Pos"), ("b", "U.S.A"), ("c", "utf16")]
+    assert found.notes == [f"not taken for labels in {tmp_path}: README.txt, more/, notes.md"]
+    (tmp_path / "utf16.txt").write_bytes(b"\xef\xbb\xbfc\n\xe9\n")
+    with pytest.raises(DataError, match=r"utf16\.txt must be UTF-8 text, but byte 5 \(line 2\)"):
+        of(tmp_path)
+
+
+def test_folders_that_hold_no_labels(tmp_path):
+    (tmp_path / "pos").mkdir()
+    (tmp_path / "data.csv").touch()
+    with pytest.raises(DataError, match=r"holds no file LABEL\.txt.*it holds data\.csv, pos/"):
+        of(tmp_path)
+    for name in ("train.txt", "test.txt"):
+        (tmp_path / name).write_text("a\n")
+    with pytest.raises(DataError, match=r"test\.txt, train\.txt, which name parts of the data"):
+        of(tmp_path)
 
 
 def test_bad_folders(tmp_path, file):

@@ -9,7 +9,8 @@ from elman.errors import DataError
 from elman.tasks.forecast.columns import choose_columns, left_out
 from elman.tasks.forecast.panel import build_panel
 from elman.tasks.forecast.settings import ForecastSettings
-from elman.tasks.forecast.table import Table, read_table
+from elman.tasks.forecast.table import read_table
+from elman.tasks.shared.table import Table
 from tests.tasks.forecast.tables import days, wave, write
 
 COUNT = 40
@@ -28,7 +29,7 @@ def test_a_column_that_numbers_the_rows_is_no_target(tmp_path, name, start):
     rows = [(start + i, day, VALUES[i]) for i, day in enumerate(DAYS)]
     columns, note = columns_of(write(tmp_path / "t.csv", f"{name},date,units", rows))
     assert (columns.time, columns.targets) == ("date", ("units",))
-    assert note == f"not used: {name!r} (row numbers)"
+    assert note == f"not used: {name or 'Unnamed: 0'!r} (row numbers)"
 
 
 def test_a_nameless_column_of_a_filtered_or_joined_frame(tmp_path):
@@ -48,8 +49,8 @@ def test_a_counter_that_has_a_meaning_stays(tmp_path):
 def test_row_numbers_stand_for_time_as_a_last_resort(tmp_path):
     path = write(tmp_path / "t.csv", ",units", list(enumerate(VALUES)))
     columns, note = columns_of(path)
-    assert (columns.time, columns.targets) == ("", ("units",))
-    assert "no column holds dates; '', which counts rows, stands for time" in note
+    assert (columns.time, columns.targets) == ("Unnamed: 0", ("units",))
+    assert "no column holds dates; 'Unnamed: 0', which counts rows, stands for time" in note
     path = write(tmp_path / "u.csv", ",units", list(zip(DAYS, VALUES, strict=True)))
     assert columns_of(path) == (columns, "")  # pandas' index of dates has no name
 
@@ -98,7 +99,7 @@ def test_every_column_without_a_role_is_named_with_its_reason(tmp_path):
         ("No,year,month,n", "{i},{y},{m},{v}", r"several columns \('year', 'month'\)"),
         ("date,units", "week {i},{v}", r"line 2: column 'date' should hold time.*'week 0'"),
         ("2024-01-01,5", "{d},{v}", r"begin with the names of its columns, got 2024-01-01, 5"),
-        ("date,y,y", "{d},{v},1", r"line 1: two columns have the name 'y'"),
+        ("date,y,y", "{d},{v},1", r"csv: two columns have the name 'y'"),
         ("date,kind", "{d},x", r"no numeric column.*not used: 'kind' \(text, such as 'x'\)"),
     ],
 )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from elman.errors import DataError
 from elman.tasks.forecast.numbers import NumberReader
-from elman.tasks.forecast.table import Table
+from elman.tasks.shared.table import Table
 
 
 def read(cells, separator=",", **others):

@@ -134,8 +134,8 @@ def changed(place, row):
         (changed(3, ("2024-01-04", "many")), r"line 5: sales must be a finite number.*'many'"),
         (changed(3, ("2024-01-04", "inf")), r"line 5: sales must be a finite number.*'inf'"),
         (changed(3, ("2024-01-04", "1e999")), r"line 5: sales must be a finite number.*'1e999'"),
-        (changed(3, ("2024-01-04", 3, 4)), r"line 5: a row must have 2 cells.*got 3"),
-        (changed(3, ("2024-01-04",)), r"line 5: a row must have 2 cells.*got 1"),
+        (changed(3, ("2024-01-04", 3, 4)), r"line 5: expected 2 fields.*got 3"),
+        (changed(3, ("2024-01-04",)), r"line 5: expected 2 fields.*got 1"),
         (changed(3, ("2024-01-03", 9)), r"line 5: day 2024-01-03 stands there twice.*line 4"),
         (changed(3, ("2024-01-04 12:00", 9)), r"line 5: day 2024-01-04 12:00 does not fit.*daily"),
         ([("2024-01-01 00:00:00", 1), ("2024-01-01 01:00:00", 1), ("2024-01-01 02:00:00", 1),
@@ -147,7 +147,7 @@ def changed(place, row):
         ([("2024-01-01", 1)], "at least 2 different time stamps, got 1"),
         ([("2024-01-01", 1), ("2024-01-02", 1), ("2024-01-03", 1), ("2924-01-04", 1)],
          "nearly all would be missing"),
-        ([], "holds no rows"),
+        ([], "a header but no rows"),
     ],
 )  # fmt: skip
 def test_bad_rows_are_named_with_their_line(tmp_path, rows, words):
@@ -205,10 +205,13 @@ def test_files_that_are_no_tables(tmp_path):
     with pytest.raises(DataError, match=r"no file .*nowhere.csv"):
         read(tmp_path / "nowhere.csv")
     (tmp_path / "t.parquet").write_bytes(b"PAR1 nothing")
-    with pytest.raises(DataError, match="can't be read as a table"):
+    with pytest.raises(DataError, match=r"must be a Parquet file.*can't be read"):
         read(tmp_path / "t.parquet")
     (tmp_path / "t.csv").write_bytes(b"day,x\n2024-01-01,\xff\n")
-    with pytest.raises(DataError, match=r"must be UTF-8.*byte 17"):
+    with pytest.raises(DataError, match=r"must be UTF-8 text, but byte 17 \(line 2\)"):
+        read(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_bytes(b"day,x,x\n2024-01-01,1,2\n")
+    with pytest.raises(DataError, match="csv: two columns have the name 'x'"):
         read(tmp_path / "t.csv")
     (tmp_path / "e.csv").write_bytes(b"")
     with pytest.raises(DataError, match=r"e\.csv"):

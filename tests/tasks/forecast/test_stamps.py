@@ -5,14 +5,15 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from elman.errors import DataError
 from elman.tasks.forecast.grid import infer_grid
-from elman.tasks.forecast.stamps import looks_like_dates, read_stamps, stamps_of, whole_numbers
+from elman.tasks.forecast.stamps import looks_like_dates, read_stamps, stamps_of
 from elman.tasks.forecast.style import CLOCKS, DATES, DAYS, FORMATS, INDEX, Style
-from elman.tasks.forecast.table import Table, read_table
+from elman.tasks.forecast.table import read_table
+from elman.tasks.shared.table import Table, whole_numbers
 from tests.tasks.forecast.tables import write
 
 EPOCH = datetime(1970, 1, 1)
@@ -62,6 +63,7 @@ def test_layouts_mean_what_strptime_says(day, clock):
     st.sampled_from([format for format in DATES if "%q" not in format]),
     st.datetimes(datetime(1970, 1, 1), datetime(2060, 1, 1)),
 )
+@example("%d/%m/%y", datetime(2001, 1, 1))  # with the year first: Januaries and Februaries
 def test_forty_hours_days_or_months_are_read_back(format, start):
     step = timedelta(hours=1) if "%H" in format else timedelta(days=1 if "%d" in format else 31)
     first = start.replace(minute=0, second=0, microsecond=0)

@@ -1,0 +1,197 @@
+"""Tables of separated values, CSV and its relatives, as people's programs write them."""
+
+import re
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+from elman.errors import DataError
+from elman.tasks.shared.recognise import markup
+from elman.tasks.shared.records import (
+    SEPARATORS,
+    Dialect,
+    Record,
+    fields_of_any_size,
+    find_dialect,
+    records,
+    splits_evenly,
+)
+from elman.tasks.shared.table import is_unnamed
+from elman.tasks.shared.text import lines_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_SAMPLE = 100  # rows that tell whether row names begin them
+_BLOCK = 1 << 16  # rows that are Python's strings at a time
+_NULL = r"\N"  # how MySQL and PostgreSQL write a missing value into files
+_TOLD = re.compile(r'"?sep=([,;|\t])"?[ ,;|\t]*(\r\n|\r|\n)', re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Separated:
+    """The cells of a table, all of them text; null where a cell is empty.
+
+    lines: the line of the file in which each row begins. separator: what stands between cells.
+    repeated: names that more than one column has; the second is then called `name.1`, as pandas
+    does. notes: what the user should know about how it was read.
+    """
+
+    frame: "pl.DataFrame"
+    lines: Sequence[int]
+    separator: str
+    repeated: frozenset[str] = frozenset()
+    notes: list[str] = field(default_factory=list)
+
+
+def parse_separated(content: str, name: str, usual: str = ",", header: bool = True) -> Separated:
+    """Read a table. Rows without any content are left out. A column without a name is called
+    `Unnamed: 0`, counted from 0, as pandas does.
+
+    Args:
+        content: the text of the file.
+        name: how messages call it.
+        usual: the separator to take where the first rows leave a choice.
+        header: the first row names the columns; else they are called 1, 2, ...
+
+    Raises:
+        DataError: no rows, rows of another width than the first, quotes that do not pair up; with
+            the line.
+    """
+    if not content.strip():
+        raise DataError(f"{name} is empty; a table with a row for each example was expected")
+    if (found := markup(content)) is not None:
+        raise DataError(f"{name} must be a table of text, but is {found.name}; {found.advice}")
+    with fields_of_any_size():
+        first = 1
+        if told := _TOLD.match(content):  # a first line that tells Excel the separator
+            content, first, dialect = content[told.end() :], 2, Dialect(told[1])
+        else:
+            dialect = find_dialect(content, usual)
+        return _Table(content, name, dialect, first).read(header)
+
+
+class _Table:
+    """One table on its way from text to cells."""
+
+    def __init__(self, content: str, name: str, dialect: Dialect, first: int) -> None:
+        self._content, self._name, self._dialect, self._first = content, name, dialect, first
+        self._lines, self._blank, self._numbered = array("q"), 0, False
+        self._joined: list[tuple[int, int]] = []
+
+    def read(self, header: bool) -> Separated:
+        found = self._records()
+        sample = list(islice(found, _SAMPLE))
+        if len(sample) < 1 + header:
+            raise DataError(
+                f"{self._name} has a header but no rows; one row for each example was expected"
+            )
+        names = sample[0].fields
+        if not header:
+            names = [str(number) for number in range(1, len(names) + 1)]
+        elif _have_row_names(sample):
+            self._numbered, names = True, ["", *names]
+        unique, repeated = _unique(names)
+        rows = self._fields(chain(sample[header:], found), len(unique))
+        frame = _frame(rows, unique)
+        return Separated(
+            frame, self._lines, self._dialect.separator, repeated, self._notes(frame.width)
+        )
+
+    def _records(self) -> Iterator[Record]:
+        for record in records(self._content, self._dialect, self._name, self._first):
+            if not record.blank:
+                yield record
+            elif len(record.fields) > 1:
+                self._blank += 1
+
+    def _fields(self, rows: Iterable[Record], width: int) -> Iterator[list[str]]:
+        """The rows' fields, after making sure that there are `width` of them."""
+        for row in rows:
+            if len(row.fields) != width:
+                raise self._ragged(row.line, row.fields, width)
+            self._lines.append(row.line)
+            if row.end > row.line:
+                self._joined.append((row.line, row.end))
+            yield row.fields
+
+    def _ragged(self, line: int, fields: list[str], wanted: int) -> DataError:
+        got, separator = len(fields), SEPARATORS[self._dialect.separator]
+        if wanted == 1:
+            *some, last = SEPARATORS.values()
+            return DataError(
+                f"{self._name}, line {line}: expected one field, since the first line has no "
+                f"{', '.join(some)} or {last}, got {got}; begin with a line that names the columns"
+            )
+        if got < wanted:
+            advice = "add what is missing"
+        elif not any(fields[wanted:]):
+            advice = f"remove each {separator} after the last field"
+        elif self._dialect.quoted:
+            advice = f"put double quotes around a field that holds a {separator}"
+        else:
+            advice = f"replace a {separator} inside a field"
+        like = "as in the line before" if self._numbered else "as in the first line"
+        return DataError(
+            f"{self._name}, line {line}: expected {wanted} fields {like}, with a {separator} "
+            f"between them, got {got}; {advice}, or leave the line out"
+        )
+
+    def _notes(self, width: int) -> list[str]:
+        notes = []
+        if not self._dialect.quoted:
+            notes.append("double quotes are read as text: they do not enclose whole fields")
+        if self._blank:
+            notes.append(f"rows without content left out: {self._blank:,}")
+        content = list(lines_of(self._content)) if self._joined else []
+        for begin, end in self._joined:
+            lines = content[begin - self._first : end - self._first + 1]
+            if splits_evenly(lines, self._dialect.separator, width):
+                notes.append(
+                    f"lines {begin} to {end} are one row, by the double quotes around a field; if "
+                    f"each is a row of its own, one of the quotes in them is stray"
+                )
+                break
+        return notes
+
+
+def _unique(names: list[str]) -> tuple[list[str], frozenset[str]]:
+    """Names of columns that differ, and those that stood there more than once."""
+    named = [" ".join(name.split()) or f"Unnamed: {place}" for place, name in enumerate(names)]
+    counts, unique = Counter(named), dict[str, None]()
+    for name in named:
+        number, free = 0, name
+        while free in unique or (number and free in counts):
+            number += 1
+            free = f"{name}.{number}"
+        unique[free] = None
+    repeated = {name for name, count in counts.items() if count > 1 and not is_unnamed(name)}
+    return list(unique), frozenset(repeated)
+
+
+def _frame(rows: Iterator[list[str]], names: list[str]) -> "pl.DataFrame":
+    """Cells as Polars keeps them, which takes a tenth of the memory of Python's strings."""
+    import polars as pl
+
+    schema = dict.fromkeys(names, pl.String)
+    blocks = [pl.DataFrame(schema=schema)]
+    while block := list(islice(rows, _BLOCK)):
+        blocks.append(pl.DataFrame(dict(zip(names, zip(*block, strict=True), strict=True)), schema))
+    cells = pl.all()
+    return pl.concat(blocks).select(
+        pl.when(cells.is_in(["", _NULL])).then(None).otherwise(cells).name.keep()
+    )
+
+
+def _have_row_names(sample: list[Record]) -> bool:
+    """Whether the rows begin with their numbers, to which the header gives no name, as R's
+    write.table writes them; and do not just end with one separator more."""
+    header, *rows = [record.fields for record in sample]
+    return (
+        all(len(fields) == len(header) + 1 and fields[0].isdecimal() for fields in rows)
+        and len({fields[0] for fields in rows}) == len(rows)
+        and any(fields[-1] for fields in rows)
+    )
