@@ -49,6 +49,22 @@ def test_training_shows_the_test_beside_naive(program, tmp_path):
         assert (tmp_path / "run" / name).exists()
 
 
+def test_how_other_data_was_read_is_told(program, folder, tmp_path):
+    header, *rows = (folder / "sales.csv").read_text().splitlines()
+    rows = [row.replace(",", ",$") if row[-1] != "," else row for row in rows]
+    cell = rows[0].split(",")[1]
+    (tmp_path / "new.csv").write_text("\n".join([header, *rows, ","]))
+    price = f"sales: {cell!r} (new.csv, line 2) is read as {cell[1:]}"
+    notes = ["rows without content left out: 1", price]
+    for command in ("forecast", "evaluate"):
+        out, err = program(command, folder / "run", tmp_path / "new.csv", "--json")
+        assert json.loads(out)["notes"] == notes
+        assert err.splitlines() == [f"note: {note}" for note in notes]
+    data = tmp_path / "new.csv"
+    _, err = program("train", "forecast", data, "--run", tmp_path / "run", *SMALL)
+    assert all(note in err for note in notes)
+
+
 def test_forecast_as_table_csv_json_and_picture(program, folder, tmp_path):
     run = folder / "run"
     out, err = program("forecast", run, "--horizon", 3)
@@ -136,7 +152,7 @@ def test_trading_days_as_a_spreadsheet_writes_them(program, tmp_path):
     ]
     data, run = write(tmp_path / "t.csv", ";Datum;Kurs;Land", rows), tmp_path / "run"
     _, err = program("train", "forecast", data, "--run", run, *SMALL)
-    assert "not used: '' (row numbers), 'Land' (text, such as 'GER')" in err
+    assert "not used: 'Unnamed: 0' (row numbers), 'Land' (text, such as 'GER')" in err
     assert f"Kurs: {rows[0].split(';')[2]!r} (t.csv, line 2) is read as" in err
     assert "leaves out" not in err
     out, _ = program("forecast", run, "--csv")

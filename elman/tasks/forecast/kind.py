@@ -57,7 +57,7 @@ class ForecastKind:
         source = build_panel(table, columns)
         windowing = plan_windows(source, settings)
         panel = source.panel.cut(windowing.test_end) if settings.preset == "ett" else source.panel
-        notes = (*table.notes, *left_out(table, columns), *source.notes)
+        notes = (*left_out(table, columns), *source.notes)
         layout = Layout(columns, source.grid, source.ids, windowing, source.gaps, notes)
         check_series(layout, panel)
         features = network_input(sizes_of(settings, layout), settings)

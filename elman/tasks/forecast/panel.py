@@ -80,7 +80,7 @@ class Gaps:
 @dataclass(frozen=True)
 class Source:
     """A table that was read: its series, their names, the grid, what was left out, and what the
-    user should know about how cells were read."""
+    user should know about how it was read."""
 
     panel: Panel
     ids: tuple[str, ...]
@@ -112,7 +112,7 @@ def build_panel(table: Table, columns: Columns, grid: Grid | None = None) -> Sou
     values = np.stack([column.values for column in numbers], 1)
     panel, gaps = _filled(values, rows, owner, order, len(ids), columns, grid, describe)
     notes = [note for note in (stamps.note, *(column.note for column in numbers)) if note]
-    return Source(panel, ids, grid, gaps, tuple(notes))
+    return Source(panel, ids, grid, gaps, (*table.notes, *notes))
 
 
 def save_panel(panel: Panel, folder: Path) -> str:

@@ -24,13 +24,14 @@ class Predictor:
     """A model with the rows of a panel, which gets enough empty rows at its end for one forecast.
 
     whose: `(S',)` number in the run of each of the panel's series; None if they are the run's own.
+    notes: what the user should know about how the panel was read.
     """
 
     def __init__(
         self, model: Forecaster, settings: ForecastSettings, layout: Layout, panel: Panel,
-        whose: np.ndarray | None = None,
+        whose: np.ndarray | None = None, notes: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
-        self.model, self.layout = model, layout
+        self.model, self.layout, self.notes = model, layout, notes
         self.panel = panel.extended(model.sizes.horizon)
         self.levels, self.coverage = delivered_levels(settings), interval_coverage(settings)
         self.whose = np.arange(len(panel.lengths)) if whose is None else whose

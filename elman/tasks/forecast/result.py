@@ -36,7 +36,8 @@ class Forecast(WindowForecasts):
     """The H rows after the end of each of S series, which take the place of the windows.
 
     times: for each series its H time stamps, as the table writes them. levels: of the quantiles.
-    coverage: the share of values that the interval is meant to hold.
+    coverage: the share of values that the interval is meant to hold. notes: what the user should
+    know about how the data was read.
     """
 
     ids: tuple[str, ...]
@@ -46,6 +47,7 @@ class Forecast(WindowForecasts):
     coverage: float
     time_column: str = "time"
     id_column: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def header(self) -> list[str]:
@@ -90,7 +92,7 @@ class Forecast(WindowForecasts):
                 for c, column in enumerate(self.columns)
             }
             series.append({"id": name or None, "time": list(self.times[s]), "columns": columns})
-        return {"coverage": self.coverage, "series": series}
+        return {"coverage": self.coverage, "series": series, "notes": list(self.notes)}
 
 
 def headings(

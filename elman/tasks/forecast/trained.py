@@ -103,6 +103,7 @@ class TrainedForecast:
             coverage=self.coverage,
             time_column=columns.time,
             id_column=columns.id,
+            notes=predictor.notes,
         )
 
     def draw(self, data: Path | None = None, horizon: int | None = None) -> bytes:
@@ -191,10 +192,12 @@ class TrainedForecast:
             fitted.cpu().numpy()[whose] for fitted in (self.network.mean, self.network.scale)
         )
         check_reach(self.layout, source.panel, whose, mean, scale)
-        return self._on(source.panel, whose)
+        return self._on(source.panel, whose, source.notes)
 
-    def _on(self, panel: Panel, whose: np.ndarray | None = None) -> Predictor:
-        return Predictor(self.network, self._settings, self.layout, panel, whose)
+    def _on(
+        self, panel: Panel, whose: np.ndarray | None = None, notes: tuple[str, ...] = ()
+    ) -> Predictor:
+        return Predictor(self.network, self._settings, self.layout, panel, whose, notes)
 
     def _at_the_end(self, data: Path | None, steps: int) -> tuple[Predictor, Windows]:
         """One window for each series, at its end, with `steps` rows after it."""
@@ -207,7 +210,8 @@ class TrainedForecast:
                     f"{look_back}; give more rows"
                 )
         self._require_covariates(predictor, steps)
-        predictor = self._on(panel.extended(self.network.rows_ahead(steps)), predictor.whose)
+        panel = panel.extended(self.network.rows_ahead(steps))
+        predictor = self._on(panel, predictor.whose, predictor.notes)
         panel = predictor.panel
         return predictor, Windows(np.arange(len(panel.ends)), panel.offsets + panel.ends)
 

@@ -202,6 +202,8 @@ def test_repeated_stamps_of_many_series_hint_at_the_id_column(tmp_path):
 
 
 def test_files_that_are_no_tables(tmp_path):
+    with pytest.raises(DataError, match="from a file, got - for standard input"):
+        read_table("-")
     with pytest.raises(DataError, match=r"no file .*nowhere.csv"):
         read(tmp_path / "nowhere.csv")
     (tmp_path / "t.parquet").write_bytes(b"PAR1 nothing")
