@@ -11,7 +11,7 @@ import elman
 
 ROOT = Path(elman.__file__).parent
 ORDER = [
-    {"version", "errors", "settings", "pictures"},
+    {"version", "errors", "paths", "settings", "pictures"},
     {"cells", "engine"},
     {"layers"},
     {"tasks"},

@@ -88,6 +88,7 @@ def evaluate(
 ) -> None:
     """`elman evaluate` for a forecasting run."""
     backtest = model.evaluate(data, horizon, stride, retrain)
+    _tell(backtest.notes)
     terminal.result(json.dumps(backtest.to_json()) if as_json else backtest_table(backtest))
 
 
@@ -131,6 +132,7 @@ def forecast(
     if not isinstance(model, TrainedForecast):
         raise ArgumentError(f"{run} is no forecasting run; `elman forecast` goes on with one")
     found = model.forecast(data, horizon)
+    _tell(found.notes)
     if picture is not None:
         _require_folder(picture)
         write_atomically(Path(picture), model.draw(data, horizon))
@@ -151,3 +153,8 @@ def forecast(
 def _require_folder(file: str) -> None:
     if not Path(file).resolve().parent.is_dir():
         raise DataError(f"no folder for the picture {file}; name one that exists")
+
+
+def _tell(notes: tuple[str, ...]) -> None:
+    for text in notes:
+        terminal.note(f"note: {text}")

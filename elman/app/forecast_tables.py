@@ -8,6 +8,7 @@ _OF_ANY_UNIT = ("scaled_mse", "scaled_mae", "mape", "smape", "mase", "coverage")
 _OF_ONE_UNIT = ("mse", "mae", *_OF_ANY_UNIT[2:-1], "quantile_loss", "coverage", "width")
 _STEPS = (1, 2, 3, 4, 6, 8, 12, 18, 24, 36, 48, 72, 96, 144, 192, 336, 720)
 _MOST_STEPS = 14
+_MOST_DIGITS = 1e15  # numbers from here on are told with an exponent
 
 
 def backtest_table(backtest: Backtest, by_horizon: bool = True) -> str:
@@ -85,7 +86,7 @@ def _number(value: str | float | None) -> str:
         return "-"
     if isinstance(value, str):
         return value
-    return f"{value:,.1f}" if abs(value) >= 1e5 else f"{value:.4g}"
+    return f"{value:,.1f}" if 1e5 <= abs(value) < _MOST_DIGITS else f"{value:.4g}"
 
 
 def _aligned(rows: list[list[str]], left: int = 1) -> str:

@@ -14,6 +14,7 @@ from elman.artifacts.load import cell_of, kind_of, load, restored
 from elman.artifacts.run_folder import RunConfig, RunFolder, create_run, next_free, open_run
 from elman.engine import BACKENDS
 from elman.errors import ArgumentError, RunError
+from elman.paths import paths_of
 from elman.settings import build, names, recorded, refuse_unknown
 from elman.tasks import TASKS, TaskKind
 from elman.tasks.cell import CellClass, describe, find_cell
@@ -86,7 +87,7 @@ def start(
     _device(training.device)
 
     def fill(folder: RunFolder) -> None:
-        prepared = kind.prepare(_paths(data), task_settings, found, folder.data, training.seed)
+        prepared = kind.prepare(paths_of(data), task_settings, found, folder.data, training.seed)
         folder.write_vocabulary(prepared.vocabulary)
         values = {**recorded(task_settings), **recorded(training)}
         folder.write_config(RunConfig(task, values, prepared.data, asdict(Origin())))
@@ -158,14 +159,6 @@ def _chosen_cell(cell: str | CellClass | None) -> tuple[CellClass | None, dict[s
     if isinstance(cell, str):
         return find_cell(cell), {"cell": cell}
     return cell, {"cell": describe(cell)}
-
-
-def _paths(data: str | os.PathLike | Sequence[str | os.PathLike] | None) -> list[str]:
-    if data is None:
-        return []
-    if isinstance(data, str | os.PathLike):
-        return [os.fspath(data)]
-    return [os.fspath(path) for path in data]
 
 
 def _with_budget(config: RunConfig, budget: dict[str, Any], folder: RunFolder) -> RunConfig:

@@ -162,7 +162,7 @@ def test_bad_data_and_bad_runs_end_with_1(program, tmp_path, trained):
     assert "is empty" in fails(1, "train", "language", empty, "--run", run)
     binary = tmp_path / "picture.png"
     binary.write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
-    assert "byte 0 is not" in fails(1, "train", "language", binary, "--run", run)
+    assert "but is a PNG picture" in fails(1, "train", "language", binary, "--run", run)
     short = tmp_path / "short.txt"
     short.write_text("too short")
     assert "one window needs 65" in fails(1, "train", "language", short, "--run", run)

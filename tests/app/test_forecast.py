@@ -49,6 +49,22 @@ def test_training_shows_the_test_beside_naive(program, tmp_path):
         assert (tmp_path / "run" / name).exists()
 
 
+def test_how_other_data_was_read_is_told(program, folder, tmp_path):
+    header, *rows = (folder / "sales.csv").read_text().splitlines()
+    rows = [row.replace(",", ",$") if row[-1] != "," else row for row in rows]
+    cell = rows[0].split(",")[1]
+    (tmp_path / "new.csv").write_text("\n".join([header, *rows, ","]))
+    price = f"sales: {cell!r} (new.csv, line 2) is read as {cell[1:]}"
+    notes = ["rows without content left out: 1", price]
+    for command in ("forecast", "evaluate"):
+        out, err = program(command, folder / "run", tmp_path / "new.csv", "--json")
+        assert json.loads(out)["notes"] == notes
+        assert err.splitlines() == [f"note: {note}" for note in notes]
+    data = tmp_path / "new.csv"
+    _, err = program("train", "forecast", data, "--run", tmp_path / "run", *SMALL)
+    assert all(note in err for note in notes)
+
+
 def test_forecast_as_table_csv_json_and_picture(program, folder, tmp_path):
     run = folder / "run"
     out, err = program("forecast", run, "--horizon", 3)
@@ -127,6 +143,28 @@ def test_the_autoregressive_and_the_last_step_model(program, tmp_path):
         assert open_run(run).read_config().settings["model"] == name
 
 
+def test_trading_days_as_a_spreadsheet_writes_them(program, tmp_path):
+    """Row numbers, a text column, decimal commas, and no forecast for a Saturday."""
+    rows = [
+        f"{number};{day};{f'{value:.2f}'.replace('.', ',')};GER"
+        for number, (day, value) in enumerate(zip(days(170), wave(170), strict=True))
+        if number % 7 < 5  # 2024 began on a Monday
+    ]
+    data, run = write(tmp_path / "t.csv", ";Datum;Kurs;Land", rows), tmp_path / "run"
+    _, err = program("train", "forecast", data, "--run", run, *SMALL)
+    assert "not used: 'Unnamed: 0' (row numbers), 'Land' (text, such as 'GER')" in err
+    assert f"Kurs: {rows[0].split(';')[2]!r} (t.csv, line 2) is read as" in err
+    assert "leaves out" not in err
+    out, _ = program("forecast", run, "--csv")
+    assert [line[:10] for line in out.splitlines()[1:]] == [
+        "2024-06-19", "2024-06-20", "2024-06-21", "2024-06-24"
+    ]  # fmt: skip
+    newer = write(tmp_path / "newer.csv", ";Datum;Kurs;Land", rows[-14:])
+    assert program("forecast", run, newer, "--csv")[0].splitlines()[4].startswith("2024-06-24")
+    out, _ = program("evaluate", run, "--stride", 12, "--retrain")
+    assert "trained anew for each" in out
+
+
 def test_resume(program, folder):
     out, err = program("resume", folder / "run", "--steps", 30)
     assert "going on from step 20" in err
@@ -180,7 +218,10 @@ def test_other_runs_are_told_apart(program, tmp_path, text_file):
         (("grid", "kind"), "lunar", "the kind in the description"),
         (("grid", "step"), 0, "whole number"),
         (("grid", "origin"), 2**61, "years 1 to 9999"),
-        (("grid", "style", "format"), "%Y %B", "the format in the description"),
+        (("grid", "style", "format"), "%j %Z", "the format in the description"),
+        (("grid", "weekmask"), "0000000", "seven digits"),
+        (("grid", "weekmask"), "12345", "seven digits"),
+        (("notes",), [1], "must hold a text"),
         (("columns", "targets"), [], "sizes or parts that do not fit"),
         (("columns", "targets"), ["a", "a"], "distinct names"),
         (("windowing", "look_back"), -3, "whole number"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from elman.errors import DataError
 from elman.tasks.classify.examples import PARTS, Examples
 from elman.tasks.classify.settings import ClassifySettings
+from elman.tasks.shared.table import listing
 from elman.tasks.shared.text import lines_of, read_text
 
 _ABOUT = ("readme", "license", "licence", "copying")
@@ -22,7 +23,7 @@ def read_folder(folder: Path, settings: ClassifySettings) -> Examples:
     there = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     files = [path for path in there if _is_label(path)]
     left = [f"{path.name}{'/' if path.is_dir() else ''}" for path in there if path not in files]
-    found = f"; it holds {_some(left)}" if left else ""
+    found = f"; it holds {listing(left)}" if left else ""
     if not files:
         raise DataError(
             f"folder {folder} holds no file LABEL.txt; expected one for each label, with one "
@@ -35,7 +36,7 @@ def read_folder(folder: Path, settings: ClassifySettings) -> Examples:
         )
     if all(file.stem.lower() in (*PARTS, "dev", "val") for file in files):
         raise DataError(
-            f"folder {folder} holds {_some([file.name for file in files])}, which name parts of "
+            f"folder {folder} holds {listing([file.name for file in files])}, which name parts of "
             f"the data and not labels; give one of them as DATA, and others with --valid-data and "
             f"--test-data"
         )
@@ -48,7 +49,7 @@ def read_folder(folder: Path, settings: ClassifySettings) -> Examples:
             raise DataError(f"{file} is empty; put one example on each line, or remove it")
         items += lines
         labels += [unicodedata.normalize("NFC", file.stem.strip())] * len(lines)
-    notes = [f"not taken for labels in {folder}: {_some(left)}"] if left else []
+    notes = [f"not taken for labels in {folder}: {listing(left)}"] if left else []
     return Examples(list(items), labels, notes=notes)
 
 
@@ -59,7 +60,3 @@ def _is_label(path: Path) -> bool:
         and path.stem.lower() not in _ABOUT
         and path.is_file()
     )
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")

@@ -1,12 +1,12 @@
 """Dividing examples into a training, a validation and a test part."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from elman.errors import DataError
 from elman.tasks.classify.examples import PARTS, Examples, key_of
+from elman.tasks.shared.table import listing
 
 TRAIN, VALID, TEST = range(len(PARTS))
 _WORDS = ("training", "validation", "test")
@@ -71,7 +71,7 @@ def _require_usable(part: np.ndarray, labels: np.ndarray) -> None:
         if len(strange):
             raise DataError(
                 f"the {_WORDS[number]} part has labels that the training part never shows: "
-                f"{_list(strange.tolist())}; add examples of them, or leave them out"
+                f"{listing(strange.tolist())}; add examples of them, or leave them out"
             )
 
 
@@ -82,12 +82,12 @@ def _rare(part: np.ndarray, labels: np.ndarray) -> list[str]:
     notes = []
     if missing:
         notes.append(
-            f"too few examples to test: {_list(missing)} (no example in the test part; macro "
+            f"too few examples to test: {listing(missing)} (no example in the test part; macro "
             f"F1 is the mean over the other labels)"
         )
     single = known[counts == 1].tolist()
     if single:
-        notes.append(f"one example only to learn from: {_list(single)}")
+        notes.append(f"one example only to learn from: {listing(single)}")
     return notes
 
 
@@ -111,8 +111,3 @@ def _leaks(part: np.ndarray, examples: Examples) -> list[str]:
                 f"ambiguous: {others:,} {what} stand in the training part, as another label"
             )
     return notes
-
-
-def _list(names: Sequence[str], most: int = 8) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

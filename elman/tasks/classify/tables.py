@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,10 +10,11 @@ from elman.errors import ArgumentError, DataError
 from elman.tasks.classify.examples import PARTS, Examples
 from elman.tasks.classify.json_lines import parse_json_lines
 from elman.tasks.classify.settings import ClassifySettings
-from elman.tasks.shared.separated import is_unnamed, parse_separated
+from elman.tasks.shared.separated import parse_separated
+from elman.tasks.shared.table import Table, is_unnamed, listing, numbers_rows, parquet_cells
 
 if TYPE_CHECKING:
-    import polars as pl
+    pass
 
 LABEL_NAMES = ("label", "class", "category", "target", "y")
 TEXT_NAMES = ("text", "name", "string", "sentence", "message", "example", "x")
@@ -27,30 +28,16 @@ _ABSENT = ("nan", "na", "n/a", "null", "#n/a", "<na>")
 
 
 @dataclass(frozen=True)
-class Table:
-    """Cells as text, null where there is none.
+class TextTable(Table):
+    """A table of text: each cell is a string, or null where there is none.
 
-    lines: of the file, where the rows begin; None if it has none. repeated: names that several
-    columns have. nested: the first row of a column that holds lists or objects. header: the names
-    of the columns come from the first line.
+    repeated: names that several columns have. nested: the first row of a column that holds lists or
+    objects. header: the names of the columns come from the first line.
     """
 
-    frame: "pl.DataFrame"
-    name: str
-    lines: Sequence[int] | None = None
     repeated: frozenset[str] = frozenset()
     nested: Mapping[str, int] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
     header: bool = False
-
-    @property
-    def columns(self) -> list[str]:
-        return self.frame.columns
-
-    def place(self, row: int) -> str:
-        if self.lines is None:
-            return f"{self.name}, row {row + 1}"
-        return f"{self.name}, line {self.lines[row]}"
 
     def strings(self, column: str | None) -> list[str]:
         """The values of a column, stripped; empty ones if there is no such column.
@@ -67,30 +54,20 @@ class Table:
             )
         return [(value or "").strip() for value in self.frame[column].to_list()]
 
-    def counts(self, column: str) -> bool:
-        """Whether a column holds the numbers of the rows, from 0 or 1."""
-        import polars as pl
 
-        numbers = self.frame[column].cast(pl.Int64, strict=False)
-        first, rows = numbers[0], len(numbers)
-        return (
-            rows > 2
-            and first in (0, 1)
-            and numbers.equals(pl.int_range(first, first + rows, eager=True))
-        )
-
-
-def read_separated(content: str, name: str, usual: str, header: bool) -> Table:
+def read_separated(content: str, name: str, usual: str, header: bool) -> TextTable:
     """A table whose fields are separated, as a rule by `usual`.
 
     Raises:
         DataError: see `parse_separated`.
     """
     found = parse_separated(content, name, usual, header)
-    return Table(found.frame, name, found.lines, found.repeated, notes=found.notes, header=header)
+    return TextTable(
+        found.frame, name, found.lines, found.separator, found.notes, found.repeated, header=header
+    )
 
 
-def read_json_lines(content: str, name: str) -> Table:
+def read_json_lines(content: str, name: str) -> TextTable:
     """JSON lines as a table.
 
     Raises:
@@ -106,10 +83,10 @@ def read_json_lines(content: str, name: str) -> Table:
     rows = {line: row for row, line in enumerate(found.lines)}
     nested = {column: rows[line] for column, line in found.nested.items()}
     frame = pl.DataFrame(cells, dict.fromkeys(columns, pl.String))
-    return Table(frame, name, found.lines, nested=nested, notes=found.notes)
+    return TextTable(frame, name, found.lines, notes=found.notes, nested=nested)
 
 
-def read_parquet(path: str, name: str) -> Table:
+def read_parquet(path: str, name: str) -> TextTable:
     """A Parquet file as a table of text.
 
     Raises:
@@ -117,23 +94,14 @@ def read_parquet(path: str, name: str) -> Table:
     """
     import polars as pl
 
-    try:
-        frame = pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(
-            f"{name} must be a Parquet file, by its first bytes, but can't be read ({reason}); "
-            f"make it anew"
-        ) from None
-    if not frame.height:
-        raise DataError(f"{name} holds no rows; one row for each example was expected")
+    frame = parquet_cells(path, name)
     nested = {column: 0 for column in frame.columns if frame[column].dtype.is_nested()}
     plain = frame.select(pl.exclude(*nested).cast(pl.String)) if nested else frame.cast(pl.String)
     blank = [pl.lit(None, pl.String).alias(column) for column in nested]
-    return Table(plain.with_columns(blank), name, nested=nested)
+    return TextTable(plain.with_columns(blank), name, nested=nested)
 
 
-def examples_of(table: Table, settings: ClassifySettings, labelled: bool = True) -> Examples:
+def examples_of(table: TextTable, settings: ClassifySettings, labelled: bool = True) -> Examples:
     """The examples of a table. labelled: whether it must have a column of labels.
 
     Raises:
@@ -156,13 +124,13 @@ def examples_of(table: Table, settings: ClassifySettings, labelled: bool = True)
     return Examples(list(texts), labels, parts, notes=notes)
 
 
-def _notes(table: Table, used: list[str | None], labels: list[str]) -> list[str]:
+def _notes(table: TextTable, used: list[str | None], labels: list[str]) -> list[str]:
     notes = []
     if left := [column for column in table.columns if column not in used]:
-        shown = ", ".join(map(repr, left[:8])) + (", ..." if len(left) > 8 else "")
         text, label = used[:2]
+        unused = listing([*map(repr, left)])
         labelled = f" and labels from {label!r}" if label is not None else ""
-        notes.append(f"texts are taken from column {text!r}{labelled}; not used: {shown}")
+        notes.append(f"texts are taken from column {text!r}{labelled}; not used: {unused}")
     for label in sorted(set(labels)):
         if label.lower() in _ABSENT:
             notes.append(
@@ -171,15 +139,16 @@ def _notes(table: Table, used: list[str | None], labels: list[str]) -> list[str]
             )
     alike = Counter(label.casefold() for label in set(labels))
     if twins := sorted(label for label in set(labels) if alike[label.casefold()] > 1):
-        shown = ", ".join(map(repr, twins[:8])) + (", ..." if len(twins) > 8 else "")
-        notes.append(f"labels that differ only in capital letters are different labels: {shown}")
+        notes.append(
+            f"labels that differ only in capital letters are different labels: "
+            f"{listing([*map(repr, twins)])}"
+        )
     return notes
 
 
-def _parts(table: Table, column: str) -> list[str]:
+def _parts(table: TextTable, column: str) -> list[str]:
     """The part that each row says it belongs to."""
-    if column not in table.columns:
-        raise _no_column(table, column, "--split-column")
+    table.require(column, "--split-column")
     parts = []
     for row, value in enumerate(table.strings(column)):
         if value.lower() not in _PART_NAMES:
@@ -191,15 +160,15 @@ def _parts(table: Table, column: str) -> list[str]:
 
 
 def _find(
-    table: Table, wanted: str, usual: tuple[str, ...], what: str, required: bool,
+    table: TextTable, wanted: str, usual: tuple[str, ...], what: str, required: bool,
     taken: str | None = None,
 ) -> str | None:  # fmt: skip
     """The column that holds the `what`: the one asked for, or one with a usual name, or the only
     one that is not taken. Numbers of rows are none of them."""
+    if wanted and required:
+        table.require(wanted, f"--{what}-column")
     if wanted in table.columns:
         return wanted
-    if wanted and required:
-        raise _no_column(table, wanted, f"--{what}-column")
     free = [
         column
         for column in table.columns
@@ -219,13 +188,13 @@ def _find(
     return found
 
 
-def _only_counts(table: Table, column: str, usual: tuple[str, ...]) -> bool:
+def _only_counts(table: TextTable, column: str, usual: tuple[str, ...]) -> bool:
     """Whether a column tells no more than the number of the row. One that is called text or label
     is that; `X` is what R calls a column that had no name."""
-    return column.lower() not in usual[:-1] and table.counts(column)
+    return column.lower() not in usual[:-1] and numbers_rows(table.frame[column])
 
 
-def _unclear(table: Table, what: str) -> ArgumentError:
+def _unclear(table: TextTable, what: str) -> ArgumentError:
     if len(table.columns) == 1:
         return ArgumentError(
             f"{table.name} has one column, {table.columns[0]}: expected one of texts and one of "
@@ -233,12 +202,6 @@ def _unclear(table: Table, what: str) -> ArgumentError:
         )
     headless = ", and with --no-header if the first line names no columns" if table.header else ""
     return ArgumentError(
-        f"{table.name} has columns {', '.join(table.columns)}: say with --{what}-column which one "
+        f"{table.name} has columns {listing(table.columns)}: say with --{what}-column which one "
         f"holds the {what}{headless}"
-    )
-
-
-def _no_column(table: Table, wanted: str, flag: str) -> ArgumentError:
-    return ArgumentError(
-        f"{table.name} has no column {wanted!r} ({flag}); it has {', '.join(table.columns)}"
     )

@@ -18,6 +18,7 @@ from elman.tasks.classify.examples import Examples, Item, cleaned, short
 from elman.tasks.classify.model import SequenceClassifier
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.task import predict
+from elman.tasks.shared.table import listing
 
 Source = str | os.PathLike
 READING = ("data_format", "header", "text_column", "label_column", "encoding")
@@ -162,9 +163,8 @@ class TrainedClassifier:
         strange = sorted(set(examples.labels) - set(self.labels))
         if strange:
             raise DataError(
-                f"the data has labels that training never showed: {', '.join(strange[:8])}; leave "
-                f"them out, or train with examples of them (known are {', '.join(self.labels[:8])}"
-                f"{', ...' if len(self.labels) > 8 else ''})"
+                f"the data has labels that training never showed: {listing(strange)}; leave "
+                f"them out, or train with examples of them (known are {listing(self.labels)})"
             )
         numbers = np.array([self.labels.index(label) for label in examples.labels])
         items = [self._encoded(item, number) for number, item in enumerate(examples.items, 1)]

@@ -23,7 +23,8 @@ class Backtest:
     overall: of the model, of naive and of seasonal naive. by_horizon: the same, a list with one
     entry for each step ahead. by_column: the same, for each target. windows: forecasts made. first,
     last: time stamps of the first and the last row that was forecast. season: in rows. nominal: the
-    share of values that the intervals are meant to hold. columns: the targets.
+    share of values that the intervals are meant to hold. columns: the targets. notes: what the
+    user should know about how the data was read.
     """
 
     overall: dict[str, dict[str, float | None]]
@@ -38,9 +39,10 @@ class Backtest:
     last: str
     columns: tuple[str, ...]
     retrained: bool = False
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "columns": list(self.columns)}
+        return {**vars(self), "columns": list(self.columns), "notes": list(self.notes)}
 
 
 def run_backtest(
@@ -86,6 +88,7 @@ def run_backtest(
         last=layout.grid.text(int(rows.max()) + horizon - 1),
         columns=columns,
         retrained=retrain is not None,
+        notes=predictor.notes,
     )
 
 

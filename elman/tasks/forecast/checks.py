@@ -2,11 +2,49 @@
 
 import numpy as np
 
-from elman.errors import DataError
+from elman.errors import ArgumentError, DataError
+from elman.tasks.forecast.columns import Columns
 from elman.tasks.forecast.layout import Layout
 from elman.tasks.forecast.panel import Panel
-from elman.tasks.forecast.scaling import training_rows
+from elman.tasks.forecast.result import headings
+from elman.tasks.forecast.scaling import training_rows, training_scale
 from elman.tasks.forecast.windows import windows_between
+
+_FARTHEST = 1e12
+"""Deviations from the mean beyond which float32 could not hold the squares of errors."""
+
+
+def check_headings(columns: Columns, levels: tuple[float, ...]) -> None:
+    """Raise `ArgumentError` if a forecast would have two columns of one name."""
+    names = headings(columns.time, columns.id, columns.targets, levels)
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise ArgumentError(
+            f"a forecast of {', '.join(map(repr, columns.targets))} would have two columns "
+            f"{repeated!r}, as each target gets one for low and one for high; rename a column, or "
+            f"choose some with --targets"
+        )
+
+
+def check_reach(
+    layout: Layout, panel: Panel, whose: np.ndarray, mean: np.ndarray, scale: np.ndarray
+) -> None:
+    """Raise `DataError` if a value is so far from the training part that a model can't tell it.
+
+    whose: `(S,)` number in the run of each of the panel's series. mean, scale: `(S, K)` of them.
+    """
+    owner = np.repeat(np.arange(len(panel.lengths)), panel.lengths)
+    with np.errstate(over="ignore"):
+        far = np.abs(panel.values - mean[owner]) / scale[owner]
+    rows, places = np.nonzero(panel.observed & ~(far <= _FARTHEST))
+    if len(rows):
+        row, column = int(rows[0]), int(places[0])
+        raise DataError(
+            f"{layout.columns.numeric[column]} is {panel.values[row, column]:g} at "
+            f"{_stamp(layout, panel, row, whose)}, more than {_FARTHEST:g} deviations away from "
+            f"the mean of the training part, {mean[owner[row], column]:g}; correct it, or give "
+            f"logarithms"
+        )
 
 
 def check_series(layout: Layout, panel: Panel) -> None:
@@ -36,11 +74,13 @@ def check_series(layout: Layout, panel: Panel) -> None:
             "--validation-part, or data without that gap"
         )
     _check_columns(layout, panel)
+    whose = np.arange(len(panel.lengths))
+    check_reach(layout, panel, whose, *training_scale(panel, w.train_end))
 
 
 def notes_of(layout: Layout, panel: Panel) -> list[str]:
     """What stands in the table that is no mistake, but should be known."""
-    notes = []
+    notes = list(layout.notes)
     if layout.gaps.rows:
         notes.append(
             f"the table is {layout.grid.name}, but leaves out {_rows(layout.gaps.rows)}, first "
@@ -95,10 +135,11 @@ def _with_targets(panel: Panel) -> np.ndarray:
     return within < np.repeat(panel.ends, panel.lengths)
 
 
-def _stamp(layout: Layout, panel: Panel, row: int) -> str:
+def _stamp(layout: Layout, panel: Panel, row: int, whose: np.ndarray | None = None) -> str:
     number = int(np.searchsorted(panel.offsets, row, side="right")) - 1
     text = layout.grid.text(int(panel.first[number] + row - panel.offsets[number]))
-    return text if layout.columns.id is None else f"{text} of {_series(layout, number)}"
+    name = number if whose is None else int(whose[number])
+    return text if layout.columns.id is None else f"{text} of {_series(layout, name)}"
 
 
 def _series(layout: Layout, number: int) -> str:

@@ -9,25 +9,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from elman.errors import DataError
-from elman.tasks.forecast.stamps import INDEX, Style
+from elman.tasks.forecast.parsing import DAY, SECOND
+from elman.tasks.forecast.style import INDEX, Style
 
-MICROSECOND, SECOND = 1, 1_000_000
-MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
+MICROSECOND = 1
+MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
+EVERY_DAY = "1111111"
 _NAMES = {
     ("month", 1): "monthly", ("month", 3): "quarterly", ("month", 12): "yearly",
     ("time", 7 * DAY): "weekly", ("time", DAY): "daily", ("time", HOUR): "hourly",
 }  # fmt: skip
 _UNITS = ((DAY, "days"), (HOUR, "hours"), (MINUTE, "minutes"), (SECOND, "seconds"))
-KINDS = ("index", "month", "time")
+KINDS = ("index", "month", "time", "weekday")
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_FEWEST_WEEKS = 2  # that a weekday must be absent from, before it counts as left out on purpose
 
 
 @dataclass(frozen=True)
 class Grid:
     """Row k stands at `stamps(k)`.
 
-    kind: "index" counts, "time" has steps of one length, "month" steps of calendar months. step: in
-    counts, microseconds or months. origin: the stamp of row 0. month_end: rows stand on the last
-    day of their month.
+    kind: "index" counts, "time" has steps of one length, "month" steps of calendar months,
+    "weekday" goes from one day to the next that `weekmask` has. step: in counts, microseconds,
+    months or such days. origin: the stamp of row 0. month_end: rows stand on the last day of their
+    month. weekmask: seven digits from Monday on, 1 for the days of the week that there are.
     """
 
     kind: str
@@ -35,10 +40,15 @@ class Grid:
     origin: int
     style: Style
     month_end: bool = False
+    weekmask: str = EVERY_DAY
 
     def stamps(self, rows: np.ndarray) -> np.ndarray:
         """`(N,)` int64 stamps of some rows."""
         rows = np.asarray(rows, dtype=np.int64)
+        if self.kind == "weekday":
+            first = np.datetime64(self.origin // DAY, "D")
+            days = np.busday_offset(first, rows, roll="forward", weekmask=self.weekmask)
+            return days.astype(np.int64) * DAY + self.origin % DAY
         if self.kind != "month":
             return self.origin + rows * self.step
         month, day, clock = _parts(np.array([self.origin]))
@@ -49,6 +59,8 @@ class Grid:
         if self.kind == "month":
             origin = _parts(np.array([self.origin]))[0]
             rows = (_parts(stamps)[0] - origin) // self.step
+        elif self.kind == "weekday":
+            rows = self._days(stamps) - self._days(np.array([self.origin]))
         else:
             rows = (stamps - self.origin) // self.step
         return rows, self.stamps(rows) == stamps
@@ -64,6 +76,11 @@ class Grid:
             return _NAMES[self.kind, self.step]
         if self.kind == "index":
             return f"an index in steps of {self.step}"
+        if self.kind == "weekday":
+            absent = [
+                day for day, there in zip(_WEEKDAYS, self.weekmask, strict=True) if there == "0"
+            ]
+            return f"daily without {' and '.join(absent)}"
         if self.kind == "month":
             return f"every {self.step} months"
         unit, word = next(
@@ -78,6 +95,8 @@ class Grid:
             return 1
         if self.kind == "month":
             return 12 // self.step if 12 % self.step == 0 else 1
+        if self.kind == "weekday":
+            return self.weekmask.count("1")
         if self.step == 7 * DAY:
             return 52
         if self.step == DAY:
@@ -85,8 +104,20 @@ class Grid:
         return DAY // self.step if DAY % self.step == 0 and self.step < DAY else 1
 
     def same_steps(self, other: "Grid") -> bool:
-        """Whether another table counts time in the same way."""
+        """Whether another table counts time in the same way. A short table of days can't tell
+        which days of the week are left out."""
+        if self._daily and other._daily:
+            return True
         return (self.kind, self.step, self.month_end) == (other.kind, other.step, other.month_end)
+
+    def _days(self, stamps: np.ndarray) -> np.ndarray:
+        """How many days of the week mask lie between the year 1 and each stamp."""
+        days = (stamps // DAY).astype("datetime64[D]")
+        return np.busday_count(np.datetime64("0001-01-01"), days, weekmask=self.weekmask)
+
+    @property
+    def _daily(self) -> bool:
+        return self.kind == "weekday" or (self.kind, self.step) == ("time", DAY)
 
 
 def infer_grid(stamps: np.ndarray, style: Style, name: str) -> Grid:
@@ -110,7 +141,22 @@ def infer_grid(stamps: np.ndarray, style: Style, name: str) -> Grid:
         origin = int(stamps[np.argmax(regular)])
         step = _most_common(np.diff(month[regular]))
         return Grid("month", step, origin, style, bool(month_end))
-    return _with_phase(stamps, _most_common(np.diff(stamps)), "time", style)
+    grid = _with_phase(stamps, _most_common(np.diff(stamps)), "time", style)
+    weekmask = _weekmask(stamps) if grid.step == DAY and of_one_clock else EVERY_DAY
+    if weekmask == EVERY_DAY:
+        return grid
+    return Grid("weekday", 1, grid.origin, style, weekmask=weekmask)
+
+
+def share_of_rows(stamps: np.ndarray, style: Style) -> float:
+    """How well stamps `(N,)` fit a grid: of its rows and the stamps beside it, the share that are
+    both, 1 at best."""
+    distinct = np.unique(stamps)
+    if len(distinct) < 2:
+        return 1.0
+    rows, on_grid = infer_grid(distinct, style, "").rows(distinct)
+    beside = (~on_grid).sum()
+    return float(on_grid.sum() / (rows.max() - rows.min() + 1 + beside))
 
 
 def calendar_features(grid: Grid, rows: np.ndarray) -> np.ndarray:
@@ -125,9 +171,9 @@ def calendar_features(grid: Grid, rows: np.ndarray) -> np.ndarray:
     turns = []
     if grid.kind == "time" and grid.step < DAY:
         turns.append((stamps % DAY) / DAY)
-    if grid.kind == "time" and grid.step < 7 * DAY:
+    if grid.kind == "weekday" or (grid.kind == "time" and grid.step < 7 * DAY):
         turns.append(((stamps + 3 * DAY) % (7 * DAY)) / (7 * DAY))  # 1970-01-01 was a Thursday
-    if grid.kind == "time":
+    if grid.kind in ("time", "weekday"):
         turns.append((moments - year.astype("datetime64[us]")).astype(np.int64) / length)
     elif grid.step % 12:
         turns.append((_parts(stamps)[0] % 12) / 12)
@@ -158,6 +204,18 @@ def _with_phase(stamps: np.ndarray, step: int, kind: str, style: Style) -> Grid:
     phases = stamps % step
     on_grid = phases == _most_common(phases)
     return Grid(kind, step, int(stamps[np.argmax(on_grid)]), style)
+
+
+def _weekmask(stamps: np.ndarray) -> str:
+    """The days of the week on which ascending daily stamps stand. Every day, unless some are absent
+    throughout and most of the others are there."""
+    days = stamps // DAY
+    there = np.bincount((days + 3) % 7, minlength=7) > 0  # 1970-01-01 was a Thursday
+    weeks = (days[-1] - days[0] + 1) // 7
+    expected = (days[-1] - days[0] + 1) * there.sum() / 7
+    if weeks < _FEWEST_WEEKS or len(np.unique(days)) < expected / 2:
+        return EVERY_DAY
+    return "".join("1" if day else "0" for day in there)
 
 
 def _most_common(values: np.ndarray) -> int:

@@ -10,13 +10,14 @@ import torch
 from elman.errors import ArgumentError, DataError, RunError
 from elman.tasks.base import Outcome, Prepared, Restored
 from elman.tasks.cell import CellClass, try_out
-from elman.tasks.forecast.checks import check_series
+from elman.tasks.forecast.checks import check_headings, check_series
+from elman.tasks.forecast.columns import choose_columns, left_out
 from elman.tasks.forecast.layout import Layout, plan_windows
 from elman.tasks.forecast.model import Forecaster
 from elman.tasks.forecast.networks import network_input
 from elman.tasks.forecast.panel import Panel, build_panel, load_panel, save_panel
-from elman.tasks.forecast.settings import ForecastSettings, quantile_levels
-from elman.tasks.forecast.table import choose_columns, default_data, read_table
+from elman.tasks.forecast.settings import ForecastSettings, delivered_levels, quantile_levels
+from elman.tasks.forecast.table import default_data, read_table
 from elman.tasks.forecast.task import ForecastTask, sizes_of
 from elman.tasks.forecast.trained import TrainedForecast
 
@@ -52,10 +53,12 @@ class ForecastKind:
         path = data[0] if data else default_data()
         table = read_table(path)
         columns = choose_columns(table, settings)
+        check_headings(columns, delivered_levels(settings))
         source = build_panel(table, columns)
         windowing = plan_windows(source, settings)
         panel = source.panel.cut(windowing.test_end) if settings.preset == "ett" else source.panel
-        layout = Layout(columns, source.grid, source.ids, windowing, source.gaps)
+        notes = (*left_out(table, columns), *source.notes)
+        layout = Layout(columns, source.grid, source.ids, windowing, source.gaps, notes)
         check_series(layout, panel)
         features = network_input(sizes_of(settings, layout), settings)
         try_out(recurrent, features, settings.hidden_size, settings.cell)

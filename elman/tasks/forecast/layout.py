@@ -3,15 +3,16 @@
 Written to `vocabulary.json`, and checked when it is read back, because nobody vouches for a run.
 """
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from elman.errors import ArgumentError, DataError
-from elman.tasks.forecast.grid import KINDS, Grid
+from elman.tasks.forecast.columns import Columns
+from elman.tasks.forecast.grid import EVERY_DAY, KINDS, Grid
 from elman.tasks.forecast.panel import Gaps, Source
 from elman.tasks.forecast.settings import ForecastSettings
-from elman.tasks.forecast.stamps import FORMATS, INDEX, Style
-from elman.tasks.forecast.table import Columns
+from elman.tasks.forecast.style import FORMATS, INDEX, Style
 
 ETT_TRAIN, ETT_PART, ETT_LOOK_BACK, ETT_HORIZON = 8640, 2880, 96, 96
 
@@ -32,11 +33,14 @@ class Windowing:
 
 @dataclass(frozen=True)
 class Layout:
+    """notes: what the user should know about how the table was read."""
+
     columns: Columns
     grid: Grid
     ids: tuple[str, ...]
     windowing: Windowing
     gaps: Gaps
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -45,6 +49,7 @@ class Layout:
             "ids": list(self.ids),
             "windowing": asdict(self.windowing),
             "gaps": asdict(self.gaps),
+            "notes": list(self.notes),
         }
 
     @classmethod
@@ -131,7 +136,7 @@ def _parsed(value: Any) -> Layout:
         value[key] for key in ("columns", "grid", "windowing", "gaps")
     )
     style = Style(
-        _one_of(grid["style"]["format"], (*FORMATS, INDEX), "format"), _text(grid["style"]["zone"])
+        _one_of(grid["style"]["format"], FORMATS | {INDEX}, "format"), _text(grid["style"]["zone"])
     )
     kind = _one_of(grid["kind"], KINDS, "kind")
     if (kind == "index") == style.dated:
@@ -150,10 +155,12 @@ def _parsed(value: Any) -> Layout:
             _count(grid["origin"], None),
             style,
             _is_true(grid["month_end"]),
+            _weekmask(grid.get("weekmask", EVERY_DAY)),
         ),
         _names(value["ids"]),
         Windowing(**{name: _count(number, 0) for name, number in windowing.items()}),
         Gaps(_count(gaps["rows"], 0), _text(gaps["where"])),
+        _names(value.get("notes", [])),
     )
     _require_order(layout)
     layout.grid.text(0)  # raises if the calendar does not reach that far
@@ -198,7 +205,14 @@ def _is_true(value: object) -> bool:
     return value
 
 
-def _one_of(value: object, choices: tuple[str, ...], what: str) -> str:
+def _weekmask(value: object) -> str:
+    text = _text(value)
+    if len(text) != 7 or set(text) - {"0", "1"} or "1" not in text:
+        raise DataError(f"the description of a table must hold seven digits, got {value!r}")
+    return text
+
+
+def _one_of(value: object, choices: Collection[str], what: str) -> str:
     if value not in choices:
         raise DataError(f"the {what} in the description of a table is not known: {value!r}")
     return str(value)

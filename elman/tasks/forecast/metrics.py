@@ -29,13 +29,16 @@ def errors(
         e = \hat y - y, \quad \mathrm{MAPE} = 100\,|e| / |y|, \quad
         \mathrm{sMAPE} = 200\,|e| / (|y| + |\hat y|), \quad \mathrm{MASE} = |e| / q
 
-    MAPE is not defined for y = 0; sMAPE is 0 where both are 0.
+    MAPE is not defined for y = 0; sMAPE is 0 where both are 0. An error that float64 can't hold is
+    infinite.
     """
     error = point - actual
     size = np.abs(error)
     both = np.abs(actual) + np.abs(point)
+    with np.errstate(over="ignore"):
+        squares = error**2
     return {
-        "mse": error**2,
+        "mse": squares,
         "mae": size,
         "scaled_mse": (error / scale) ** 2,
         "scaled_mae": size / scale,
@@ -80,7 +83,8 @@ class Totals:
             self._counts[name] = self._counts.get(name, 0) + counts.sum(0)
 
     def overall(self) -> dict[str, float | None]:
-        """The mean of each metric over all values; None if it is defined for none."""
+        """The mean of each metric over all values; None if it is defined for none, or float64 can't
+        hold it."""
         return {name: self._mean(name, ...) for name in self._sums}
 
     def by_horizon(self) -> list[dict[str, float | None]]:
@@ -96,9 +100,13 @@ class Totals:
     def _mean(self, name: str, where: Any) -> float | None:
         """Over the part `where` of the horizons and columns."""
         count = self._counts[name][where].sum()
-        return float(self._sums[name][where].sum() / count) if count else None
+        if not count:
+            return None
+        mean = float(self._sums[name][where].sum() / count)
+        return mean if np.isfinite(mean) else None
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     """above / below, NaN where that would divide by zero."""
-    return np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0)
+    with np.errstate(over="ignore"):
+        return np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0)

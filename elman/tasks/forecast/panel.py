@@ -12,8 +12,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save_file
 
 from elman.errors import DataError, RunError
+from elman.tasks.forecast.columns import Columns, ids_of, likely_id, rest_of_time
 from elman.tasks.forecast.grid import Grid, infer_grid
-from elman.tasks.forecast.table import Columns, Table, ids_of, numbers_of, stamps_of
+from elman.tasks.forecast.numbers import NumberReader
+from elman.tasks.forecast.stamps import stamps_of
+from elman.tasks.forecast.style import ISO
+from elman.tasks.shared.table import Table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,12 +79,14 @@ class Gaps:
 
 @dataclass(frozen=True)
 class Source:
-    """A table that was read: its series, their names, the grid, and what was left out."""
+    """A table that was read: its series, their names, the grid, what was left out, and what the
+    user should know about how it was read."""
 
     panel: Panel
     ids: tuple[str, ...]
     grid: Grid
     gaps: Gaps
+    notes: tuple[str, ...] = ()
 
 
 def build_panel(table: Table, columns: Columns, grid: Grid | None = None) -> Source:
@@ -90,8 +96,9 @@ def build_panel(table: Table, columns: Columns, grid: Grid | None = None) -> Sou
         DataError: with the line: time stamps that repeat or do not lie on the grid, cells that are
             not numbers. Or: other steps than `grid`'s.
     """
-    stamps = stamps_of(table, columns.time)
-    numbers = [numbers_of(table, name) for name in columns.numeric]
+    stamps = stamps_of(table, columns.time, None if grid is None else grid.style)
+    reader = NumberReader(table)
+    numbers = [reader.read(name) for name in columns.numeric]
     owner, ids = ids_of(table, columns.id)
     order = np.lexsort((stamps.values, owner))
     found = infer_grid(
@@ -102,7 +109,10 @@ def build_panel(table: Table, columns: Columns, grid: Grid | None = None) -> Sou
     describe = _Describer(table, columns, stamps.style.text, stamps.values, ids, owner)
     _refuse_duplicates(stamps.values[order], owner[order], order, describe)
     _refuse_irregular(on_grid, grid, describe)
-    return _filled(np.stack(numbers, 1), rows, owner, order, ids, columns, grid, describe)
+    values = np.stack([column.values for column in numbers], 1)
+    panel, gaps = _filled(values, rows, owner, order, len(ids), columns, grid, describe)
+    notes = [note for note in (stamps.note, *(column.note for column in numbers)) if note]
+    return Source(panel, ids, grid, gaps, (*table.notes, *notes))
 
 
 def save_panel(panel: Panel, folder: Path) -> str:
@@ -152,7 +162,8 @@ def to_frame(panel: Panel, ids: tuple[str, ...], columns: Columns, grid: Grid) -
 
     numbers = [np.arange(f, f + n) for f, n in zip(panel.first, panel.lengths, strict=True)]
     stamps = grid.stamps(np.concatenate(numbers))
-    cells = {columns.time: [grid.style.text(int(stamp)) for stamp in stamps]}
+    style = ISO if grid.style.dated else grid.style
+    cells = {columns.time: [style.text(int(stamp)) for stamp in stamps]}
     if columns.id is not None:
         cells[columns.id] = np.repeat(np.array(ids, dtype=object), panel.lengths).tolist()
     values = np.where(panel.observed, panel.values, np.nan)
@@ -198,15 +209,28 @@ def _refuse_duplicates(
     repeats = np.flatnonzero((np.diff(stamps) == 0) & (np.diff(owner) == 0))
     if len(repeats):
         earlier, later = sorted((int(order[repeats[0]]), int(order[repeats[0] + 1])))
-        many = "" if describe.columns.id else "; many series in one table need --id-column"
+        table, columns = describe.table, describe.columns
+        advice = "keep one of the two"
+        if columns.id is None:
+            likely = likely_id(table, columns.time)
+            name = "" if likely is None else f" {likely}"
+            advice += f"; many series in one table need --id-column{name}"
+        if (finer := rest_of_time(table, columns.time)) is not None:
+            advice += f"; if {finer!r} holds the rest of the time, join it with {columns.time!r}"
         raise DataError(
             f"{describe(later)} stands there twice, first at {describe.table.place(earlier)}; "
-            f"keep one of the two{many}"
+            f"{advice}"
         )
 
 
 def _refuse_irregular(on_grid: np.ndarray, grid: Grid, describe: _Describer) -> None:
     off = np.flatnonzero(~on_grid)
+    if len(off) > len(on_grid) / 2:
+        raise DataError(
+            f"{describe.table.name} has no regular steps: the most frequent ones are {grid.name}, "
+            f"and {len(off):,} of {len(on_grid):,} rows do not fit them, the first at "
+            f"{describe(int(off[0]))}; bring the table to regular steps"
+        )
     if len(off):
         raise DataError(
             f"{describe(int(off[0]))} does not fit the other rows, which are {grid.name} from "
@@ -217,11 +241,11 @@ def _refuse_irregular(on_grid: np.ndarray, grid: Grid, describe: _Describer) -> 
 
 def _filled(
     numbers: np.ndarray, rows: np.ndarray, owner: np.ndarray, order: np.ndarray,
-    ids: tuple[str, ...], columns: Columns, grid: Grid, describe: _Describer,
-) -> Source:  # fmt: skip
+    series: int, columns: Columns, grid: Grid, describe: _Describer,
+) -> tuple[Panel, Gaps]:  # fmt: skip
     """The panel, with a row of missing values for every row of the grid that the table lacks."""
     owner, rows = owner[order], rows[order]
-    starts = np.searchsorted(owner, np.arange(len(ids)))
+    starts = np.searchsorted(owner, np.arange(series))
     stops = np.append(starts[1:], len(owner))
     first = rows[starts]
     lengths = rows[stops - 1] - first + 1
@@ -237,7 +261,7 @@ def _filled(
     observed = ~np.isnan(values)
     ends = _ends(observed, lengths, columns)
     panel = Panel(np.where(observed, values, 0.0), observed, first, lengths, ends)
-    return Source(panel, ids, grid, _gaps(rows, owner, order, grid, describe))
+    return panel, _gaps(rows, owner, order, grid, describe)
 
 
 def _ends(observed: np.ndarray, lengths: np.ndarray, columns: Columns) -> np.ndarray:

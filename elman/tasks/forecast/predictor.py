@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from elman.errors import DataError
 from elman.tasks.forecast.layout import Layout
 from elman.tasks.forecast.model import Forecaster
 from elman.tasks.forecast.panel import Panel
@@ -23,13 +24,14 @@ class Predictor:
     """A model with the rows of a panel, which gets enough empty rows at its end for one forecast.
 
     whose: `(S',)` number in the run of each of the panel's series; None if they are the run's own.
+    notes: what the user should know about how the panel was read.
     """
 
     def __init__(
         self, model: Forecaster, settings: ForecastSettings, layout: Layout, panel: Panel,
-        whose: np.ndarray | None = None,
+        whose: np.ndarray | None = None, notes: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
-        self.model, self.layout = model, layout
+        self.model, self.layout, self.notes = model, layout, notes
         self.panel = panel.extended(model.sizes.horizon)
         self.levels, self.coverage = delivered_levels(settings), interval_coverage(settings)
         self.whose = np.arange(len(panel.lengths)) if whose is None else whose
@@ -42,7 +44,11 @@ class Predictor:
     @torch.no_grad()
     def forecasts(self, windows: Windows, chosen: np.ndarray, horizon: int) -> WindowForecasts:
         """The forecasts of the `chosen` windows, in the table's units. The model must be in
-        evaluation mode."""
+        evaluation mode.
+
+        Raises:
+            DataError: a forecast that is not finite.
+        """
         look_back, sizes = self.layout.windowing.look_back, self.model.sizes
         whose = Windows(self.whose[windows.series], windows.origin)
         ahead = self.model.rows_ahead(horizon)
@@ -58,6 +64,11 @@ class Predictor:
         inner = values if sizes.median == 0 else values[..., 1:-1]
         told = torch.cat([lower[..., None], inner, upper[..., None]], -1).sort(-1).values
         quantiles = told.cpu().numpy() * scale[..., None] + mean[..., None]
+        if not np.isfinite(quantiles).all():
+            raise DataError(
+                "a forecast must be finite, but this one leaves the range of numbers; give data "
+                "like that of the training part, or a smaller --horizon"
+            )
         return WindowForecasts(quantiles, median.cpu().numpy() * scale + mean)
 
     def actual(

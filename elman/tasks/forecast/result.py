@@ -36,7 +36,8 @@ class Forecast(WindowForecasts):
     """The H rows after the end of each of S series, which take the place of the windows.
 
     times: for each series its H time stamps, as the table writes them. levels: of the quantiles.
-    coverage: the share of values that the interval is meant to hold.
+    coverage: the share of values that the interval is meant to hold. notes: what the user should
+    know about how the data was read.
     """
 
     ids: tuple[str, ...]
@@ -46,15 +47,12 @@ class Forecast(WindowForecasts):
     coverage: float
     time_column: str = "time"
     id_column: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def header(self) -> list[str]:
         """The headings of `rows`."""
-        names = [self.time_column] if self.id_column is None else [self.id_column, self.time_column]
-        for column in self.columns:
-            names += [column, f"{column} low", f"{column} high"]
-            names += [f"{column} {level:g}" for level in self._inner.values()]
-        return names
+        return headings(self.time_column, self.id_column, self.columns, self.levels)
 
     def rows(self) -> Iterator[list[str | float]]:
         """One row for each series and time: stamp, then point, low, high (and the quantiles that
@@ -68,7 +66,7 @@ class Forecast(WindowForecasts):
                         float(self.lower[s, h, c]),
                         float(self.upper[s, h, c]),
                     ]
-                    row += [float(self.quantiles[s, h, c, q]) for q in self._inner]
+                    row += [float(self.quantiles[s, h, c, q]) for q in _inner(self.levels)]
                 yield row
 
     def to_csv(self) -> str:
@@ -94,10 +92,20 @@ class Forecast(WindowForecasts):
                 for c, column in enumerate(self.columns)
             }
             series.append({"id": name or None, "time": list(self.times[s]), "columns": columns})
-        return {"coverage": self.coverage, "series": series}
+        return {"coverage": self.coverage, "series": series, "notes": list(self.notes)}
 
-    @property
-    def _inner(self) -> dict[int, float]:
-        """The levels between the ends without the median, by their place."""
-        inner = list(enumerate(self.levels))[1:-1]
-        return {place: level for place, level in inner if level != 0.5}
+
+def headings(
+    time: str, id: str | None, targets: tuple[str, ...], levels: tuple[float, ...]
+) -> list[str]:
+    """The columns of a forecast as a table."""
+    names = [time] if id is None else [id, time]
+    for target in targets:
+        names += [target, f"{target} low", f"{target} high"]
+        names += [f"{target} {level:g}" for level in _inner(levels).values()]
+    return names
+
+
+def _inner(levels: tuple[float, ...]) -> dict[int, float]:
+    """The levels between the ends without the median, by their place."""
+    return {place: level for place, level in list(enumerate(levels))[1:-1] if level != 0.5}

@@ -9,16 +9,26 @@ from elman.tasks.forecast.panel import Panel
 
 def training_scale(panel: Panel, stop: int) -> tuple[np.ndarray, np.ndarray]:
     """`(S, K)` mean and deviation of each series and column before row `stop` of the grid. A column
-    that does not vary keeps its unit."""
+    that does not vary keeps its unit.
+
+    Both are counted from the first value and in units of the largest, so that neither values near
+    the ends of float64 nor small changes of large values are lost."""
     mean = np.zeros((len(panel.lengths), panel.values.shape[1]))
     scale = np.ones_like(mean)
     for number, rows in training_rows(panel, stop):
         values, observed = panel.values[rows], panel.observed[rows]
+        if not len(values):
+            continue
+        first = np.take_along_axis(values, observed.argmax(0)[None], axis=0)[0]
+        change = np.where(observed, values - first, 0.0)
+        unit = np.abs(change).max(0)
+        unit = np.where(unit > 0, unit, 1.0)
         count = np.maximum(observed.sum(0), 1)
-        mean[number] = np.where(observed, values, 0.0).sum(0) / count
-        deviation = np.where(observed, values - mean[number], 0.0)
-        spread = np.sqrt((deviation**2).sum(0) / count)
-        scale[number] = np.where(spread > 1e-12 * np.abs(mean[number]), spread, 1.0)
+        centre = (change / unit).sum(0) / count
+        deviation = np.where(observed, change / unit - centre, 0.0)
+        spread = unit * np.sqrt((deviation**2).sum(0) / count)
+        mean[number] = first + unit * centre
+        scale[number] = np.where(spread > 0, spread, 1.0)
     return mean, scale
 
 

@@ -1,168 +1,242 @@
-"""Time stamps: text to whole numbers and back.
+"""The time stamps of a column: which way of writing them it follows, and what they are."""
 
-A stamp is an int64: microseconds since 1970-01-01 00:00 of the table's own clock, or, for an index
-that only counts, the index itself.
-"""
-
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from elman.errors import ArgumentError, DataError
+from elman.errors import DataError
+from elman.tasks.forecast.grid import share_of_rows
+from elman.tasks.forecast.parsing import DAY, SECOND, Parts, cut, dates, has_shape, offset
+from elman.tasks.forecast.style import COMPACT, DATES, DAYS, INDEX, Style
+from elman.tasks.shared.table import Table, shown, whole_numbers
 
 if TYPE_CHECKING:
     import polars as pl
 
-INDEX = "index"
-FORMATS = (
-    "%Y-%m-%d",
-    "%Y-%m",
-    "%Y-%m-%d %H:%M:%S",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%S",
-    "%Y-%m-%dT%H:%M",
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y%m%d",
-    "%Y/%m/%d",
-    "%Y/%m/%d %H:%M:%S",
-    "%Y/%m/%d %H:%M",
-    "%d.%m.%Y",
-    "%d.%m.%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M",
-    "%m/%d/%Y",
-    "%m/%d/%Y %H:%M:%S",
-    "%m/%d/%Y %H:%M",
-    "%d/%m/%Y",
-    "%d/%m/%Y %H:%M:%S",
-    "%d/%m/%Y %H:%M",
-)
-"""What dates may look like, as strftime has it; `%.f` is a fraction of a second."""
-
-_OFFSET = r"^(.*\d{1,2}:\d{2}.*?)\s*(Z|[+-]\d{2}:?\d{2})$"
-_READABLE = {
-    "%Y%m%d": "%Y-%m-%d",
-    "%Y-%m-%d %H:%M:%S%.f": "%Y-%m-%d %H:%M:%S.%f",
-    "%Y-%m-%dT%H:%M:%S%.f": "%Y-%m-%dT%H:%M:%S.%f",
-}
 _SAMPLE = 500
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Style:
-    """How stamps are written: one of `FORMATS` or `INDEX`, and the zone, such as "+02:00"."""
-
-    format: str
-    zone: str = ""
-
-    @property
-    def dated(self) -> bool:
-        return self.format != INDEX
-
-    def text(self, stamp: int) -> str:
-        """A stamp as the table would write it; 20240131 as 2024-01-31."""
-        if not self.dated:
-            return str(stamp)
-        try:
-            moment = _EPOCH + timedelta(microseconds=int(stamp))
-        except OverflowError:
-            raise ArgumentError(
-                "dates must lie in the years 1 to 9999, but these reach beyond them; give a "
-                "smaller --horizon"
-            ) from None
-        return moment.strftime(_READABLE.get(self.format, self.format)) + self.zone
+_CLEARLY = 1.25  # times as regular must stamps be for their reading to win
+_CENTURY = 100 * 365 * DAY
+_ALL_DIGITS = r"^\d+$"
+_UTC = "+00:00"
 
 
 @dataclass(frozen=True)
 class Stamps:
-    """values: `(N,)` int64. bad: the first row that is no stamp, or None."""
+    """values: `(N,)` int64, see `elman.tasks.forecast.style`. bad: the first row that is no stamp,
+    or None; good: the first that is one. note: what the user should know about how they were read,
+    or ""."""
 
     values: np.ndarray
     style: Style
     bad: int | None = None
+    good: int | None = None
+    note: str = ""
+
+
+def stamps_of(table: Table, column: str, known: Style | None = None) -> Stamps:
+    """The time stamps of a table. known: the style of the data that a run was trained on.
+
+    Raises:
+        DataError: with the line of the first cell that is no time stamp.
+    """
+    import polars as pl
+
+    cells, name = table.frame[column], f"column {column!r} of {table.name}"
+    if cells.dtype in (pl.Date, pl.Datetime):
+        stamps = _of_moments(cells, name, known)
+    elif cells.dtype == pl.String or cells.dtype.is_integer():
+        stamps = read_stamps(cells.cast(pl.String), name, known)
+    elif cells.dtype.is_float() or cells.dtype.is_decimal():
+        stamps = read_stamps(whole_numbers(cells).cast(pl.String), name, known)
+    else:
+        raise DataError(
+            f"{name} must hold time stamps, got {cells.dtype}; write points in time, like "
+            f"2024-12-31 15:00, or whole numbers that count"
+        )
+    if stamps.bad is not None:
+        example = "2024-12-31" if stamps.good is None else cells[stamps.good]
+        raise DataError(
+            f"{table.place(stamps.bad)}: {column} must be a time stamp like {example}, got "
+            f"{shown(cells[stamps.bad])}; correct or remove the row"
+        )
+    return stamps
 
 
 def looks_like_dates(column: "pl.Series") -> bool:
     """Whether most of the first cells are dates."""
-    sample = column.head(_SAMPLE)
-    return _best_format(sample)[1] > len(sample) / 2
+    sample = column.drop_nulls().head(_SAMPLE)
+    digits = sample.str.contains(r"\d.*\d").sum()
+    return digits > len(sample) / 2 and bool(_formats(cut(sample)))
 
 
-def looks_like_index(column: "pl.Series") -> bool:
-    """Whether the first cells are whole numbers that do not repeat next to one another."""
-    sample = column.head(_SAMPLE).cast(_int64(), strict=False)
-    return (
-        len(sample) > 0
-        and sample.null_count() == 0
-        and bool((sample.diff().drop_nulls() != 0).all())
-    )
-
-
-def read_stamps(column: "pl.Series", name: str) -> Stamps:
-    """The stamps of a column of text, in whatever style most of them are written.
+def read_stamps(text: "pl.Series", name: str, known: Style | None = None) -> Stamps:
+    """The stamps of a column of text, in whatever style most of them are written. known: the style
+    of the data that a run was trained on, which decides where a cell alone does not.
 
     Raises:
-        DataError: several time zones, or days and months that can't be told apart.
+        DataError: stamps with and without a time zone; days and months that can't be told apart;
+            years of two digits that reach over more than a century.
     """
+    parts = cut(text)
+    formats = [] if known is not None and not known.dated else _formats(parts)
+    if not formats:
+        values = whole_numbers(text)
+        return _checked(values, Style(INDEX))
+    format, found = _decided(parts, formats, name, known)
+    values = found + parts.clock
+    style = Style(format + parts.format)
+    if values.null_count():
+        return _checked(values, style)
+    stamps = values.to_numpy()
+    if "%y" in format and (np.abs(np.diff(stamps)) > _CENTURY / 2).any():
+        raise DataError(
+            f"{name} has two-digit years that jump by more than half a century (69 to 99 are read "
+            f"as 1969 to 1999, 00 to 68 as 2000 to 2068); write years with four digits"
+        )
+    return _zoned(stamps, style, parts.zones, name, known)
+
+
+def in_utc_or_local(utc: np.ndarray, local: np.ndarray, style: Style, name: str) -> Stamps:
+    """Stamps whose offset from UTC changes, on the clock on which they are more regular: UTC for
+    hours, the local one for days."""
+    if share_of_rows(local, style) > share_of_rows(utc, style):
+        note = f"{name} changes its offset from UTC; stamps are told in local time, without it"
+        return Stamps(local, style, note=note)
+    note = f"{name} changes its offset from UTC; stamps are told in UTC"
+    return Stamps(utc, Style(style.format, _UTC), note=note)
+
+
+def _of_moments(cells: "pl.Series", name: str, known: Style | None) -> Stamps:
+    """The stamps of a column whose type says that it holds dates or date-times."""
     import polars as pl
 
-    text, zone = _without_zone(column, name)
-    format, hits = _best_format(text.head(_SAMPLE))
-    if hits <= min(len(text), _SAMPLE) / 2:
-        values, style = text.cast(pl.Int64, strict=False), Style(INDEX)
-    else:
-        values = _parsed(text, format)
-        _refuse_ambiguous(text, values, format, name)
-        style = Style(format, zone)
-    missing = values.is_null().arg_true()
-    bad = int(missing[0]) if len(missing) else None
-    return Stamps(values.fill_null(0).to_numpy(), style, bad)
-
-
-def _without_zone(column: "pl.Series", name: str) -> tuple["pl.Series", str]:
-    """The column without offsets from UTC such as +02:00, and the one that all rows have."""
-    offsets = column.str.extract(_OFFSET, 2)
-    if offsets.null_count() == len(offsets):
-        return column, ""
-    different = offsets.fill_null("none").unique(maintain_order=True).to_list()
-    if len(different) > 1:
+    if cells.null_count():
+        return _checked(cells.cast(pl.Datetime("us")).cast(pl.Int64), Style("%Y-%m-%d"))
+    if cells.dtype == pl.Date:
+        return Stamps(_microseconds(cells), Style("%Y-%m-%d"))
+    if cells.dtype == pl.Datetime("ns") and (cells.dt.nanosecond() % 1000 != 0).any():
         raise DataError(
-            f"{name} mixes time zones (offsets {', '.join(different[:4])}), so the time between "
+            f"{name} has stamps finer than a microsecond, which is the finest step; round them"
+        )
+    zone = cells.dtype.time_zone if isinstance(cells.dtype, pl.Datetime) else None
+    local = _microseconds(cells.dt.replace_time_zone(None))
+    fraction = "%.f" if (local % SECOND).any() else ""
+    style = Style(f"%Y-%m-%d %H:%M:%S{fraction}")
+    if zone is None:
+        return Stamps(local, style)
+    utc = _microseconds(cells.dt.convert_time_zone("UTC").dt.replace_time_zone(None))
+    if known is not None and known.zone:
+        return Stamps(utc + offset(known.zone.strip()), Style(style.format, known.zone))
+    if len(np.unique(local - utc)) > 1:
+        return in_utc_or_local(utc, local, style, name)
+    return Stamps(utc, Style(style.format, _UTC))
+
+
+def _microseconds(cells: "pl.Series") -> np.ndarray:
+    import polars as pl
+
+    return cells.cast(pl.Datetime("us")).cast(pl.Int64).to_numpy()
+
+
+def _formats(parts: Parts) -> list[str]:
+    """The formats in which most of the first cells are dates."""
+    import polars as pl
+
+    sample = parts.date.drop_nulls().head(_SAMPLE)
+    if sample.is_empty():
+        return []
+    all_digits = bool(sample.str.contains(_ALL_DIGITS).all())
+    formats: Iterable[str] = COMPACT if all_digits else DATES
+    if parts.format:
+        formats = (*DAYS, "%Y%m%d")
+    elif not all_digits and _share(sample.cast(pl.Float64, strict=False)) > 0.5:
+        return []  # numbers, whatever they look like
+    shapes = Counter(sample.str.replace_all(r"\d", "1").to_list())
+    hits = {
+        format: dates(sample, format)
+        for format in formats
+        if sum(count for shape, count in shapes.items() if has_shape(shape, format))
+        > len(sample) / 2
+    }
+    likely = [
+        format
+        for format, found in hits.items()
+        if _share(found) > (0.9 if format in COMPACT else 0.5)
+    ]
+    return [format for format in likely if format not in COMPACT or _modern(hits[format])]
+
+
+def _modern(stamps: "pl.Series") -> bool:
+    """Whether whole numbers such as 20240131 would be dates of usual years."""
+    years = (stamps // (DAY * 365.2425) + 1970).drop_nulls()
+    return bool(years.is_between(1700, 2199).all())
+
+
+def _decided(
+    parts: Parts, formats: list[str], name: str, known: Style | None
+) -> tuple[str, "pl.Series"]:
+    """Of several formats the one that reads most cells; of these the run's own, else the one whose
+    stamps are regular."""
+    found = {format: dates(parts.date, format) for format in formats}
+    most = max(values.len() - values.null_count() for values in found.values())
+    found = {f: values for f, values in found.items() if values.len() - values.null_count() == most}
+    for format, values in found.items():
+        if known is not None and known.format.startswith(format):
+            return format, values
+    readings: dict[str, pl.Series] = {}
+    for format, values in found.items():
+        if not any(values.equals(other) for other in readings.values()):
+            readings[format] = values
+    if len(readings) > 1:
+        shares = {
+            format: share_of_rows((values + parts.clock).drop_nulls().to_numpy(), Style(format))
+            for format, values in readings.items()
+        }
+        best, second = sorted(shares, key=lambda format: -shares[format])[:2]
+        if shares[best] < _CLEARLY * shares[second]:
+            cell = parts.date.drop_nulls()[0]
+            raise DataError(
+                f"{name} can be read with the day or the month first, and is as regular in both "
+                f"ways ({shown(cell)} as {best} and as {second}); write dates as 2024-12-31"
+            )
+        return best, readings[best]
+    return next(iter(readings.items()))
+
+
+def _zoned(
+    local: np.ndarray, style: Style, zones: "pl.Series", name: str, known: Style | None
+) -> Stamps:
+    """Stamps on one clock, whatever offsets stand beside them."""
+    different = zones.unique(maintain_order=True)
+    if different.null_count() == len(different):
+        return Stamps(local, style)
+    if different.null_count():
+        given = different.drop_nulls()[0]
+        raise DataError(
+            f"{name} mixes stamps with a time zone ({given}) and without one, so the time between "
             f"rows is unclear; write all of it in one zone, for example UTC"
         )
-    return column.str.extract(_OFFSET, 1), different[0]
+    ahead = {zone: offset(zone) for zone in different.to_list()}
+    utc = local - zones.replace_strict(ahead, default=0).to_numpy()
+    if known is not None and known.zone:
+        return Stamps(utc + offset(known.zone.strip()), Style(style.format, known.zone))
+    if len(set(ahead.values())) > 1:
+        return in_utc_or_local(utc, local, style, name)
+    zone = different[0]
+    return Stamps(local, Style(style.format, f" {zone}" if zone in ("UTC", "GMT") else zone))
 
 
-def _best_format(sample: "pl.Series") -> tuple[str, int]:
-    hits = {format: int(_parsed(sample, format).is_not_null().sum()) for format in FORMATS}
-    best = max(hits, key=lambda format: hits[format])
-    return best, hits[best]
+def _share(values: "pl.Series") -> float:
+    """Which share of values is not null."""
+    return 1.0 - values.null_count() / len(values)
 
 
-def _parsed(text: "pl.Series", format: str) -> "pl.Series":
-    """Microseconds since 1970, null where the text is not of this format."""
-    import polars as pl
-
-    if format == "%Y%m%d":  # elsewhere a run of digits is a number
-        text = text.set(text.str.len_chars() != 8, None)
-    return text.str.strptime(pl.Datetime("us"), format, strict=False).cast(pl.Int64)
-
-
-def _refuse_ambiguous(text: "pl.Series", found: "pl.Series", format: str, name: str) -> None:
-    swapped = format.replace("%m/%d", "%d/%m")
-    if format.startswith("%m/%d") and found.null_count() == 0:
-        other = _parsed(text, swapped)
-        if other.null_count() == 0 and not (other == found).all():
-            raise DataError(
-                f"{name} can be read with the day or the month first ({text[0]}); "
-                f"write dates as 2024-12-31"
-            )
-
-
-def _int64() -> "pl.DataType":
-    import polars as pl
-
-    return pl.Int64()
+def _checked(values: "pl.Series", style: Style) -> Stamps:
+    """Stamps with the first null, if there is one, as the first bad row."""
+    missing, there = values.is_null().arg_true(), values.is_not_null().arg_true()
+    bad = int(missing[0]) if len(missing) else None
+    good = int(there[0]) if len(there) else None
+    return Stamps(values.fill_null(0).to_numpy(), style, bad, good)

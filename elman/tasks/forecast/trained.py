@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 from elman.errors import ArgumentError, DataError
+from elman.paths import path_of
 from elman.tasks.base import Outcome
 from elman.tasks.forecast.backtest import Backtest, run_backtest
+from elman.tasks.forecast.checks import check_reach
 from elman.tasks.forecast.layout import Layout
 from elman.tasks.forecast.model import Forecaster
 from elman.tasks.forecast.naive import Naive
@@ -25,6 +27,7 @@ from elman.tasks.forecast.settings import (
 )
 from elman.tasks.forecast.table import read_table
 from elman.tasks.forecast.windows import Windows, windows_between
+from elman.tasks.shared.table import listing
 
 Path = str | os.PathLike
 Retrain = Callable[[Panel, int], "TrainedForecast"]
@@ -100,6 +103,7 @@ class TrainedForecast:
             coverage=self.coverage,
             time_column=columns.time,
             id_column=columns.id,
+            notes=predictor.notes,
         )
 
     def draw(self, data: Path | None = None, horizon: int | None = None) -> bytes:
@@ -172,7 +176,7 @@ class TrainedForecast:
             if self.panel is None:
                 raise ArgumentError("this run keeps no data of its own; give a table")
             return self._on(self.panel)
-        table = read_table(os.fspath(data))
+        table = read_table(path_of(data))
         for name in self.layout.columns.named:
             table.require(name)
         source = build_panel(table, self.layout.columns, self.layout.grid)
@@ -181,12 +185,19 @@ class TrainedForecast:
             if name not in known:
                 raise DataError(
                     f"{table.name} holds series {name!r}, which the run was not trained on; it "
-                    f"knows {', '.join(self.layout.ids[:8])}"
+                    f"knows {listing(self.layout.ids)}"
                 )
-        return self._on(source.panel, np.array([known[name] for name in source.ids]))
+        whose = np.array([known[name] for name in source.ids])
+        mean, scale = (
+            fitted.cpu().numpy()[whose] for fitted in (self.network.mean, self.network.scale)
+        )
+        check_reach(self.layout, source.panel, whose, mean, scale)
+        return self._on(source.panel, whose, source.notes)
 
-    def _on(self, panel: Panel, whose: np.ndarray | None = None) -> Predictor:
-        return Predictor(self.network, self._settings, self.layout, panel, whose)
+    def _on(
+        self, panel: Panel, whose: np.ndarray | None = None, notes: tuple[str, ...] = ()
+    ) -> Predictor:
+        return Predictor(self.network, self._settings, self.layout, panel, whose, notes)
 
     def _at_the_end(self, data: Path | None, steps: int) -> tuple[Predictor, Windows]:
         """One window for each series, at its end, with `steps` rows after it."""
@@ -199,7 +210,8 @@ class TrainedForecast:
                     f"{look_back}; give more rows"
                 )
         self._require_covariates(predictor, steps)
-        predictor = self._on(panel.extended(self.network.rows_ahead(steps)), predictor.whose)
+        panel = panel.extended(self.network.rows_ahead(steps))
+        predictor = self._on(panel, predictor.whose, predictor.notes)
         panel = predictor.panel
         return predictor, Windows(np.arange(len(panel.ends)), panel.offsets + panel.ends)
 

@@ -19,6 +19,7 @@ from elman.tasks.shared.records import (
     records,
     splits_evenly,
 )
+from elman.tasks.shared.table import is_unnamed
 from elman.tasks.shared.text import lines_of
 
 if TYPE_CHECKING:
@@ -35,9 +36,8 @@ class Separated:
     """The cells of a table, all of them text; null where a cell is empty.
 
     lines: the line of the file in which each row begins. separator: what stands between cells.
-    repeated: names that more than one column
-    has; the second is then called `name.1`, as pandas does. notes: what the user should know about
-    how it was read.
+    repeated: names that more than one column has; the second is then called `name.1`, as pandas
+    does. notes: what the user should know about how it was read.
     """
 
     frame: "pl.DataFrame"
@@ -45,12 +45,6 @@ class Separated:
     separator: str
     repeated: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
-
-
-def is_unnamed(column: str) -> bool:
-    """Whether a column has no name in its header, now or when pandas or readr read it before: as a
-    rule it holds the row numbers of a data frame."""
-    return re.fullmatch(r"Unnamed: \d+(\.\d+|_level_\d+)*|\.\.\.\d+", column) is not None
 
 
 def parse_separated(content: str, name: str, usual: str = ",", header: bool = True) -> Separated:

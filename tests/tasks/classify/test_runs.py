@@ -134,7 +134,7 @@ def test_other_settings(tmp_path, names_folder, changes):
 def test_plain_ascii_is_kept_to_when_predicting(tmp_path, names_folder):
     model = train(names_folder, tmp_path / "run", epochs=1, ascii=True)
     same = model.probabilities(["géf", "gef"])
-    np.testing.assert_array_equal(same[0], same[1])
+    np.testing.assert_allclose(same[0], same[1], rtol=1e-6)  # rows of a product may round apart
 
 
 def test_predictions(tmp_path, names_folder, signals_file):

@@ -136,7 +136,10 @@ def test_bad_content_is_named_with_its_place(file, name, content, words):
     ("settings", "words"),
     [
         ({"text_column": "txt"}, r"no column 'txt' \(--text-column\); it has a, b, label"),
-        ({"label_column": "lab"}, r"no column 'lab' \(--label-column\); it has a, b, label"),
+        (
+            {"label_column": "lab"},
+            r"no column 'lab' \(--label-column\); did you mean 'label'. it has a, b, label",
+        ),
         ({}, "has columns a, b, label: say with --text-column which one holds the text"),
         ({"text_column": "a", "encoding": "utf8000"}, "one that Python knows.*got 'utf8000'"),
         ({"text_column": "a", "encoding": "hex"}, "one that Python knows.*got 'hex'"),

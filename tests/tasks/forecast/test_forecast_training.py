@@ -12,6 +12,7 @@ import elman
 from elman.artifacts import open_run
 from elman.errors import ArgumentError, DataError, Interrupted, RunError
 from elman.tasks.forecast import table
+from elman.tasks.forecast.columns import choose_columns
 from elman.tasks.forecast.panel import build_panel
 from elman.tasks.forecast.settings import MODELS, ForecastSettings
 from elman.tasks.forecast.windows import Windows
@@ -287,6 +288,6 @@ def test_the_default_data_or_how_to_get_it(monkeypatch):
 def test_the_default_data_are_weekly_with_gaps():
     pytest.importorskip("statsmodels", exc_type=ImportError)
     co2 = table.read_table(table.default_data())
-    source = build_panel(co2, table.choose_columns(co2, ForecastSettings()))
+    source = build_panel(co2, choose_columns(co2, ForecastSettings()))
     assert source.grid.name == "weekly"
     assert (len(source.panel.values), int((~source.panel.observed).sum())) == (2284, 59)

@@ -1,12 +1,14 @@
 """The grid of time: rows and stamps are inverse, whatever the calendar does."""
 
+from datetime import datetime, timedelta
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from elman.tasks.forecast.grid import DAY, HOUR, MINUTE, Grid, calendar_features, infer_grid
-from elman.tasks.forecast.stamps import INDEX, Style
+from elman.tasks.forecast.style import INDEX, Style
 
 DATED, COUNTED = Style("%Y-%m-%d %H:%M:%S"), Style(INDEX)
 
@@ -64,6 +66,41 @@ def test_a_grid_is_found_from_its_stamps_even_with_gaps(grid, gaps):
 def test_the_season_follows_from_the_calendar(kind, step, season):
     style = COUNTED if kind == "index" else DATED
     assert Grid(kind, step, 0, style).season == season
+
+
+MASKS = st.lists(st.booleans(), min_size=7, max_size=7).filter(lambda days: 2 < sum(days) < 7)
+
+
+@given(MASKS, st.integers(-400, 400), st.integers(0, 23), st.sets(st.integers(8, 60), max_size=5))
+def test_days_of_the_week_that_never_occur_stay_out(mask, start, hour, gaps):
+    """Against a walk over the calendar, day by day; holidays are rows that are missing."""
+    walk = [
+        moment
+        for moment in (datetime(2020, 1, 1, hour) + timedelta(start + day) for day in range(250))
+        if mask[moment.weekday()]
+    ]
+    stamps = np.array([stamp(moment.isoformat()) for moment in walk])
+    kept = np.array([row for row in range(70) if row not in gaps])
+    grid = Grid("weekday", 1, int(stamps[0]), DATED, weekmask="".join(map(str, map(int, mask))))
+    assert np.array_equal(grid.stamps(np.arange(len(walk))), stamps)
+    rows, on_grid = grid.rows(stamps)
+    assert on_grid.all()
+    assert np.array_equal(rows, np.arange(len(walk)))
+    earlier, _ = grid.rows(stamps - 7 * DAY)
+    assert np.array_equal(earlier, rows - sum(mask))
+    if (np.diff(stamps[kept]) == DAY).mean() > 0.55:
+        found = infer_grid(stamps[kept], DATED, "when")
+        assert (found.kind, found.weekmask) == (grid.kind, grid.weekmask)
+        assert np.array_equal(found.stamps(np.arange(80, 100)), stamps[80:100])
+
+
+def test_business_days_by_name():
+    days = np.array([stamp(f"2024-01-{day:02d}") for day in range(1, 29) if (day - 1) % 7 < 5])
+    grid = infer_grid(days, DATED, "when")
+    assert (grid.name, grid.season) == ("daily without Saturday and Sunday", 5)
+    assert grid.same_steps(Grid("time", DAY, 0, DATED))
+    assert not grid.same_steps(Grid("time", HOUR, 0, DATED))
+    assert infer_grid(days[:8], DATED, "when").name == "daily"  # too short to tell
 
 
 def test_calendar_features_are_places_on_circles():

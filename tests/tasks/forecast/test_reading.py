@@ -5,9 +5,10 @@ import polars as pl
 import pytest
 
 from elman.errors import ArgumentError, DataError
+from elman.tasks.forecast.columns import choose_columns
 from elman.tasks.forecast.panel import Source, build_panel, to_frame
 from elman.tasks.forecast.settings import ForecastSettings
-from elman.tasks.forecast.table import choose_columns, read_table
+from elman.tasks.forecast.table import read_table
 from tests.tasks.forecast.tables import daily, days, shops, write
 
 
@@ -136,13 +137,12 @@ def changed(place, row):
         (changed(3, ("2024-01-04", 3, 4)), r"line 5: expected 2 fields.*got 3"),
         (changed(3, ("2024-01-04",)), r"line 5: expected 2 fields.*got 1"),
         (changed(3, ("2024-01-03", 9)), r"line 5: day 2024-01-03 stands there twice.*line 4"),
-        (changed(3, ("2024-01-04 12:00", 9)), r"line 5: day must be a time stamp"),
+        (changed(3, ("2024-01-04 12:00", 9)), r"line 5: day 2024-01-04 12:00 does not fit.*daily"),
         ([("2024-01-01 00:00:00", 1), ("2024-01-01 01:00:00", 1), ("2024-01-01 02:00:00", 1),
           ("2024-01-01 02:30:00", 1)],
          r"line 5: when 2024-01-01 02:30:00 does not fit.*hourly from 2024-01-01 00:00:00"),
-        ([("2024-01-01T00:00:00+01:00", 1), ("2024-01-01T01:00:00+02:00", 1)],
-         r"mixes time zones \(offsets \+01:00, \+02:00\)"),
-        ([("2024-01-01T00:00:00", 1), ("2024-01-01T01:00:00+02:00", 1)], r"mixes time zones"),
+        ([("2024-01-01T00:00:00", 1), ("2024-01-01T01:00:00+02:00", 1)],
+         r"with a time zone \(\+02:00\) and without one"),
         ([("01/02/2024", 1), ("02/02/2024", 1), ("03/02/2024", 1)], "day or the month first"),
         ([("2024-01-01", 1)], "at least 2 different time stamps, got 1"),
         ([("2024-01-01", 1), ("2024-01-02", 1), ("2024-01-03", 1), ("2924-01-04", 1)],
@@ -192,7 +192,7 @@ def test_a_column_of_text_is_no_target_and_can_be_left_out(tmp_path):
     with pytest.raises(DataError, match="no numeric column to forecast beside 'day'"):
         read(path)
     path = write(tmp_path / "v.csv", "a,b", [("x", 1), ("y", 2)])
-    with pytest.raises(DataError, match=r"no column of dates.*--time-column, one of a, b"):
+    with pytest.raises(DataError, match=r"no column of dates.*'a' begins with 'x'.*--time-column"):
         read(path)
 
 
@@ -202,16 +202,18 @@ def test_repeated_stamps_of_many_series_hint_at_the_id_column(tmp_path):
 
 
 def test_files_that_are_no_tables(tmp_path):
+    with pytest.raises(DataError, match="from a file, got - for standard input"):
+        read_table("-")
     with pytest.raises(DataError, match=r"no file .*nowhere.csv"):
         read(tmp_path / "nowhere.csv")
     (tmp_path / "t.parquet").write_bytes(b"PAR1 nothing")
-    with pytest.raises(DataError, match="can't be read as a table"):
+    with pytest.raises(DataError, match=r"must be a Parquet file.*can't be read"):
         read(tmp_path / "t.parquet")
     (tmp_path / "t.csv").write_bytes(b"day,x\n2024-01-01,\xff\n")
     with pytest.raises(DataError, match=r"must be UTF-8 text, but byte 17 \(line 2\)"):
         read(tmp_path / "t.csv")
     (tmp_path / "t.csv").write_bytes(b"day,x,x\n2024-01-01,1,2\n")
-    with pytest.raises(DataError, match="line 1: two columns have the name 'x'"):
+    with pytest.raises(DataError, match="csv: two columns have the name 'x'"):
         read(tmp_path / "t.csv")
     (tmp_path / "e.csv").write_bytes(b"")
     with pytest.raises(DataError, match=r"e\.csv"):

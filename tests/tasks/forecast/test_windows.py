@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from elman.tasks.forecast.columns import Columns, choose_columns
 from elman.tasks.forecast.layout import plan_windows
 from elman.tasks.forecast.naive import Naive
 from elman.tasks.forecast.panel import Panel, build_panel
 from elman.tasks.forecast.scaling import seasonal_errors, training_scale
 from elman.tasks.forecast.settings import ForecastSettings
-from elman.tasks.forecast.table import Columns, choose_columns, read_table
+from elman.tasks.forecast.table import read_table
 from elman.tasks.forecast.windows import (
     Shuffled,
     Windows,

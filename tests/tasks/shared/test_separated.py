@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elman.errors import DataError
-from elman.tasks.shared.separated import is_unnamed, parse_separated
+from elman.tasks.shared.separated import parse_separated
 
 CELLS = st.text(st.sampled_from(list("ab \"',;\t|\r\n\u2028é")), max_size=6)
 
@@ -148,13 +148,6 @@ def test_names_that_stand_twice():
     assert found.frame.columns == ["a", "a.1", "b", "a.2", "Unnamed: 4", "Unnamed: 5"]
     assert found.repeated == {"a"}
     assert parse_separated("a,a.1,a\n1,2,3\n", "t.csv").frame.columns == ["a", "a.1", "a.2"]
-
-
-def test_columns_without_names():
-    for name in ("Unnamed: 0", "Unnamed: 0.1", "Unnamed: 1_level_0", "...1"):
-        assert is_unnamed(name)
-    for name in ("", "a", "Unnamed", "Unnamed: x", "1"):
-        assert not is_unnamed(name)
 
 
 def test_no_header():
