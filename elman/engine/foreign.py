@@ -1,6 +1,7 @@
 """Modules and functions that a trace can't look into, although they run: torch has compiled them
 already, or has yet to make their parameters."""
 
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -32,8 +33,8 @@ def _reason_of_module(module: nn.Module) -> str | None:
 def _reason(value: Any) -> str | None:
     if isinstance(value, torch.jit.ScriptFunction):
         return _scripted(value.name)
-    if hasattr(value, "_torchdynamo_orig_callable"):
-        return _compiled(getattr(value, "__name__", "a function"))
+    if isinstance(value, FunctionType) and "_torchdynamo_orig_callable" in vars(value):
+        return _compiled(value.__name__)
     return None
 
 

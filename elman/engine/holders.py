@@ -7,6 +7,7 @@ the holder there. Numbers, strings and arrays are compared by value.
 import array
 import collections
 import ctypes
+import functools
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -94,6 +95,7 @@ class Named:
         changed = [
             name for name in {**before, **now}
             if not is_same(before.get(name, _MISSING), now.get(name, _MISSING))
+            and not (name not in before and _is_remembered(self.target, name, now[name]))
         ]  # fmt: skip
         for name in changed:
             if name in before:
@@ -106,6 +108,14 @@ class Named:
                 self.remove(self.target, name)
                 self.put(self.target, name, before[name])
         return self.text.format(place=self.place, name=changed[0]) if changed else None
+
+
+def _is_remembered(owner: Any, name: str, value: Any) -> bool:
+    """Whether this is the value of a cached property: computed once, then kept, as is right. A
+    tensor would be a fake one."""
+    kinds = type(owner).__mro__
+    defined = next((vars(kind)[name] for kind in kinds if name in vars(kind)), None)
+    return isinstance(defined, functools.cached_property) and type(value) in PLAIN
 
 
 @dataclass

@@ -23,9 +23,11 @@ from elman.engine.kinds import is_fixed
 from elman.engine.names import names_of
 from elman.engine.objects import HOOKS
 from elman.engine.outside import ADVICE
+from elman.engine.varying import Number
 from elman.errors import UnsupportedStep
 
 _NOT_LOOKED_INTO = (
+    Number,  # stands for a float
     logging.Logger,  # it notes what it was asked; that it writes is seen when it does
     types.CodeType, types.FrameType, types.TracebackType, types.MethodDescriptorType,
     types.WrapperDescriptorType, types.GetSetDescriptorType, types.MemberDescriptorType,

@@ -224,8 +224,6 @@ UNDERSTOOD = {
     "cycle": lambda: (lambda a: a.append(a) or a)([1]),
     "closures of closures": lambda: (lambda a: lambda: (lambda: a))(1.0),
     "optimizer": lambda: torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.1),
-    "scripted": lambda: torch.jit.script(nn.Linear(1, 1)),
-    "lazy": lambda: nn.LazyLinear(2),
 }  # fmt: skip
 
 

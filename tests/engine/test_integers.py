@@ -101,8 +101,8 @@ def inputs(dtype):
 
 def interpreted(step, x, h):
     given = arguments.check(x, h, None, None, None, False, None)
-    compiled = cache._compile(step, given, False, Interpreter)
-    return function.run(step, compiled, given, compiled.plan.trace.closed)
+    compiled = cache._Compiler(step, given, False, Interpreter).compile()
+    return function.run(step, given, lambda *_: (compiled, compiled.plan.trace.closed))
 
 
 def require_same(found, expected):
