@@ -10,7 +10,7 @@ from elman.engine import memory, reference
 from elman.engine.arguments import Arguments
 from elman.engine.faults import Fault, failure, is_no_fault, name_of
 from elman.engine.nest import Nest
-from elman.engine.users_line import warn
+from elman.engine.source import warn
 from elman.errors import ArgumentError, StepError, UnsupportedStep
 
 _FLOATS = (torch.float32, torch.float64)
@@ -102,8 +102,6 @@ def require_plain_call(arguments: Arguments) -> None:
         raise _TransformedCall("torch.func transforms run with backend='reference'")
     if torch.autograd.forward_ad._current_level >= 0:
         raise _TransformedCall("forward-mode differentiation runs with backend='reference'")
-    if torch.jit.is_tracing():
-        raise _TransformedCall("torch.jit.trace sees the plain loop of backend='reference'")
     if torch.compiler.is_compiling():
         raise _TransformedCall("torch.compile sees the plain loop of backend='reference'")
     if torch._C._len_torch_dispatch_stack():

@@ -28,9 +28,9 @@ from elman.engine.rehearsal import require_enough_rows
 from elman.engine.rows import require_independent_rows
 from elman.engine.runners import CompileProgram
 from elman.engine.series import series_of
+from elman.engine.source import warn
 from elman.engine.store import Store
 from elman.engine.trace import Trace, trace
-from elman.engine.users_line import warn
 from elman.engine.varying import Record
 from elman.errors import StepError, UnsupportedStep
 

@@ -18,7 +18,7 @@ from elman.engine.layout import Folded, layout_of
 from elman.engine.nest import Nest, rebuild
 from elman.engine.nodes import row_shape
 from elman.engine.replay import Find, replayed_gradients, require_same_step
-from elman.engine.users_line import warn
+from elman.engine.source import warn
 from elman.errors import StepError, UnsupportedStep
 
 

@@ -7,7 +7,7 @@ backward pass can't go on.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.utils._pytree as pytree
@@ -101,7 +101,8 @@ def require_same_step(
     except UnsupportedStep as error:
         raise _changed(f"it can't be compiled any more: {error}") from None
     if now is not then:
-        for before, after in _differences(then.plan.trace, now.plan.trace):
+        old, new = (then.plan.trace, closed), (now.plan.trace, closed_now)
+        for before, after in _differences(_Program(*old), _Program(*new)):
             raise _changed(f"{before} is now {after}")
     for old, new in zip(closed, closed_now, strict=True):
         if old is not new and not (old.dim() == 0 and torch.equal(old, new)):
@@ -111,22 +112,38 @@ def require_same_step(
             raise _changed(f"{name} is another tensor now")
 
 
-def _differences(then: Trace, now: Trace) -> Iterator[tuple[str, str]]:
-    """What differs between two traces, in words."""
-    pairs = zip(then.graph.nodes, now.graph.nodes, strict=False)
-    for old, new in pairs:
+class _Program(NamedTuple):
+    """A trace, and the tensors that the step closed over; some of them stand for floats."""
+
+    trace: Trace
+    closed: list[Tensor]
+
+    def operations(self) -> list[fx.Node]:
+        return [node for node in self.trace.graph.nodes if node.op != "placeholder"]
+
+    def described(self, node: fx.Node) -> str:
+        nodes = self.trace.closed_nodes
+
+        def said(argument: Any) -> str:
+            is_closed_over = isinstance(argument, fx.Node) and argument in nodes
+            tensor = self.closed[nodes.index(argument)] if is_closed_over else None
+            return str(tensor.item() if tensor is not None and tensor.dim() == 0 else argument)
+
+        name = getattr(node.target, "__name__", str(node.target))
+        where = self.trace.lines.get(node, "the backward pass of the step")
+        return f"{name}({', '.join(map(said, node.args))}) at {where}"
+
+
+def _differences(then: _Program, now: _Program) -> Iterator[tuple[str, str]]:
+    """What differs between two programs, in words."""
+    before, after = then.operations(), now.operations()
+    for old, new in zip(before, after, strict=False):
         if (old.target, str(old.args), str(old.kwargs)) != (
             new.target, str(new.args), str(new.kwargs),
         ):  # fmt: skip
-            yield _described(old, then), _described(new, now)
-    if len(then.graph.nodes) != len(now.graph.nodes):
-        yield f"a step of {len(then.graph.nodes)} operations", f"one of {len(now.graph.nodes)}"
-
-
-def _described(node: fx.Node, trace: Trace) -> str:
-    name = getattr(node.target, "__name__", str(node.target))
-    values = ", ".join(str(arg) for arg in node.args)
-    return f"{name}({values}) at {trace.lines.get(node, 'the backward pass of the step')}"
+            yield then.described(old), now.described(new)
+    if len(before) != len(after):
+        yield f"a step of {len(before)} operations", f"one of {len(after)}"
 
 
 def _changed(what: str) -> StepError:

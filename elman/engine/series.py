@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from elman.engine.family import Refusal
-from elman.engine.users_line import warn
+from elman.engine.source import warn
 from elman.engine.what_changed import changed, differs_in_values
 
 PATIENCE = 8

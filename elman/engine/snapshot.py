@@ -35,10 +35,12 @@ _NOT_LOOKED_INTO = (
 
 
 class Snapshot:
-    """iterators: places of what moves on when it is asked, and can't be put back."""
+    """iterators: places of what moves on when it is asked, and can't be put back.
+    tensors: places of tensors, by id."""
 
     def __init__(self, step: Any) -> None:
         self.iterators: list[Place] = []
+        self.tensors: dict[int, Place] = {}
         self._holders: list[Holder] = []
         self._caches: list[tuple[Any, int]] = []
         self._names: dict[int, tuple[dict, set[str], Place]] = {}  # by the id of a namespace
@@ -127,6 +129,8 @@ class Snapshot:
 
     def _object(self, value: Any, place: Place) -> None:
         kind = type(value)
+        if isinstance(value, Tensor):
+            self.tensors[id(value)] = place
         self._to_visit.append((kind, place))
         own = [holders.contents(value, place), holders.slots(value, place)]
         if hasattr(value, "__dict__"):

@@ -1,21 +1,41 @@
-"""Where in the user's source something happens."""
+"""The user's source: which code is theirs, and the line of it that a word to them names."""
 
+import os
 import sys
+import sysconfig
+import warnings
+from functools import lru_cache
 from pathlib import Path
 from types import FrameType
 
+import numpy as np
 import torch
+import typing_extensions
 
-_LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+_STANDARD = f"{sysconfig.get_path('stdlib')}{os.sep}"
+_ELMAN = f"{Path(__file__).parents[1]}{os.sep}"
+_LIBRARIES = (
+    f"{Path(__file__).parent}{os.sep}",
+    f"{Path(torch.__file__).parent}{os.sep}",
+    f"{Path(np.__file__).parent}{os.sep}",
+    typing_extensions.__file__,  # by whose decorator torch says what is deprecated
+    "<frozen ",
+)
 
 
 def is_users(frame: FrameType) -> bool:
-    """Whether this code belongs to none of torch, numpy, the engine and the standard library."""
+    """Whether this code belongs to none of torch, numpy, the engine and the standard library.
+    Elman's own cells count as a user's."""
     name = frame.f_code.co_filename
-    if name.startswith(_LIBRARIES) or (name.startswith("<") and name != "<stdin>"):
-        return False
-    package = module_of(frame).split(".")[0]
-    return package != "numpy" and package not in sys.stdlib_module_names
+    if name == "<string>":  # which the standard library makes; and `python -c`
+        return module_of(frame) == "__main__"
+    return is_users_file(name)
+
+
+@lru_cache(maxsize=4096)
+def is_users_file(name: str) -> bool:
+    is_standard = name.startswith(_STANDARD) and "site-packages" not in name
+    return not (is_standard or name.startswith(_LIBRARIES))
 
 
 def module_of(frame: FrameType) -> str:
@@ -27,6 +47,22 @@ def users_line(frame: FrameType | None = None) -> str:
     frame = frame or sys._getframe(1)
     while frame is not None:
         if is_users(frame):
-            return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+            return line(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
     return "unknown line"
+
+
+def line(file: str, number: int | None) -> str:
+    return f"{Path(file).name}:{number}"
+
+
+def warn(text: str) -> None:
+    """Warn at the innermost line that is neither elman's nor a library's."""
+    frame, level = sys._getframe().f_back, 2
+    while frame is not None and frame.f_back is not None and not _is_callers(frame):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, stacklevel=level)
+
+
+def _is_callers(frame: FrameType) -> bool:
+    return is_users(frame) and not frame.f_code.co_filename.startswith(_ELMAN)

@@ -110,8 +110,8 @@ class _Tracer:
         shapes = ShapeEnv(duck_shape=False)
         self._fake = FakeTensorMode(shape_env=shapes, allow_non_fake_inputs=True)
         self._fake.cache_enabled = False  # torch would keep what no other trace can use
-        hint = 61  # unlike any usual size, so that no guard ties the rows to another dimension
-        symbol = shapes.create_symbol(hint, ConstantSource("rows"), dynamic_dim=DimDynamic.DYNAMIC)
+        hint, source = untraceable.HINT, ConstantSource("rows")
+        symbol = shapes.create_symbol(hint, source, dynamic_dim=DimDynamic.DYNAMIC)
         self._rows = shapes.create_symintnode(symbol, hint=hint)
         self._shapes = shapes
         self._lines: dict[fx.Node, str] = {}
@@ -119,7 +119,12 @@ class _Tracer:
         self._recorded: Recording
 
     def run(self) -> Trace:
-        graph = self._graph(functionalized=False)
+        try:
+            graph = self._graph(functionalized=False)
+        except (ArgumentError, StepError, UnsupportedStep):
+            raise
+        except Exception as error:
+            raise UnsupportedStep(untraceable.reason(error, self._per_row())) from error
         _require_no_literals(graph, self._lines)
         recorded = self._recorded
         if any(_writes_in_place(node) for node in graph.nodes):
@@ -127,7 +132,8 @@ class _Tracer:
             # tracing, so it is done for those steps alone that need it.
             graph = self._graph(functionalized=True)
         if self._shapes.guards:
-            raise UnsupportedStep(untraceable.reason_of_guard(self._shapes.guards[0]))
+            guard = self._shapes.guards[0]
+            raise UnsupportedStep(untraceable.reason_of_guard(guard, self._per_row()))
         self._rehearsal.require_same(recorded)
         return self._described(graph)
 
@@ -155,11 +161,10 @@ class _Tracer:
         Which tensors the step closes over, and what its results look like, shows only now. So what
         stands for them and for the cotangents is made here; the graph gets it from outside later.
         """
-        lift = _Lift(self._snapshot.reaches, self._lines)
+        lift = self._recorded = _Lift(self._snapshot.reaches, self._lines)
         leaves, structure, following = call(
             self._step, self._arguments, inputs, state, self._rows, lift, nullcontext()
         )
-        self._recorded = lift
         results = [leaf for leaf in [*leaves, *following] if _floats(leaf)]
         cotangents = [torch.empty(r.shape, dtype=r.dtype, device=r.device) for r in results]
         # Without gradients, too, a view of a parameter may say that it requires one.
@@ -176,6 +181,15 @@ class _Tracer:
                 )
         self._seen = _Seen(lift.found, structure, wanted, carries)
         return leaves, following, list(found), lift.stand_ins, cotangents
+
+    def _per_row(self) -> untraceable.PerRow | None:
+        """The latest tensor that the step closes over with as many entries as there are rows."""
+        rows, places = self._arguments.rows, self._snapshot.tensors
+        for tensor in reversed(self._recorded.found):
+            if rows > 1 and tensor.dim() > 0 and tensor.shape[0] == rows:
+                place = places.get(id(tensor))
+                return untraceable.PerRow(str(place or "a tensor"), tuple(tensor.shape))
+        return None
 
     def _row_tensor(self, leaf: Tensor, skip: int, gradient: bool) -> Tensor:
         with self._fake:

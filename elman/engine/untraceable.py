@@ -4,27 +4,36 @@ What torch's tracers raise names symbols and internals that a user has never met
 """
 
 import re
-import sysconfig
 import traceback
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     UnsupportedOperatorException,
 )
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-_LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
-_STANDARD = sysconfig.get_path("stdlib")
+from elman.engine.source import is_users, is_users_file, line
+
 _LONGEST = 200
+HINT = 61
+"""The number of rows in a trace: unlike any usual size, so that no guard ties the rows to another
+dimension."""
 
 
-def reason(error: Exception) -> str:
+class PerRow(NamedTuple):
+    """A tensor that a step closes over, with as many entries as the batch has rows."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+def reason(error: Exception, per_row: PerRow | None = None) -> str:
     """One line about what was raised while the step was traced."""
     where = _users_line(error)
     place = f" at {where}" if where else ""
+    if per_row is not None and _compares_rows(_short(error), per_row):
+        return _reason_of(per_row, place)
     if isinstance(error, GuardOnDataDependentSymNode | DataDependentOutputException):
         what = f"the step depends on the values of a tensor{place}, as `if` and `.item()` do"
     elif isinstance(error, UnsupportedOperatorException):
@@ -34,14 +43,32 @@ def reason(error: Exception) -> str:
     return f"{what}; it runs with backend='reference'"
 
 
-def reason_of_guard(guard: Any) -> str:
+def reason_of_guard(guard: Any, per_row: PerRow | None = None) -> str:
     """The same for a condition on the number of rows (a `ShapeGuard`)."""
     frame = guard.sloc.framework_loc
-    is_users = isinstance(frame, traceback.FrameSummary) and _is_users(frame)
-    place = f" at {_line(frame)}" if is_users else ""
+    is_known = isinstance(frame, traceback.FrameSummary) and is_users_file(frame.filename)
+    place = f" at {line(frame.filename, frame.lineno)}" if is_known else ""
+    condition = _with_rows(str(guard.expr))
+    if per_row is not None and _compares_rows(condition, per_row):
+        return _reason_of(per_row, place)
     return (
         f"the step depends on the number of rows of its batch{place} "
-        f"({_with_rows(str(guard.expr))}); it runs with backend='reference'"
+        f"({condition}); it runs with backend='reference'"
+    )
+
+
+def _compares_rows(text: str, per_row: PerRow) -> bool:
+    """Whether a message is about the batch's size, which has no number in a trace, and the
+    tensor's."""
+    is_about = re.search(rf"\b(rows|{HINT})\b", text) is not None
+    return is_about and re.search(rf"\b{per_row.shape[0]}\b", text) is not None
+
+
+def _reason_of(per_row: PerRow, place: str) -> str:
+    return (
+        f"the step closes over {per_row.name} {per_row.shape}{place}, which has one entry for each "
+        f"row of the batch; pass it to scan as constants=, which go with their rows; it runs with "
+        f"backend='reference'"
     )
 
 
@@ -56,16 +83,6 @@ def _with_rows(text: str) -> str:
 
 
 def _users_line(error: Exception) -> str | None:
-    """`file.py:12` of the innermost frame that belongs to none of torch, the engine and Python."""
-    frames = reversed(traceback.extract_tb(error.__traceback__))
-    return next((_line(frame) for frame in frames if _is_users(frame)), None)
-
-
-def _is_users(frame: traceback.FrameSummary) -> bool:
-    name = frame.filename
-    is_standard = name.startswith(_STANDARD) and "site-packages" not in name
-    return not (is_standard or name.startswith((*_LIBRARIES, "<")))
-
-
-def _line(frame: traceback.FrameSummary) -> str:
-    return f"{Path(frame.filename).name}:{frame.lineno}"
+    """Of the innermost frame that belongs to the user."""
+    found = [at for at in traceback.walk_tb(error.__traceback__) if is_users(at[0])]
+    return line(found[-1][0].f_code.co_filename, found[-1][1]) if found else None

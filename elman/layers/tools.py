@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from elman.engine.users_line import warn
+from elman.engine.source import warn
 from elman.errors import ArgumentError
 
 

@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import elman
-from elman.errors import ShapeError, StepError
+from elman.engine import untraceable
+from elman.errors import ShapeError, StepError, UnsupportedStep
 
 STEPS, ROWS, SLOTS, WIDTH = 5, 4, 3, 6
 BACKENDS = ("reference", "llvm")
@@ -190,3 +191,45 @@ def test_rows_that_are_over_leave_no_trace_in_gradients():
         output, final = elman.scan(step, x, state, lengths=[1, 0, 3], backend=backend)
         (gradient,) = torch.autograd.grad(output[:, ::2].sum() + final[::2].sum(), weight)
         assert torch.isfinite(gradient).all()
+
+
+MEMORY, WIDE, PLACES = torch.randn(5, 7, 6), torch.randn(5, 6), torch.arange(5)
+CLOSED_OVER = {
+    "WIDE": [
+        lambda x, h: (h, torch.tanh(x + h + WIDE)),
+        lambda x, h: (h, torch.tanh(x + h + WIDE[: len(x)])),
+        lambda x, h: (h, torch.cat([h, WIDE], -1)[:, :6]),
+        lambda x, h: (h, torch.where(WIDE > 0, h, x)),
+    ],
+    "MEMORY": [
+        lambda x, h: (h, x + torch.bmm(MEMORY, h.unsqueeze(-1)).mean(1)),
+        lambda x, h: (h, x + torch.einsum("bse,be->bs", MEMORY, h).mean(1, keepdim=True)),
+    ],
+    "PLACES": [lambda x, h: (h, h + MEMORY[PLACES, 0])],
+}
+
+
+@pytest.mark.parametrize("name", CLOSED_OVER)
+def test_a_closed_over_tensor_with_an_entry_for_each_row_is_refused_by_name(name):
+    for step in CLOSED_OVER[name]:
+        x, h = torch.randn(4, 5, 6), torch.zeros(5, 6)
+        with pytest.raises(UnsupportedStep, match=rf"closes over {name} \(5.*constants="):
+            elman.scan(step, x, h, backend="llvm")
+
+
+def test_a_batch_as_large_as_the_number_that_stands_for_rows_in_a_trace():
+    rows = untraceable.HINT
+    wide = torch.randn(rows, 6)
+    with pytest.raises(UnsupportedStep, match=r"closes over wide \(61, 6\)"):
+        elman.scan(
+            lambda x, h: (h, torch.tanh(x + h + wide)), torch.randn(4, rows, 6),
+            torch.zeros(rows, 6), backend="llvm",
+        )  # fmt: skip
+
+
+def test_a_tensor_that_only_looks_as_if_it_had_an_entry_for_each_row_is_a_weight():
+    weight = torch.randn(5, 5)
+    step = lambda x, h: (h, torch.tanh(x + h @ weight))  # noqa: E731
+    x, h = torch.randn(4, 5, 5), torch.zeros(5, 5)
+    found, expected = (elman.scan(step, x, h, backend=b)[0] for b in ("llvm", "reference"))
+    torch.testing.assert_close(found, expected)

@@ -4,6 +4,7 @@ Compiled code that reads such a tensor ends the process, so everything runs in f
 """
 
 import os
+import signal
 import traceback
 
 import pytest
@@ -47,6 +48,10 @@ def in_child(check):
     if child == 0:
         os.close(reading)
         text = ""
+        signal.alarm(120)  # a child that hangs is ended
+        torch.set_num_threads(
+            1
+        )  # libgomp's threads are not there in a child, and it waits for them
         try:
             check()
         except BaseException:  # noqa: BLE001 (reported by the parent)

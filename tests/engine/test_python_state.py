@@ -125,7 +125,7 @@ class Registry:
 
 def test_what_is_kept_where_nobody_looks_is_found_and_taken_back():
     def step(x, h):
-        getattr(globals()["Reg" + "istry"], "kept").append(h)  # noqa: B009
+        getattr(globals()["".join(("Reg", "istry"))], "kept").append(h)  # noqa: B009
         return after(x, h, 0.9)
 
     with pytest.raises(UnsupportedStep, match="keeps a tensor in a list"):

@@ -132,7 +132,7 @@ class Hidden:
 
 
 def hidden():
-    return getattr(sys.modules[__name__], "Hid" + "den")
+    return getattr(sys.modules[__name__], "".join(("Hid", "den")))
 
 
 def reads_a_number(x, h):
