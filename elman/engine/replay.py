@@ -101,8 +101,9 @@ def require_same_step(
     except UnsupportedStep as error:
         raise _changed(f"it can't be compiled any more: {error}") from None
     if now is not then:
-        old, new = (then.plan.trace, closed), (now.plan.trace, closed_now)
-        for before, after in _differences(_Program(*old), _Program(*new)):
+        as_it_was = _Program(then.plan.trace, closed)
+        as_it_is = _Program(now.plan.trace, closed_now)
+        for before, after in _differences(as_it_was, as_it_is):
             raise _changed(f"{before} is now {after}")
     for old, new in zip(closed, closed_now, strict=True):
         if old is not new and not (old.dim() == 0 and torch.equal(old, new)):
