@@ -19,8 +19,9 @@ def failure(error: Exception) -> Fault:
 
 
 def is_no_fault(error: Exception) -> bool:
-    """Whether an error is one of our words to the user, or says that memory is at its end."""
-    if isinstance(error, ElmanError | MemoryError | torch.OutOfMemoryError):
+    """Whether an error is one of our words to the user, a warning that they want raised, or says
+    that memory is at its end."""
+    if isinstance(error, ElmanError | Warning | MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 

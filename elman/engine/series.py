@@ -7,6 +7,7 @@ from typing import Any
 
 from elman.engine.family import Refusal
 from elman.engine.source import warn
+from elman.engine.varying import bits
 from elman.engine.what_changed import changed, differs_in_values
 
 PATIENCE = 8
@@ -41,7 +42,8 @@ class Series:
         """Another compilation; parts and floats: of the step's fingerprint."""
         if not self._goes_on(step, parts):
             self.__init__()  # type: ignore[misc]
-        self._count += 1
+        is_change = (parts, bits(floats)) != (self._found[0], bits(self._found[1]))
+        self._count += is_change  # else it had only been forgotten
         if refusal is None or refusal != self._refusal:
             self._refused = 0
         self._refusal = refusal
@@ -49,7 +51,7 @@ class Series:
             self._refused += 1
             over = self._refused - PATIENCE
             self._pause = min(2**over, _LONGEST_PAUSE) if over >= 0 else 0
-        elif self._count == PATIENCE + 1:
+        elif is_change and self._count == PATIENCE + 1:
             self._complain(step, parts, floats)
         self._step = _weakly(step)
         self._found = (parts, floats)

@@ -7,6 +7,7 @@ from torch import nn
 
 from elman.engine.kinds import NotCacheable
 from elman.engine.reader import Reader
+from elman.engine.varying import bits
 
 _LONGEST = 60
 
@@ -36,9 +37,7 @@ def changed(
         return "it is not known what"
     if old == new:
         pairs = enumerate(zip(old_floats, new_floats, strict=True))
-        number = next((n for n, (a, b) in pairs if repr(a) != repr(b)), None)
-        if number is None:
-            return "the kind of its arguments"
+        number = next(n for n, (a, b) in pairs if bits([a]) != bits([b]))
         return f"{reader.of_floats[number]}: {old_floats[number]!r} -> {new_floats[number]!r}"
     both = enumerate(zip(old, new, strict=False))
     number = next((n for n, (a, b) in both if a != b), min(len(old), len(new)) - 1)

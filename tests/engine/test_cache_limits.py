@@ -90,6 +90,22 @@ def test_the_limit_in_bytes_holds(monkeypatch):
         assert one.bytes() > 10_000
 
 
+def test_what_was_only_forgotten_has_not_changed(monkeypatch, recwarn):
+    monkeypatch.setattr(cache, "_entries", Store(1, 1))
+    first, second = step_times(3), torch.nn.Tanh()
+    for _ in range(series.PATIENCE + 3):
+        elman.scan(first, X, H, backend="llvm")
+        elman.scan(lambda x, h: (h, second(x + h)), X, H, backend="llvm")
+    assert not recwarn
+
+
+def test_a_warning_that_the_user_wants_raised_is_raised():
+    with warnings.catch_warnings(), pytest.raises(UserWarning, match="9 times"):
+        warnings.simplefilter("error")
+        for number in range(20):
+            elman.scan(step_times(number), X, H)
+
+
 def test_closures_made_anew_share_a_compilation(compilations):
     for _ in range(5):
         elman.scan(step_times(3), X, H, backend="llvm")

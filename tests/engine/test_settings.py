@@ -5,7 +5,8 @@ import torch
 from torch.utils import _pytree as pytree
 
 from elman.cells import CELLS
-from elman.engine import cache, faster, workspace
+from elman.engine import arguments, cache, faster, workspace
+from elman.engine.interpret import Interpreter
 from elman.engine.llvm import openmp, threads
 from tests.engine.comparing import Run, oracle
 from tests.engine.settings import SETTINGS, engine_set
@@ -43,20 +44,20 @@ def test_sizes_at_which_weight_gradients_are_our_own_products(setting):
         compared(CELLS["gru"](70, 64), (70, 64), torch.float32)
 
 
-def plan_of(setting):
-    """The plan that a call under a setting makes."""
+def joins(setting):
+    """Whether the input's product is in the loop, and whether it can be."""
     with engine_set(setting):
         cell = CELLS["lstm"](3, 4)
-        Run.of(cell, torch.randn(STEPS, ROWS, 3), cell.initial_state(ROWS), "llvm")
-        (entry,) = cache._entries.values()
-        return entry.compiled.plan
+        input, state = torch.randn(STEPS, ROWS, 3), cell.initial_state(ROWS)
+        given = arguments.check(input, state, None, None, None, False, None)
+        plan = cache._Compiler(cell, given, True, Interpreter).compile().plan
+        return plan.joins(STEPS, ROWS), plan.joined is not None
 
 
 def test_the_settings_reach_what_they_are_about():
-    assert plan_of("joined").joins(STEPS, ROWS)
-    assert plan_of("unjoined").joined is not None
-    assert not plan_of("unjoined").joins(STEPS, ROWS)
-    assert plan_of("never joined").joined is None
+    assert joins("joined") == (True, True)
+    assert joins("unjoined") == (False, True)
+    assert joins("never joined") == (False, False)
 
 
 def test_one_dnn_and_both_kinds_of_threads_are_met(monkeypatch):

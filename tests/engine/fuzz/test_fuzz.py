@@ -51,7 +51,6 @@ def case(dtype):
 def test_a_wrong_result_is_seen(monkeypatch):
     case = Case(0, "float32", "as it is", OTHER_IN_FLOAT32)
     assert check(case).kind == "compiled"  # it is what the plain loop gives in float32
-    monkeypatch.setitem(BACKENDS, "reference", BACKENDS["llvm"])
     run_llvm = lambda step, arguments: (arguments.inputs[0] * 1.001, arguments.state[0])  # noqa: E731
     monkeypatch.setitem(BACKENDS, "llvm", run_llvm)
     verdict = check(case)
