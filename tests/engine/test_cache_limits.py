@@ -103,7 +103,7 @@ def test_a_warning_that_the_user_wants_raised_is_raised():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(UserWarning, match="9 times"):
-            list(map(lambda number: elman.scan(step_times(number), X, H), range(20)))
+            [elman.scan(step_times(number), X, H) for number in range(20)]
 
 
 def test_closures_made_anew_share_a_compilation(compilations):
