@@ -148,13 +148,14 @@ def _leading_sizes(inputs: list[Tensor], structure: Structure) -> tuple[int, int
                 f"then the batch, "
                 f"but its shape is {_shape(leaf)}; add the missing dimension with unsqueeze"
             )
-        if leaf.shape[:2] != inputs[0].shape[:2]:
+        if index > 0 and leaf.shape[:2] != inputs[0].shape[:2]:
             names = paths(structure, "input")
             raise ShapeError(
                 f"all inputs must share their first two sizes (T, B), but {names[0]} has "
                 f"{_shape(inputs[0])} and {names[index]} has {_shape(leaf)}"
             )
-    return inputs[0].shape[0], inputs[0].shape[1]
+    steps, rows = inputs[0].shape[:2]
+    return steps, rows
 
 
 def _lengths(lengths: Tensor | Sequence[int] | None, steps: int, rows: int) -> list[int] | None:

@@ -8,9 +8,10 @@ arguments of the loop.
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -61,15 +62,37 @@ def compiled_step(
         found.wants_gradients or arguments.want_gradients()
     )
     kind = (arguments.kind(), with_gradients, *_modes())
+    served: _Served | None = found.served
+    compiled = served.compiled() if served is not None and served.kind == kind else None
+    if compiled is None or served is None:
+        served, compiled = _looked_up(step, arguments, found, kind, compile_program)
+        found.served = served
+    if compiled.plan.trace.one_row is not None:
+        require_enough_rows(compiled.plan.trace.one_row, arguments.rows)
+    return compiled, served.closed
+
+
+class _Served(NamedTuple):
+    """A compiled step for one kind of arguments, and what the step closes over."""
+
+    kind: tuple
+    compiled: Callable[[], CompiledStep | None]  # weak: the store alone keeps it
+    closed: list[Tensor]
+
+
+def _looked_up(
+    step: Step, arguments: Arguments, found: Fingerprint, kind: tuple,
+    compile_program: CompileProgram,
+) -> tuple[_Served, CompiledStep]:  # fmt: skip
     family = _entries.get((found.key, kind))
     entry = family.find(found) if family is not None else None
     if entry is None:
+        with_gradients = kind[1]
         compiler = _Compiler(step, arguments, with_gradients, compile_program)
         entry = _new_entry(compiler, found, kind)
     if isinstance(entry.compiled, Refusal):
         raise entry.compiled.kind(entry.compiled.text)
-    require_enough_rows(entry.compiled.plan.trace.one_row, arguments.rows)
-    return entry.compiled, entry.closed_over(found)
+    return _Served(kind, weakref.ref(entry.compiled), entry.closed_over(found)), entry.compiled
 
 
 def _modes() -> tuple:

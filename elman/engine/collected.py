@@ -115,8 +115,10 @@ class Collected:
             self.values[node][rows] = value
 
     def saved(self) -> Saved:
+        if not self._plan.saved:
+            return Saved({}, self._buffers, [])
         values = {node: self.values[node] for node in self._plan.saved}
-        shown = [self.values[node] for node in self._places.shown] if values else []
+        shown = [self.values[node] for node in self._places.shown]
         versions = [(value, value._version) for value in [*values.values(), *shown]]
         return Saved(values, self._buffers, versions)
 
@@ -172,4 +174,4 @@ class Gradients:
 
 def rows_of(value: Tensor, rows: slice) -> Tensor:
     """`value[rows]`; a slice that would change nothing is not worth its time in a short call."""
-    return value if rows.stop - rows.start == len(value) else value[rows]
+    return value if rows.stop - rows.start == value.shape[0] else value[rows]

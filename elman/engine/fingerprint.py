@@ -11,7 +11,7 @@ quickly whether all of that is still in its place.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -54,11 +54,15 @@ class Fingerprint:
     tensors: list[Tensor]
     wants_gradients: bool
     watch: Watch
+    served: Any = field(default=None, compare=False)
+    """Whatever the cache last found for it, so that it need not look again."""
 
     def now(self, step: Any) -> "Fingerprint | None":
         """The fingerprint of the step as it is now, if it has not changed or only floats have."""
         if not self.watch.holds(step):
             return None
+        if not self.places:
+            return self
         floats = self.floats
         for number, place in enumerate(self.places):
             holder, name = place.holder, place.name
@@ -75,7 +79,7 @@ class Fingerprint:
             floats[number] = value
         if floats is self.floats:
             return self
-        return replace(self, floats=floats, bits=bits(floats))
+        return replace(self, floats=floats, bits=bits(floats), served=None)
 
 
 def fingerprint(step: Any) -> Fingerprint:

@@ -121,7 +121,9 @@ class _Call:
         inputs, state, reset_state, closed = self.parts(tensors)
         layout, count = self.layout, len(self.compiled.plan.trace.outputs)
         dtype = self.compiled.dtype
-        zeros = lambda leaf: torch.zeros(leaf.shape, dtype=dtype)  # noqa: E731
+        zeros = lambda leaf: torch.zeros_like(  # noqa: E731
+            leaf, dtype=dtype, memory_format=torch.contiguous_format
+        )
         d_reset = reset_state and [zeros(leaf) for leaf in reset_state]
         d_inputs, d_state, d_closed = self.compiled.backward(
             self.arguments,

@@ -43,8 +43,8 @@ class Interpreter:
     def __init__(self, program: RowProgram) -> None:
         self.program = program
 
-    def pack(self, weights: list[Tensor]) -> list[Tensor]:
-        return weights
+    def pack(self, weights: list[Tensor], transposed: frozenset[int] = frozenset()) -> list[Tensor]:
+        return [w.t() if number in transposed else w for number, w in enumerate(weights)]
 
     def __call__(
         self,

@@ -66,7 +66,7 @@ class Folded:
         self.offsets = _even_offsets(self.steps, self.rows)
 
     def fold(self, value: Tensor) -> Tensor:
-        return value.reshape(self.total, *value.shape[2:])
+        return value.flatten(0, 1)
 
     def fresh(self, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor | None, Tensor]:
         """Memory for an output: as the user sees it, if that is possible, and folded."""
@@ -156,7 +156,7 @@ class Gathered(Packed):
         self._index = time * self.rows + order[place]
 
     def fold(self, value: Tensor) -> Tensor:
-        return value.reshape(self.steps * self.rows, *value.shape[2:]).index_select(0, self._index)
+        return value.flatten(0, 1).index_select(0, self._index)
 
     def fresh(self, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor | None, Tensor]:
         return None, workspace.take((self.total, *shape), dtype)

@@ -22,9 +22,9 @@ from elman.errors import ArgumentError, UnsupportedStep
 LOWEST_ADDRESS = 1 << 16
 """No memory lies below. A view of nothing has its offset for an address."""
 
-_ORDINARY = frozenset((Tensor, nn.Parameter))
 _FUNCTIONS = (Tensor.__torch_function__, nn.Parameter.__torch_function__)
 NEGATED = "a negated view"
+_NOTHING = nullcontext()
 _GIVEN_BACK = "a tensor whose memory was given back"
 
 
@@ -66,10 +66,11 @@ def require_kept(step: Any, closed: list[Tensor]) -> None:
 
 def are_plain(tensors: list[Tensor]) -> bool:
     """Whether all are. Asked at every call, so every look counts."""
-    if not _ORDINARY.issuperset(map(type, tensors)):
-        return not any(map(obstacle, tensors))
     try:
         for tensor in tensors:
+            kind = type(tensor)
+            if kind is not Tensor and kind is not nn.Parameter:
+                return not any(map(obstacle, tensors))
             if not tensor.is_cpu or tensor.is_neg():
                 return False
             if tensor.data_ptr() < LOWEST_ADDRESS and tensor.numel() > 0:
@@ -83,7 +84,7 @@ def own_allocations() -> AbstractContextManager:
     """Without the modes that take part in every function of torch, above all a default device."""
     if torch._C._len_torch_function_stack():
         return torch._C.DisableTorchFunction()
-    return nullcontext()
+    return _NOTHING
 
 
 def obstacle(tensor: Tensor) -> str | None:

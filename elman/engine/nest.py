@@ -53,8 +53,12 @@ def flatten(nest: Nest, what: str) -> tuple[list[Tensor], Structure]:
     """The nest's tensors in a fixed order, and what `rebuild` needs to put them back."""
     if isinstance(nest, Tensor):
         return [nest], _LEAF
-    if type(nest) is tuple and nest and all(isinstance(item, Tensor) for item in nest):
-        return list(nest), _tuple_of(len(nest))
+    if type(nest) is tuple and nest:
+        for item in nest:
+            if not isinstance(item, Tensor):
+                break
+        else:
+            return list(nest), _tuple_of(len(nest))
     leaves, spec = pytree.tree_flatten(nest)
     for leaf in leaves:
         if isinstance(leaf, fx.Proxy):

@@ -173,10 +173,13 @@ class Kernel(Protocol):
     `outputs` are written in full: one row for every (time, active row). An output may be the same
     memory as an input of the same width (each row is read before it is written). A `Carried`
     output gives the state at the beginning of each step. `weights` is what `pack` made of the
-    program's weights, so that several calls can share it. Returns the sums.
+    program's weights, so that several calls can share it; those whose numbers are `transposed`
+    come as `(N, K)`. Returns the sums.
     """
 
-    def pack(self, weights: list[torch.Tensor]) -> Any: ...
+    def pack(
+        self, weights: list[torch.Tensor], transposed: frozenset[int] = frozenset()
+    ) -> Any: ...
 
     def __call__(
         self,

@@ -30,7 +30,12 @@ class LoopRunner:
         self._kernel = compile_program(loop.program)
         # torch takes a moment for every view, so as many as can be are known to need none.
         self._plain = [is_plain(node, self.dtype) for node in loop.outputs]
-        self._weights = [transposed_weight(node) for node in loop.weights]
+        sources = [transposed_weight(node) for node in loop.weights]
+        self._weights = [
+            node if source is None else source
+            for node, source in zip(loop.weights, sources, strict=True)
+        ]
+        self._transposed = frozenset(n for n, source in enumerate(sources) if source is not None)
         self._constant_vectors = {
             number: torch.full(shape, node, dtype=self.dtype)
             for number, (node, shape) in enumerate(loop.vectors)
@@ -45,11 +50,8 @@ class LoopRunner:
             else self._constant_vectors[number]
             for number, (node, shape) in enumerate(self.loop.vectors)
         ]
-        weights = [
-            env[node] if source is None else env[source].t()
-            for node, source in zip(self.loop.weights, self._weights, strict=True)
-        ]
-        return vectors, self._kernel.pack(weights)
+        weights = [env[node] for node in self._weights]
+        return vectors, self._kernel.pack(weights, self._transposed)
 
     def run(
         self, prepared: tuple[list[Tensor], object], schedule: Schedule, env: Environment,

@@ -33,13 +33,12 @@ class LLVMKernel:
             program.ops[op.left].width * op.width for op in program.ops if isinstance(op, Product)
         ) + 8 * sum(op.width for op in program.ops)
 
-    def pack(self, weights: list[Tensor]) -> Tensor:
+    def pack(self, weights: list[Tensor], transposed: frozenset[int] = frozenset()) -> Tensor:
         """All weights as the product's inner loop reads them, `[tile][k][accumulator][lane]`."""
         geometry, program = self._geometry, self.program
         packed = workspace.take((geometry.packed + geometry.lanes,), program.dtype)
         if weights:
-            sources = [w if 1 in w.stride() else w.contiguous() for w in weights]
-            self._packing.run(sources, packed)
+            self._packing.run(weights, packed, transposed)
         return packed
 
     def __call__(

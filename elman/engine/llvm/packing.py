@@ -47,15 +47,26 @@ class Packing:
         self._head = [len(copies), self._table.buffer_info()[0]]
         self._is_small = sum(copy.k * copy.width for copy in copies) <= SMALL
 
-    def run(self, matrices: list[Tensor], goal: Tensor) -> None:
-        """Pack `(K, N)` matrices, of which one stride is 1."""
+    def run(
+        self, matrices: list[Tensor], goal: Tensor, transposed: frozenset[int] = frozenset()
+    ) -> None:
+        """Pack `(K, N)` matrices; one of which no stride is 1 is copied first.
+
+        transposed: numbers of those that come as `(N, K)`. A view of each would take longer.
+        """
         threads = 1 if self._is_small else torch.get_num_threads()
         words = [threads, *self._head, goal.data_ptr()]
-        for matrix in matrices:
-            words += (matrix.data_ptr(), *matrix.stride())
+        held = []
+        for number, matrix in enumerate(matrices):
+            strides = matrix.stride()
+            if 1 not in strides:
+                matrix = matrix.contiguous()
+                strides = matrix.stride()
+            held.append(matrix)
+            words += (matrix.data_ptr(), *(strides[::-1] if number in transposed else strides))
         if 0 in words[4:]:  # or a stride
-            require_addresses(matrices)
-        _compiled(self._dtype).run(words, threads, (self, matrices, goal))
+            require_addresses(held)
+        _compiled(self._dtype).run(words, threads, (self, held, goal))
 
 
 @lru_cache(maxsize=2)
