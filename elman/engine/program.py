@@ -129,6 +129,14 @@ class RowProgram:
         default=(), compare=False
     )  # per op, for `explain`; may be empty
 
+    @property
+    def moving(self) -> list[int]:
+        """Numbers of the state's leaves that a step changes; `constants` of a scan are none."""
+        return [
+            slot for slot, index in enumerate(self.next)
+            if not (isinstance(op := self.ops[index], Carried) and op.index == slot)
+        ]  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Schedule:

@@ -196,9 +196,8 @@ def test_threads_that_compile_at_once_get_right_results_and_compile_once(compila
         torch.testing.assert_close(state, expected)
 
 
-def test_a_hit_does_not_wait_for_another_threads_compilation(monkeypatch):
-    ready = step_times(7)
-    elman.scan(ready, X, H, backend="llvm")
+def compiling_elsewhere(step, monkeypatch):
+    """Another thread that compiles a step until it is set free, and the real `trace`."""
     waiting, free, trace = threading.Event(), threading.Event(), cache.trace
 
     def slow(*given):
@@ -207,9 +206,16 @@ def test_a_hit_does_not_wait_for_another_threads_compilation(monkeypatch):
         return trace(*given)
 
     monkeypatch.setattr(cache, "trace", slow)
-    other = threading.Thread(target=elman.scan, args=(step_times(8), X, H))
+    other = threading.Thread(target=elman.scan, args=(step, X, H))
     other.start()
     assert waiting.wait(30)
+    return free, other, trace
+
+
+def test_a_hit_does_not_wait_for_another_threads_compilation(monkeypatch):
+    ready = step_times(7)
+    elman.scan(ready, X, H, backend="llvm")
+    free, other, _ = compiling_elsewhere(step_times(8), monkeypatch)
     started = time.monotonic()
     for step in (ready, step_times(7)):  # one that is known, and one that is read anew
         elman.scan(step, X, H, backend="llvm")
@@ -222,17 +228,7 @@ def test_a_hit_does_not_wait_for_another_threads_compilation(monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_child_forked_while_another_thread_compiles(monkeypatch):
-    waiting, free, trace = threading.Event(), threading.Event(), cache.trace
-
-    def slow(*given):
-        waiting.set()
-        assert free.wait(30)
-        return trace(*given)
-
-    monkeypatch.setattr(cache, "trace", slow)
-    other = threading.Thread(target=elman.scan, args=(step_times(9), X, H))
-    other.start()
-    assert waiting.wait(30)
+    free, other, trace = compiling_elsewhere(step_times(9), monkeypatch)
     child = os.fork()
     if child == 0:
         cache.trace = trace

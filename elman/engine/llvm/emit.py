@@ -180,7 +180,8 @@ class Loops:
     def _advance(self) -> None:
         """The next state, computed aside because others still looked up the old one, moves in."""
         code = self.code
-        for slot, width in enumerate(self.program.carried):
+        for slot in self.program.moving:
+            width = self.program.carried[slot]
             offset, stride = self.geometry.following[slot]
 
             def move(

@@ -86,7 +86,10 @@ def geometry_of(program: RowProgram, stages: Stages, lanes: int, registers: int)
         kept[index] = (reserve(row), row)
         if isinstance(program.ops[index], Reduce):
             partial[index] = reserve(lanes)
-    following = [(reserve(padded(width)), padded(width)) for width in program.carried]
+    following = [
+        (reserve(padded(width)), padded(width)) if slot in program.moving else (0, 0)
+        for slot, width in enumerate(program.carried)
+    ]
     stride = max((t.accumulators * t.vectors * lanes for t in tilings.values()), default=0)
     sums = reserve(stride)
     totals = [0, *accumulate(padded(program.ops[index].width) for index in program.sums)]

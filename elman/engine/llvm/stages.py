@@ -185,8 +185,9 @@ class _Builder:
         """(level, width, piece) of everything that must reach memory."""
         wanted = [(i, self._level[i], Target("output", slot, 0))
                   for slot, i in enumerate(self._program.outputs)]  # fmt: skip
-        wanted += [(i, self._level[i], Target("next", slot, 0))
-                   for slot, i in enumerate(self._program.next)]  # fmt: skip
+        following = self._program.next
+        wanted += [(following[slot], self._level[following[slot]], Target("next", slot, 0))
+                   for slot in self._program.moving]  # fmt: skip
         wanted += [(i, self._level[i], Target("sum", slot, 0))
                    for slot, i in enumerate(self._program.sums)]  # fmt: skip
         for index in sorted(self._live):
