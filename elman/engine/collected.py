@@ -7,7 +7,7 @@ from torch import Tensor, fx
 
 from elman.engine import workspace
 from elman.engine.layout import Folded
-from elman.engine.nodes import is_view, row_shape
+from elman.engine.nodes import is_view, row_shape, shares_memory
 from elman.engine.plan import Plan
 from elman.engine.runners import Environment, matrix, width_of
 
@@ -135,7 +135,7 @@ class Collected:
 
     def _is_shared(self, node: fx.Node) -> bool:
         return (
-            node.op == "placeholder" or is_view(node)
+            node.op == "placeholder" or is_view(node) or shares_memory(node)
             or self._plan.trace.outputs.count(node) > 1
         )  # fmt: skip
 

@@ -86,6 +86,27 @@ def is_view(node: fx.Node) -> bool:
     return name_of(node) in VIEWS
 
 
+def shares_memory(node: fx.Node) -> bool:
+    """Whether torch may give this value in the memory of one that it is made from."""
+    if name_of(node) == "getitem":
+        return shares_memory(node.args[0])
+    schema = getattr(node.target, "_schema", None)
+    is_alias = schema is not None and any(result.alias_info for result in schema.returns)
+    return is_alias or name_of(node) == "_unsafe_view"  # its schema denies it
+
+
+def in_memory_of(nodes: Iterable[fx.Node]) -> set[fx.Node]:
+    """The nodes, and those in whose memory their values may lie."""
+    found: set[fx.Node] = set()
+    stack = list(nodes)
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found.add(node)
+            stack += node.all_input_nodes if shares_memory(node) else []
+    return found
+
+
 def is_cheap(node: fx.Node) -> bool:
     """Elementwise or a view, of a type that a row program can compute, and the same each time."""
     if is_random(node) or name_of(node) == "embedding":

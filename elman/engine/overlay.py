@@ -6,28 +6,31 @@ forward pass puts saved values side by side as columns of one buffer, and the ba
 its output over them: every lane is read before it is written.
 """
 
-from collections.abc import Iterable
-
 from torch import fx
 
 from elman.engine.llvm.stages import Block, Stages, looked_up, stages_of
-from elman.engine.nodes import row_shape
+from elman.engine.nodes import in_memory_of, row_shape, shares_memory
 from elman.engine.parts import Loop
 from elman.engine.program import Input, Product, RowProgram, Slice
 
 
 def overlays(
-    loop: Loop, saved: Iterable[fx.Node], needed_later: set[fx.Node]
+    loop: Loop, saved: set[fx.Node], needed_later: set[fx.Node]
 ) -> dict[fx.Node, list[fx.Node]]:
     """For outputs of the backward loop: the saved values that they overwrite, in column order.
 
     saved: values that the forward loop writes. needed_later: what is read after the backward loop.
+    A value that the loop, or what comes after it, reads a view of is left as it is: one column of
+    it, say, meets every vector of a row, and so is read after the first of them is overwritten.
     """
     stages = stages_of(loop.program)
+    read = [*loop.streams, *needed_later]
+    views = [node for node in read if shares_memory(node) and node not in saved]
+    kept = needed_later | in_memory_of(views)
     blocks = _blocks_that_read(loop.program, stages)
     free = [
         (number, node) for number, node in enumerate(loop.streams)
-        if node in set(saved) - needed_later and len(row_shape(node)) == 1
+        if node in saved - kept and len(row_shape(node)) == 1
     ]  # fmt: skip
     found: dict[fx.Node, list[fx.Node]] = {}
     for slot, output in enumerate(loop.outputs):

@@ -6,13 +6,13 @@ that each would meet one side of every threshold only.
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from importlib import import_module
+from pkgutil import resolve_name
 from unittest.mock import patch
 
 import torch
 
 from elman.engine import cache
-from elman.engine.llvm import openmp, packing, transposed
+from elman.engine.llvm import jit, openmp, packing, transposed
 
 SETTINGS: dict[str, dict[str, object]] = {
     "as it is": {},
@@ -36,6 +36,10 @@ SETTINGS: dict[str, dict[str, object]] = {
     },
     "torch tells no holders": {"workspace._holders": None, "workspace.SMALL": 0},
     "all memory used again": {"workspace.SMALL": 0},
+    # A row of a few numbers is many vectors on one processor and less than one on another.
+    "vectors of 16 bytes": {"llvm.jit._vector_registers": lambda *_: (16, 32)},
+    "vectors of 32 bytes": {"llvm.jit._vector_registers": lambda *_: (32, 16)},
+    "vectors of 64 bytes": {"llvm.jit._vector_registers": lambda *_: (64, 32)},
 }  # fmt: skip
 """Names within `elman.engine`, and what they are set to."""
 
@@ -49,8 +53,8 @@ def engine_set(name: str) -> Iterator[None]:
     before = torch.get_num_threads()
     with ExitStack() as stack:
         for path, value in SETTINGS[name].items():
-            module, _, attribute = path.rpartition(".")
-            target = import_module(f"elman.engine.{module}")
+            owner, _, attribute = path.rpartition(".")
+            target = resolve_name(f"elman.engine.{owner}")
             stack.enter_context(patch.object(target, attribute, value))
         if "threads" in name:
             torch.set_num_threads(2)
@@ -66,6 +70,6 @@ def _forget() -> None:
     """Code that was compiled under other settings, above all with or without OpenMP."""
     cache._entries.clear()
     cache._latest.clear()
-    for known in (packing._compiled, transposed._compiled, openmp.functions,
+    for known in (jit.host, packing._compiled, transposed._compiled, openmp.functions,
                   openmp.parallel_function):  # fmt: skip
         known.cache_clear()

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 import elman
 from tests.engine.comparing import Run, oracle
+from tests.engine.settings import engine_set
 
 W = nn.Parameter(torch.randn(6, 6, dtype=torch.double) / 3)
 U = nn.Parameter(torch.randn(6, 2, dtype=torch.double) / 2)
@@ -83,15 +84,19 @@ def steps_of(function):
     return {"in the loop": in_loop, "outside": outside}
 
 
+@pytest.mark.parametrize("vectors", ["vectors of 16 bytes", "vectors of 64 bytes"])
 @pytest.mark.parametrize("place", ["in the loop", "outside"])
 @pytest.mark.parametrize("name", [*ELEMENTWISE, *WHOLE_ROWS])
-def test_operation(name, place):
+def test_operation(name, place, vectors):
+    """Vectors of 16 bytes are three in a row; of those of 64, a row fills a part of one."""
     step = steps_of({**ELEMENTWISE, **WHOLE_ROWS}[name])[place]
     input, state = torch.randn(4, 5, 6, dtype=torch.double), torch.randn(5, 6, dtype=torch.double)
     expected = oracle(step, input, state, CLOSED)
     # torch's own hardsigmoid multiplies by a sixth in single precision; sums cancel
     tolerance = 1e-4 if name == "hardsigmoid" else None
-    Run.of(step, input, state, "llvm", CLOSED).require_equal(expected, tolerance=tolerance)
+    with engine_set(vectors):
+        found = Run.of(step, input, state, "llvm", CLOSED)
+    found.require_equal(expected, tolerance=tolerance)
 
 
 def test_nests_integers_and_a_state_that_stays():

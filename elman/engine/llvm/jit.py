@@ -3,7 +3,7 @@
 import ctypes
 import ctypes.util
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -47,16 +47,22 @@ def host() -> Target:
     triple = llvm.get_process_triple()
     features = llvm.get_host_cpu_features()
     cpu = llvm.get_host_cpu_name()
-    if triple.startswith(("aarch64", "arm64")):
-        return Target(cpu, features.flatten(), 16, 32, triple)
-    if not features.get("fma"):
+    is_arm = triple.startswith(("aarch64", "arm64"))
+    if not is_arm and not features.get("fma"):
         raise UnsupportedStep(
             f"the compiled loop needs fused multiply-add, which this processor ({cpu}) has not; "
             f"use backend='reference'"
         )
+    return Target(cpu, features.flatten(), *_vector_registers(is_arm, features), triple)
+
+
+def _vector_registers(is_arm: bool, features: Mapping[str, bool]) -> tuple[int, int]:
+    """Their size in bytes, and how many there are."""
+    if is_arm:
+        return 16, 32
     if features.get("avx512f") and features.get("avx512vl"):
-        return Target(cpu, features.flatten(), 64, 32, triple)
-    return Target(cpu, features.flatten(), 32, 16, triple)
+        return 64, 32
+    return 32, 16
 
 
 @lru_cache(maxsize=1)

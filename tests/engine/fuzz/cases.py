@@ -80,7 +80,9 @@ class _Writer:
     def case(self) -> Case:
         rng = self.rng
         dtype = rng.choice(["float32", "float64"])
-        setting = rng.choice(list(SETTINGS)) if rng.random() < 0.5 else "as it is"
+        # The size of vectors counts most: it decides how many of them a row is.
+        vectors = [name for name in SETTINGS if name.startswith("vectors")]
+        setting = rng.choice(["as it is", rng.choice(vectors), rng.choice(list(SETTINGS))])
         inputs = self._leaves(rng.randint(1, 3))
         state = self._leaves(rng.choice([0, 1, 1, 1, 2, 2, 3]) if rng.random() < 0.9 else 1)
         constants = self._leaves(rng.choice([0, 0, 0, 1, 2]))
