@@ -32,6 +32,14 @@ def test_what_rounding_explains_is_right_and_no_more():
     assert judged(total, x.double(), exact.double() + 1e-7, torch.float64)
 
 
+def test_terms_may_cancel_within_an_operation():
+    x = torch.tensor([-4.0, 1.0])
+    gelu, exact = torch.nn.functional.gelu, torch.nn.functional.gelu(x)
+    assert not judged(gelu, x, exact + torch.tensor([1e-7, 0.0]))  # 4 * (1 + erf(x)) / 2
+    assert judged(gelu, x, exact + torch.tensor([1e-5, 0.0]))
+    assert judged(gelu, x, exact + torch.tensor([0.0, 1e-4]))
+
+
 def test_a_comparison_that_hangs_on_the_last_bit():
     third = torch.tensor([1.0, 1.0]) / 3
     steps = lambda x: (x * 3 > torch.tensor([1.0, 0.5])).to(x.dtype)  # noqa: E731
