@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -92,8 +93,8 @@ def check(
     inputs, input_structure = flatten(input, "input")
     steps, rows = _leading_sizes(inputs, input_structure)
     leaves, state_structure = flatten_state(state, constants, rows)
-    if checkpoint is not None and checkpoint < 1:
-        raise ArgumentError(f"checkpoint must be a number of steps >= 1, got {checkpoint}")
+    if checkpoint is not None and not (isinstance(checkpoint, Integral) and checkpoint >= 1):
+        raise ArgumentError(f"checkpoint must be a number of steps >= 1, got {checkpoint!r}")
     return Arguments(
         inputs=inputs,
         input_structure=input_structure,
@@ -162,7 +163,12 @@ def _lengths(lengths: Tensor | Sequence[int] | None, steps: int, rows: int) -> l
     if lengths is None:
         return None
     # A list goes to the CPU, whatever the default device; only a tensor has one of its own.
-    tensor = lengths if isinstance(lengths, Tensor) else torch.as_tensor(lengths, device="cpu")
+    try:
+        tensor = lengths if isinstance(lengths, Tensor) else torch.as_tensor(lengths, device="cpu")
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ArgumentError(
+            f"lengths must be {rows} integers, one for every row, got {lengths!r:.60}"
+        ) from error
     if tensor.is_meta:
         raise ArgumentError("lengths must be numbers, but a tensor on meta has none; pass a list")
     integers = not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)

@@ -1,5 +1,6 @@
 """A planned step, ready to run over any number of rows and steps."""
 
+from collections.abc import Callable
 from functools import cached_property, lru_cache
 
 from torch import Tensor, fx
@@ -9,7 +10,7 @@ from elman.engine.arguments import Arguments
 from elman.engine.collected import Collected, Gradients, Places, Saved, rows_of
 from elman.engine.faults import failure, is_no_fault
 from elman.engine.layout import Chunk, Folded
-from elman.engine.nodes import is_random
+from elman.engine.nodes import ancestors, is_random
 from elman.engine.plan import Pass, Plan
 from elman.engine.program import Resets
 from elman.engine.runners import (
@@ -22,7 +23,7 @@ from elman.engine.runners import (
     matrix,
     width_of,
 )
-from elman.engine.unused import Suspects
+from elman.engine.unused import Unused
 
 CHUNK_BYTES = 4 << 20
 """Streams that only the forward loop reads are made for so many bytes of time steps at once."""
@@ -178,8 +179,37 @@ class CompiledStep:
         return any(is_random(node) for node in self.plan.trace.graph.nodes)
 
     @cached_property
-    def suspects(self) -> Suspects:
-        return Suspects(self.plan.trace)
+    def unused(self) -> Unused:
+        return Unused(self.plan.trace)
+
+    @cached_property
+    def carries(self) -> Callable[[tuple[bool, ...], tuple[bool, ...], tuple[bool, ...]], list]:
+        """For inputs, state and closed-over tensors that require gradients or not: which results
+        have one. A counter that is part of the state has none, as in the plain loop."""
+        trace = self.plan.trace
+        given = [trace.inputs, trace.state, trace.closed_nodes]
+        behind = [
+            set() if cotangent is None or result is None else ancestors([result])
+            for result, cotangent in zip(
+                [*trace.outputs, *trace.next_state], [*trace.cot_outputs, *trace.cot_state],
+                strict=True,
+            )
+        ]  # fmt: skip
+
+        def found(*require: tuple[bool, ...]) -> list[bool]:
+            has = {
+                node for nodes, flags in zip(given, require, strict=True)
+                for node, flag in zip(nodes, flags, strict=True) if flag
+            }  # fmt: skip
+            while True:
+                carry = [not has.isdisjoint(nodes) for nodes in behind]
+                following = carry[len(trace.outputs) :]
+                late = {n for n, flag in zip(trace.state, following, strict=True) if flag}
+                if late <= has:
+                    return carry
+                has |= late
+
+        return lru_cache(maxsize=64)(found)
 
     @cached_property
     def _temporaries(self) -> int:

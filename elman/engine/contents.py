@@ -142,7 +142,8 @@ def read_tensor(reader: "Reader", value: Tensor) -> None:
     reader.tensors.append(value)
     reader.watch.tensor(value)
     reader.parts.append((
-        value.shape, value.dtype, value.requires_grad, value.device.type, obstacle(value)
+        type(value), value.shape, value.dtype, value.requires_grad, value.device.type,
+        obstacle(value),
     ))  # fmt: skip
     if value.__dict__:
         read_dict(reader, value.__dict__)

@@ -36,6 +36,7 @@ def decompositions() -> Mapping[Any, Callable]:
     )
     table[aten.scatter.src] = _scatter
     table[aten.copy.default] = _copy
+    table[aten.smooth_l1_loss_backward.default] = _smooth_l1_backward
     table[aten.repeat.default] = _repeat
     return MappingProxyType(table)
 
@@ -81,6 +82,16 @@ def _repeat(x: Tensor, repeats: list[Any]) -> Tensor:
     rest = [1, *repeats[1:]]
     row = x.reshape([1] * (len(repeats) - x.dim()) + list(x.shape)).repeat(rest)
     return row.expand([repeats[0], *row.shape[1:]])
+
+
+def _smooth_l1_backward(
+    gradient: Tensor, x: Tensor, target: Tensor, reduction: int, beta: float
+) -> Tensor:
+    """NaN stays NaN, as in torch's kernel; its decomposition takes the sign, which is 0."""
+    mean = 1 if reduction != 1 else x.numel()
+    gradient, distance = gradient / mean, x - target
+    near = distance * gradient / beta if beta > 0 else distance * gradient
+    return torch.where(distance <= -beta, -gradient, torch.where(distance >= beta, gradient, near))
 
 
 def _scatter(base: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:

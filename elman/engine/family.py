@@ -126,11 +126,11 @@ def standing_in(places: Sequence[Place], numbers: Sequence[int], record: Record)
         for number in numbers:
             place = places[number]
             content = place.content()
-            before.setdefault((id(place.holder), place.name), (place, content))
             try:
                 place.put(_with(content, place.index, record.number(number)))
             except (TypeError, AttributeError) as error:
                 raise NoStandIn from error
+            before.setdefault((id(place.holder), place.name), (place, content))
         with record.recording():
             yield
     finally:

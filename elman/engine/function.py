@@ -19,6 +19,7 @@ from elman.engine.nest import Nest, rebuild
 from elman.engine.nodes import row_shape
 from elman.engine.replay import Find, replayed_gradients, require_same_step
 from elman.engine.source import warn
+from elman.engine.unused import holds_nan
 from elman.errors import StepError, UnsupportedStep
 
 
@@ -169,10 +170,13 @@ class _Call:
                 f"gradients, or a plain loop for its backward pass would need the same draws "
                 f"again; run it with backend='reference'"
             )
-        require_same_step(self.step, self.compiled, self.closed, self.arguments, self._find)
+        self.require_same_step()
         inputs, state, reset_state, _ = self.parts(tensors)
         given = replace(self.arguments, inputs=inputs, state=state, reset_state=reset_state)
         return replayed_gradients(self.step, given, self.closed, gradients, create_graph)
+
+    def require_same_step(self) -> None:
+        require_same_step(self.step, self.compiled, self.closed, self.arguments, self._find)
 
     def gradients(
         self, tensors: Sequence[Tensor], saved: Saved, gradients: Sequence[Tensor | None]
@@ -190,13 +194,22 @@ class _Call:
                 f"{failure(error)}"
             )
             return found
-        if not self.compiled.suspects.are_met(gradients, found) or self.compiled.is_random:
+        came = tuple([gradient is not None for gradient in gradients])
+        if not self.compiled.unused.may_make_nan(came) or self.compiled.is_random:
             return found
-        with suppress(StepError):  # it is another step by now
-            replayed = self.replay(tensors, gradients, create_graph=False)
-            self.compiled.suspects.look_back(found, replayed)
-            return replayed
+        if any(map(holds_nan, found)):
+            with suppress(StepError):  # it is another step by now
+                return self.replay(tensors, gradients, create_graph=False)
         return found
+
+    def carries(self, tensors: Sequence[Tensor]) -> list[bool]:
+        """Which results have a gradient."""
+        inputs, state, reset_state, closed = [
+            tuple([leaf.requires_grad for leaf in group or ()]) for group in self.parts(tensors)
+        ]
+        if reset_state:
+            state = tuple([a or b for a, b in zip(state, reset_state, strict=True)])
+        return self.compiled.carries(inputs, state, closed)
 
     def passes_through(self, index: int) -> bool:
         """Whether some of a result may be a first state as it came: of rows without any step."""
@@ -217,11 +230,10 @@ class _Scan(Function):
         # The mask is saved so that torch refuses if it was changed.
         ctx.save_for_backward(*tensors, call.arguments.reset, *kept)
         ctx.set_materialize_grads(False)
-        trace = call.compiled.plan.trace
-        carries = (*trace.cot_outputs, *trace.cot_state)
+        carries = call.carries(tensors)
         constant = [
-            result for index, (result, node) in enumerate(zip(results, carries, strict=True))
-            if node is None and not call.passes_through(index)
+            result for index, (result, carry) in enumerate(zip(results, carries, strict=True))
+            if not carry and not call.passes_through(index)
         ]  # fmt: skip
         if constant:
             ctx.mark_non_differentiable(*constant)
@@ -239,6 +251,8 @@ class _Scan(Function):
             if any(memory.obstacle(g) != memory.NEGATED for g in given):
                 return None, *call.replay(tensors, gradients, create_graph=False)
             gradients = tuple([None if g is None else g.resolve_neg() for g in gradients])
+        if call.compiled.plan.trace.calls_back:
+            call.require_same_step()
         saved = _handed_over(ctx, tensors, everything[ctx.count + 1 :])
         found = call.gradients(tensors, saved, gradients)
         needed = ctx.needs_input_grad[1:]

@@ -5,7 +5,7 @@ import types
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from elman.engine.kinds import Identity, is_fixed
+from elman.engine.kinds import Identity, NotCacheable, is_fixed
 from elman.engine.names import Names, names_of
 
 if TYPE_CHECKING:
@@ -123,14 +123,28 @@ def _imports(reader: "Reader", namespace: dict[str, Any], names: Names) -> None:
             reader.watch.is_safe = False
 
 
+def _functions_in(reader: "Reader", module: types.ModuleType, names: Names) -> None:
+    """Those of a package whose functions stay as they are, unless somebody patches them."""
+    if module is sys and "modules" in names.attributes:
+        raise NotCacheable("sys.modules")
+    namespace = vars(module)
+    for name in names.attributes:
+        value = namespace.get(name)
+        if isinstance(value, types.ModuleType):
+            _names_in(reader, value, names)
+        elif callable(value):
+            reader.parts.append(Identity(reader.watch.item(namespace, name)))
+
+
 def _names_in(reader: "Reader", module: types.ModuleType, names: Names) -> None:
     """What the code may find in a module."""
-    if is_fixed(module.__name__):
-        return
     namespace = vars(module)
     if (id(namespace), names.attributes) in reader.names.done:
         return
     reader.names.done.add((id(namespace), names.attributes))
+    if is_fixed(module.__name__):
+        _functions_in(reader, module, names)
+        return
     reader.watch.size(namespace)
     for name in names.attributes:
         value = namespace.get(name)

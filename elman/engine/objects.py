@@ -70,7 +70,10 @@ def read_module(reader: "Reader", module: nn.Module) -> None:
     parts, watch = reader.parts, reader.watch
     reader.modules.append(module)
     attributes = module.__dict__
-    reader.read(watch.kind(module))
+    kind = watch.kind(module)
+    reader.read(kind)
+    if is_fixed(kind.__module__):  # even those may be patched
+        parts.append(Identity(watch.attribute(kind, "forward")))
     watch.size(attributes)
     parts.append(module.training)
     if "training" in attributes:
@@ -126,6 +129,8 @@ def read_class(reader: "Reader", kind: type) -> None:
     reader.parts.append(Identity(kind))
     if is_fixed(kind.__module__):
         return
+    if type(kind) is not type:
+        reader.read(type(kind))  # whose properties are attributes of the class
     for base in kind.__mro__:
         if is_fixed(base.__module__) or not reader.is_new(base):
             continue

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib import import_module
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
@@ -30,7 +31,7 @@ _MODULES = frozenset((
     "time", "posix", "nt", "io", "_io", "_socket", "_ssl", "select", "_uuid", "_thread", "fcntl",
     "_posixsubprocess", "_winapi", "signal", "_signal", "readline", "syslog",
 ))  # fmt: skip
-_BUILTINS = frozenset(("print", "input", "open", "breakpoint"))
+_BUILTINS = frozenset(("print", "input", "open", "breakpoint", "__import__"))
 _HARMLESS = frozenset(("fspath", "get_ident", "allocate_lock", "RLock"))
 _KINDS = (random.Random, _io._IOBase, socket.socket, torch._C.Generator)
 _CLOCKS = frozenset(("now", "today", "utcnow"))
@@ -58,10 +59,13 @@ class Outside:
     """Refuses what the step does beyond its memory, and the use of what moves on when it is used.
 
     iterators: names of variables and attributes that hold an iterator, None for one without name.
+    trusted: packages that may do what they do. In the step itself that is torch while one of its
+    operations runs (`paused`), and nobody else; in the backward pass it runs all the time.
     """
 
-    def __init__(self, iterators: Iterable[str | None]) -> None:
+    def __init__(self, iterators: Iterable[str | None], trusted: Iterable[str] = ()) -> None:
         self._iterators = frozenset(iterators)
+        self._trusted = frozenset(trusted)
         self._met: set[CodeType] = set()
         self._is_paused = False
         self._refusal: UnsupportedStep | None = None
@@ -98,8 +102,10 @@ class Outside:
                 self._refuse(frame, f"calls {_name(function)}")
         elif event == "call" and frame.f_code not in self._met:
             code = frame.f_code
-            if code in _ENVIRONMENT:
+            if code in _ENVIRONMENT and _is_asked_by_user(frame):
                 self._refuse(frame, "asks for os.environ")
+            if code is import_module.__code__:
+                self._refuse(frame, "calls importlib.import_module")
             if self._iterators and is_users(frame):
                 arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
                 used = (*code.co_names, *code.co_freevars, *arguments)
@@ -109,14 +115,18 @@ class Outside:
 
     def _refuse(self, frame: FrameType, what: str) -> None:
         at: FrameType | None = frame
-        while at is not None and not is_users(at):
+        logs = _caller_of_logging(frame)
+        while at is not None and (logs is not None or not is_users(at)):
+            if at is logs:
+                logs = None
+                continue
             module, name = module_of(at), at.f_code.co_qualname
-            if module in _DONE_ONCE:
+            if module in _DONE_ONCE or module.partition(".")[0] in self._trusted:
                 return
             if what.startswith("calls") and "<locals>" not in name:  # a decorator's
                 what = f"calls {module}.{name}"
             at = at.f_back
-        self._refusal = UnsupportedStep(f"the step {what} at {users_line(frame)}, {ADVICE}")
+        self._refusal = UnsupportedStep(f"the step {what} at {users_line(at)}, {ADVICE}")
         raise self._refusal
 
 
@@ -136,6 +146,24 @@ def _is_outside(function: Any, frame: FrameType) -> bool:
     if isinstance(owner, ContextVar):  # libraries keep their settings there
         return is_users(frame)
     return isinstance(owner, _KINDS)
+
+
+def _is_asked_by_user(frame: FrameType) -> bool:
+    """Whether the environment is read by the user's code, and not by torch's on its behalf."""
+    at: FrameType | None = frame
+    while at is not None and module_of(at) in ("os", "collections.abc", "_collections_abc"):
+        at = at.f_back
+    return at is not None and is_users(at)
+
+
+def _caller_of_logging(frame: FrameType) -> FrameType | None:
+    """Who logs, if anybody does: handlers may be anybody's, and so look like the step's own."""
+    at: FrameType | None = frame
+    found = None
+    while at is not None:
+        found = at.f_back if module_of(at) == "logging" else found
+        at = at.f_back
+    return found
 
 
 def _is_users_caller(frame: FrameType) -> bool:

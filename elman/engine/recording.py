@@ -16,17 +16,23 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.overrides import TorchFunctionMode
 
 from elman.engine.holders import PLAIN, is_same
-from elman.engine.memory import require_plain
+from elman.engine.memory import obstacle, require_plain
 from elman.engine.source import is_users, users_line
 from elman.engine.varying import numbers_replaced
 from elman.errors import UnsupportedStep
 
 _SHOWING = frozenset((
-    "__repr__", "__str__", "__format__", "__reduce_ex__", "data_ptr", "untyped_storage", "numpy",
+    "__repr__", "__str__", "__format__", "__reduce_ex__", "data_ptr", "numpy",
     "tolist", "__array__", "__dlpack__", "__deepcopy__",
 ))  # fmt: skip
 """Methods of tensors that need numbers or memory, of which a tensor that is traced has none."""
-_AUTOGRADS = frozenset(("requires_grad", "grad_fn", "is_leaf", "_version", "grad"))
+_OWN = frozenset((
+    "requires_grad", "grad_fn", "is_leaf", "_version", "grad", "_backward_hooks", "retains_grad",
+    "output_nr", "_base", "_is_view", "is_inference", "is_contiguous", "stride", "storage_offset",
+    "is_set_to", "is_shared", "is_pinned", "is_conj", "is_neg", "untyped_storage",
+))  # fmt: skip
+"""What one tensor has and another with the same numbers has not. Libraries that ask for it choose
+among equal ways."""
 _CHANGING = frozenset((
     "requires_grad_", "register_hook", "register_post_accumulate_grad_hook", "retain_grad", "set_",
     "resize_", "share_memory_",
@@ -126,6 +132,8 @@ class Recording(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
+        if function is torch.ops.prim.device.default:  # autograd asks, not the step
+            return function(*args, **(kwargs or {}))
         frame = sys._getframe(1)
         line = users_line(frame)
         args, kwargs = numbers_replaced(function, args, kwargs or {})
@@ -133,8 +141,13 @@ class Recording(TorchFunctionMode):
         given: list[Any] = []
         for index, leaf in enumerate(leaves):
             if isinstance(leaf, Tensor):
-                leaves[index], description = self._taken(leaf)
+                leaves[index], description = self._taken(leaf, line)
                 given.append(description)
+            elif isinstance(leaf, torch.Generator):
+                raise UnsupportedStep(
+                    f"the step draws from a torch.Generator of its own at {line}, and compiled "
+                    f"loops draw from torch's; it runs with backend='reference'"
+                )
             else:
                 given.append(leaf)
         if leaves and isinstance(leaves[0], Tensor):
@@ -166,16 +179,18 @@ class Recording(TorchFunctionMode):
                 f"none when a step is compiled; it runs with backend='reference'"
             )
         is_set = getattr(function, "__name__", "") == "__set__"
-        if is_closed_over and (is_set or name == "grad" or name in _CHANGING):
+        is_grad = name == "grad" and is_users(frame)  # torch looks at it on its own, too
+        if is_closed_over and (is_set or is_grad or name in _CHANGING):
             raise UnsupportedStep(
                 f"the step changes or reads more than the numbers of a tensor that it closes over "
                 f"({name} at {line}); do so outside of the step"
             )
         self.has_hooks |= name == "register_hook"
-        if name not in _AUTOGRADS or is_closed_over or not is_users(frame):
+        if name not in _OWN or not is_users(frame):
             return
         number = self._numbers.get(id(first))
-        if name != "requires_grad" or number is None or number.values[0] >= self._inputs:
+        is_input = number is not None and number.values[0] < self._inputs
+        if name != "requires_grad" or not (is_closed_over or is_input):
             raise UnsupportedStep(
                 f"the step asks for {name} of a tensor at {line}, which can differ between steps; "
                 f"it runs with backend='reference'"
@@ -190,12 +205,22 @@ class Recording(TorchFunctionMode):
             self._kept.append(tensor)
         return numbers
 
-    def _taken(self, value: Tensor) -> tuple[Tensor, Any]:
+    def _taken(self, value: Tensor, line: str) -> tuple[Tensor, Any]:
         """The tensor that the call gets, and how it is recorded."""
         if isinstance(value, FakeTensor | FunctionalTensor):
             return value, self._number(value)
         known = self._known.get(id(value))
         if known is None:
+            if torch._C._functorch.is_functorch_wrapped_tensor(value):
+                raise UnsupportedStep(
+                    f"the step uses a transform of torch.func (vmap, grad) at {line}; "
+                    f"it runs with backend='reference'"
+                )
+            if obstacle(value) and not self._is_reachable(value):
+                raise UnsupportedStep(
+                    f"the step makes a tensor from what is none, such as an array, used at {line}; "
+                    f"make it once, outside the step"
+                )
             require_plain(f"a tensor {tuple(value.shape)} that the step closes over", value)
             known = self._known[id(value)] = torch.empty_strided(
                 value.shape, value.stride(), dtype=value.dtype, device=value.device,

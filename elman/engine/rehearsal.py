@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from elman.engine import untraceable
 from elman.engine.arguments import Arguments
 from elman.engine.nest import Structure, flatten
 from elman.engine.outside import ADVICE, Outside
@@ -38,6 +39,7 @@ class Rehearsal:
         self._with_gradients = with_gradients
         self._rows = 1
         self._error: str | None = None
+        self._refusal: str | None = None
         self._recording = self._tried(1)
         if self._recording is None:
             self._rows, alone = 2, self._error
@@ -48,6 +50,8 @@ class Rehearsal:
     def require_same(self, traced: Recording) -> None:
         """Raise `UnsupportedStep` unless the trace shows what the rehearsal has shown."""
         if self._recording is None:
+            if self._refusal is not None:
+                raise UnsupportedStep(self._refusal)
             raise UnsupportedStep(f"the step does not run every time ({self._error}), {ADVICE}")
         found = _differs(self._recording, traced, self._rows)
         if found and self._rows == 1:
@@ -65,6 +69,8 @@ class Rehearsal:
             raise
         except Exception as error:  # noqa: BLE001 (it is the user's code)
             self._error = f"{type(error).__name__}: {str(error).strip()[:200]}".splitlines()[0]
+            if untraceable.asks_for_values(error):
+                self._refusal = untraceable.reason(error)
             self._snapshot.require_unchanged()
             return None
 

@@ -93,7 +93,8 @@ def require_same_step(
 ) -> None:
     """Raise `StepError` if the step is no longer what it was in the forward pass.
 
-    The plain loop can run the step only as it is now. closed: what it closed over then.
+    The plain loop, and hooks on gradients, can run only as they are now. closed: what the step
+    closed over then.
     """
     try:
         with torch.enable_grad():
@@ -149,6 +150,6 @@ def _differences(then: _Program, now: _Program) -> Iterator[tuple[str, str]]:
 
 def _changed(what: str) -> StepError:
     return StepError(
-        f"gradients through the plain loop need the step as it was in the forward pass, but "
-        f"{what}; change the step after the backward pass"
+        f"these gradients need the step as it was in the forward pass, but {what}; "
+        f"change the step after the backward pass"
     )

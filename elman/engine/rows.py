@@ -5,12 +5,13 @@ steps at once. The check follows the symbol of the row count through the graph: 
 leads to an output, a state, or a cotangent of them must have one row axis, kept by each operation.
 """
 
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
-from elman.engine.nodes import ancestors, name_of, present
+from elman.engine.nodes import VIEWS, ancestors, descendants, is_random, name_of, present
 from elman.engine.trace import Trace
 from elman.errors import UnsupportedStep
 
@@ -45,6 +46,12 @@ _FRESH = {
     "empty_permuted", "empty_strided", "new_empty",
 }  # fmt: skip
 
+_LINEAR = VIEWS | {
+    "add", "sub", "neg", "sum", "permute", "t", "transpose", "clone", "slice_scatter",
+    "select_scatter", "constant_pad_nd",
+}  # fmt: skip
+_LINEAR_IN_ONE = _PRODUCTS | {"mul"}
+
 
 def require_independent_rows(trace: Trace) -> None:
     """Raise `UnsupportedStep` with operation and source line if the step mixes rows."""
@@ -58,6 +65,12 @@ def require_independent_rows(trace: Trace) -> None:
     for node in needed:
         if checker.axes(node) != [0]:
             raise checker.error(node, "gives a result without one entry for each row")
+    summed = ancestors(present(trace.d_closed))
+    for node in trace.graph.nodes:
+        if node in behind or node in summed:
+            checker.check_draws(node)
+        if node in summed:
+            checker.check_sum(node)
 
 
 class _Rows:
@@ -107,8 +120,36 @@ class _Rows:
                 f"batch apart; it runs with backend='reference'"
             )
 
+    def check_draws(self, node: fx.Node) -> None:
+        """A step draws anew each time; what has no rows is computed once for all."""
+        if is_random(node) and not self.axes(node):
+            raise UnsupportedStep(
+                f"{name_of(node)} {self._place(node)} draws numbers that all rows share, anew at "
+                f"every step; it runs with backend='reference'"
+            )
+
+    def check_sum(self, node: fx.Node) -> None:
+        """The gradient of what all rows share is summed over rows and steps in any order, which
+        autograd's own operations allow."""
+        if not self._trace.calls_back or self.axes(node) or node not in self._of_rows:
+            return
+        varying = [source in self._of_rows for source in node.all_input_nodes]
+        is_linear = name_of(node) in _LINEAR or (
+            name_of(node) in _LINEAR_IN_ONE and varying.count(True) == 1
+        ) or (name_of(node) == "div" and varying in ([True], [True, False]))  # fmt: skip
+        if not is_linear and not any(self.axes(source) for source in node.all_input_nodes):
+            raise self.error(node, "changes a gradient that is summed over the rows")
+
+    @cached_property
+    def _of_rows(self) -> set[fx.Node]:
+        """What depends on a value with rows."""
+        nodes = list(self._trace.graph.nodes)
+        return descendants([node for node in nodes if self.axes(node)], nodes)
+
     def _known(self, node: fx.Node, name: str) -> bool:
         if name == "embedding":
+            if len(node.args) > 3 and node.args[3] and present(self._trace.d_closed):
+                raise self.error(node, "counts rows for its gradient (scale_grad_by_freq)")
             return True
         return name in ("_to_copy", "native_dropout", "bernoulli", "where", "div", "mul", "add",
                         "constant_pad_nd", "convert_element_type")  # fmt: skip

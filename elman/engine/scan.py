@@ -12,6 +12,7 @@ from elman.engine.checkpointing import run_in_segments
 from elman.engine.constants import StepWithConstants
 from elman.engine.nest import Nest
 from elman.engine.packed import refuse_with_packed, run_packed
+from elman.errors import ArgumentError
 
 
 def scan(
@@ -76,6 +77,10 @@ def scan(
         ([1.0, 1.5, 1.75], 1.75)
     """
     run = backends.find(backend)
+    if not callable(step):
+        raise ArgumentError(
+            f"step must be a function or a module, (x_t, state) -> (y_t, state), got {step!r:.60}"
+        )
     if constants is not None:
         step = StepWithConstants(step)
     if isinstance(input, PackedSequence):

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 import numpy as np
+import sympy  # type: ignore[import-untyped]
 import torch
 import typing_extensions
 
@@ -18,14 +19,15 @@ _LIBRARIES = (
     f"{Path(__file__).parent}{os.sep}",
     f"{Path(torch.__file__).parent}{os.sep}",
     f"{Path(np.__file__).parent}{os.sep}",
+    f"{Path(sympy.__file__).parent}{os.sep}",  # in which torch computes with sizes
     typing_extensions.__file__,  # by whose decorator torch says what is deprecated
     "<frozen ",
 )
 
 
 def is_users(frame: FrameType) -> bool:
-    """Whether this code belongs to none of torch, numpy, the engine and the standard library.
-    Elman's own cells count as a user's."""
+    """Whether this code belongs to none of torch, numpy, sympy, the engine and the standard
+    library. Elman's own cells count as a user's."""
     name = frame.f_code.co_filename
     if name == "<string>":  # which the standard library makes; and `python -c`
         return module_of(frame) == "__main__"

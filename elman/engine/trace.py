@@ -6,7 +6,7 @@ user's module is left as it was.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +20,14 @@ from torch._dynamo.source import ConstantSource
 from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch._subclasses.functional_tensor import dispatch_functionalize
+from torch.autograd.function import BackwardCFunction
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 
 from elman.engine import untraceable
 from elman.engine.arguments import Arguments
 from elman.engine.decompositions import decompositions
+from elman.engine.memory import name_of
 from elman.engine.nest import Structure
 from elman.engine.outside import Outside
 from elman.engine.recording import Recording
@@ -52,6 +54,7 @@ class Trace:
         the value carries no gradient.
     lines:    where in the user's source a node comes from.
     one_row:  what the step does in another way for a single row, or None.
+    calls_back: whether the backward pass runs code of the user's, which sees what holds then.
     """
 
     graph: fx.Graph
@@ -70,6 +73,7 @@ class Trace:
     d_closed: list[fx.Node | None] = field(default_factory=list)
     lines: dict[fx.Node, str] = field(default_factory=dict)
     one_row: str | None = None
+    calls_back: bool = False
 
 
 def trace(step: Step, arguments: Arguments, with_gradients: bool) -> Trace:
@@ -116,7 +120,7 @@ class _Tracer:
         self._shapes = shapes
         self._lines: dict[fx.Node, str] = {}
         self._seen: _Seen
-        self._recorded: Recording
+        self._recorded: _Lift
 
     def run(self) -> Trace:
         try:
@@ -132,8 +136,8 @@ class _Tracer:
             # tracing, so it is done for those steps alone that need it.
             graph = self._graph(functionalized=True)
         if self._shapes.guards:
-            guard = self._shapes.guards[0]
-            raise UnsupportedStep(untraceable.reason_of_guard(guard, self._per_row()))
+            guard, line = self._shapes.guards[0], self._recorded.first_guard
+            raise UnsupportedStep(untraceable.reason_of_guard(guard, line, self._per_row()))
         self._rehearsal.require_same(recorded)
         return self._described(graph)
 
@@ -161,7 +165,7 @@ class _Tracer:
         Which tensors the step closes over, and what its results look like, shows only now. So what
         stands for them and for the cotangents is made here; the graph gets it from outside later.
         """
-        lift = self._recorded = _Lift(self._snapshot.reaches, self._lines)
+        lift = self._recorded = _Lift(self._snapshot.reaches, self._lines, self._shapes)
         leaves, structure, following = call(
             self._step, self._arguments, inputs, state, self._rows, lift, nullcontext()
         )
@@ -174,13 +178,35 @@ class _Tracer:
         wanted = [t.requires_grad for t in [*inputs, *state, *lift.stand_ins]]
         sources = [t for t in [*inputs, *state, *lift.stand_ins] if t.requires_grad]
         found: Any = [None] * len(sources)
+        calls_back = lift.has_hooks or self._has_functions_of_users(pairs, sources)
         if pairs and sources:
-            with Outside(()).refused() if lift.has_hooks else nullcontext():
+            watched = Outside((), trusted=("torch", "sympy")).refused()
+            with watched if calls_back else nullcontext():
                 found = torch.autograd.grad(
                     [r for r, _ in pairs], sources, [c for _, c in pairs], allow_unused=True
                 )
-        self._seen = _Seen(lift.found, structure, wanted, carries)
+        self._seen = _Seen(lift.found, structure, wanted, carries, calls_back)
         return leaves, following, list(found), lift.stand_ins, cotangents
+
+    def _has_functions_of_users(
+        self, pairs: list[tuple[Tensor, Tensor]], sources: list[Tensor]
+    ) -> bool:
+        """Whether a `torch.autograd.Function` lies on the way of the gradients.
+
+        Raises:
+            UnsupportedStep: the way leads to a tensor that no stand-in stands for, because it was
+                given to what is no operation of torch.
+        """
+        has_any, known = False, {id(source) for source in sources}
+        for node in _behind(result for result, _ in pairs):
+            has_any |= isinstance(node, BackwardCFunction)
+            leaf = getattr(node, "variable", None)
+            if leaf is not None and id(leaf) not in known:
+                raise UnsupportedStep(
+                    f"{name_of(self._step, leaf)} goes into a torch.autograd.Function as it is, "
+                    f"where it can't be followed; give the function a view of it (w.view_as(w))"
+                )
+        return has_any
 
     def _per_row(self) -> untraceable.PerRow | None:
         """The latest tensor that the step closes over with as many entries as there are rows."""
@@ -227,6 +253,7 @@ class _Tracer:
             output_structure=seen.output_structure, cot_outputs=cotangent_of[: len(outputs)],
             cot_state=cotangent_of[len(outputs) :], d_inputs=d_inputs, d_state=d_state,
             d_closed=d_closed, lines=self._lines, one_row=self._rehearsal.one_row,
+            calls_back=seen.calls_back,
         )  # fmt: skip
 
 
@@ -235,34 +262,53 @@ class _Seen:
     """What a run of the step showed beside its graph.
 
     closed: tensors that it closes over. wanted: which of the inputs, the state and those have a
-    gradient. carries: which floating-point results have one.
+    gradient. carries: which floating-point results have one. calls_back: see `Trace`.
     """
 
     closed: list[Tensor]
     output_structure: Structure
     wanted: list[bool]
     carries: list[bool]
+    calls_back: bool
 
 
 class _Lift(Recording):
-    """Notes, too, where in the user's source the nodes of the graph come from."""
+    """Notes, too, where in the user's source the nodes of the graph come from, and the first
+    condition on the number of rows."""
 
-    def __init__(self, is_reachable: Callable[[Any], bool], lines: dict[fx.Node, str]) -> None:
+    def __init__(
+        self, is_reachable: Callable[[Any], bool], lines: dict[fx.Node, str], shapes: ShapeEnv
+    ) -> None:
         super().__init__(is_reachable)
-        self._lines = lines
+        self.first_guard: str | None = None
+        self._lines, self._shapes = lines, shapes
 
     def run(self, function: Any, args: tuple, kwargs: dict, line: str) -> Any:
         proxy_mode = get_proxy_mode()
         if proxy_mode is None:
             return function(*args, **kwargs)
         nodes = proxy_mode.tracer.graph._root  # the list is circular: _root.prev is the last node
-        last = nodes.prev
+        last, had_guards = nodes.prev, bool(self._shapes.guards)
         result = function(*args, **kwargs)
+        if not had_guards and self._shapes.guards:
+            self.first_guard = line
         node = last.next
         while node is not nodes:
             self._lines.setdefault(node, line)
             node = node.next
         return result
+
+
+def _behind(results: Iterable[Tensor]) -> Iterator[Any]:
+    """Every operation that autograd would go back through."""
+    stack = [result.grad_fn for result in results]
+    seen: set[Any] = {None}
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            yield node
+            stack += [source for source, _ in node.next_functions]
 
 
 def _as_it_is(value: Any) -> Any:

@@ -34,7 +34,7 @@ def reason(error: Exception, per_row: PerRow | None = None) -> str:
     place = f" at {where}" if where else ""
     if per_row is not None and _compares_rows(_short(error), per_row):
         return _reason_of(per_row, place)
-    if isinstance(error, GuardOnDataDependentSymNode | DataDependentOutputException):
+    if asks_for_values(error):
         what = f"the step depends on the values of a tensor{place}, as `if` and `.item()` do"
     elif isinstance(error, UnsupportedOperatorException):
         what = f"{_short(error)}{place} can't be traced"
@@ -43,17 +43,28 @@ def reason(error: Exception, per_row: PerRow | None = None) -> str:
     return f"{what}; it runs with backend='reference'"
 
 
-def reason_of_guard(guard: Any, per_row: PerRow | None = None) -> str:
-    """The same for a condition on the number of rows (a `ShapeGuard`)."""
+def asks_for_values(error: Exception) -> bool:
+    return isinstance(error, GuardOnDataDependentSymNode | DataDependentOutputException)
+
+
+def reason_of_guard(guard: Any, operation: str | None, per_row: PerRow | None = None) -> str:
+    """The same for a condition on the number of rows (a `ShapeGuard`).
+
+    operation: the line of the operation of torch that sets it, if one does.
+    """
     frame = guard.sloc.framework_loc
-    is_known = isinstance(frame, traceback.FrameSummary) and is_users_file(frame.filename)
-    place = f" at {line(frame.filename, frame.lineno)}" if is_known else ""
+    if isinstance(frame, traceback.FrameSummary) and is_users_file(frame.filename):
+        place = f" at {line(frame.filename, frame.lineno)}"
+    else:
+        place = f" at {operation}" if operation else ""
     condition = _with_rows(str(guard.expr))
     if per_row is not None and _compares_rows(condition, per_row):
         return _reason_of(per_row, place)
+    # The number of a trace says nothing to a user.
+    said = "" if re.search(rf"\b{HINT}\b", condition) else f" ({condition})"
     return (
-        f"the step depends on the number of rows of its batch{place} "
-        f"({condition}); it runs with backend='reference'"
+        f"the step depends on the number of rows of its batch{place}{said}; "
+        f"it runs with backend='reference'"
     )
 
 

@@ -28,7 +28,7 @@ class Watch:
         self._sizes: list[tuple[Any, int]] = []
         self._runs: list[tuple[Callable[[Any], Any], Any, list[Any]]] = []
         self._contents: list[tuple[Callable[[Any], Any], Any, Any]] = []
-        self._tensors: list[tuple[Tensor, torch.Size, torch.dtype, bool, torch.device]] = []
+        self._tensors: list[tuple[Tensor, type, torch.Size, torch.dtype, bool, torch.device]] = []
 
     def item(self, holder: Any, name: Any) -> Any:
         value = holder[name]
@@ -73,7 +73,7 @@ class Watch:
         return value
 
     def tensor(self, value: Tensor) -> None:
-        entry = (value, value.shape, value.dtype, value.requires_grad, value.device)
+        entry = (value, type(value), value.shape, value.dtype, value.requires_grad, value.device)
         self._tensors.append(entry)
         if not holds_nothing(value):
             self.is_safe = False
@@ -106,12 +106,14 @@ class Watch:
         for holder, size in self._sizes:
             if len(holder) != size:
                 return False
-        for tensor, shape, dtype, requires_grad, device in self._tensors:
+        for tensor, kind, shape, dtype, requires_grad, device in self._tensors:
             if (
-                tensor.requires_grad is not requires_grad
+                type(tensor) is not kind
+                or tensor.requires_grad is not requires_grad
                 or tensor.dtype is not dtype
                 or tensor.shape != shape
                 or tensor.device != device
+                or tensor.__dict__  # there was nothing in it, else this would not be kept
             ):
                 return False
         return not (self._runs or self._contents) or self._many_hold()

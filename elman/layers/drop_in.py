@@ -67,12 +67,14 @@ class CompiledLayer(DropIn, nn.RNNBase):
             weight = self._flat_weights[0]
         if not isinstance(data, Tensor) or weight is None or is_traced():
             return False
+        if not (is_transformed() or is_served(data, weight)):
+            return False  # before any look at sizes, which may be symbols
         shape, packed = data.shape, sizes is not None
         if len(shape) not in ((2,) if packed else (2, 3)) or shape[-1] != self.input_size:
             return False
         pairs = shape[0] if len(shape) == 2 else shape[0] * shape[1]
         steps = shape[1 if self.batch_first and len(shape) == 3 else 0]
-        return pairs > 0 and (is_transformed() or (compiled_is_faster(
+        return pairs > 0 and (is_transformed() or compiled_is_faster(
             self.mode,
             steps if sizes is None else len(sizes),
             pairs,
@@ -82,7 +84,7 @@ class CompiledLayer(DropIn, nn.RNNBase):
             and (sizes is None or bool(sizes[0] == sizes[-1]))  # else torch.nn does not fuse it
             and self.proj_size == 0
             and has_fused_lstm(weight.dtype),
-        ) and is_served(data, weight)))  # fmt: skip
+        ))  # fmt: skip
 
     def _run_layers(
         self, sequence: Tensor, state: list[Tensor], sizes: Tensor | None

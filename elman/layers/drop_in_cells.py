@@ -39,6 +39,8 @@ class CompiledCell(DropIn, nn.RNNCellBase):
         weight = self._parameters.get("weight_ih")  # None if a tool has put something else there
         if weight is None or is_traced() or input.dim() not in (1, 2):
             return False
+        if not (is_transformed() or is_served(input, weight)):
+            return False  # before any look at sizes, which may be symbols
         if input.shape[-1] != self.input_size:
             return False
         return is_transformed() or (
@@ -50,7 +52,6 @@ class CompiledCell(DropIn, nn.RNNCellBase):
                 weight.shape[0] * (self.input_size + self.hidden_size),
                 torch.is_grad_enabled() and (weight.requires_grad or input.requires_grad),
             )
-            and is_served(input, weight)
         )
 
     def _state(self, hx: Any, input: Tensor) -> list[Tensor] | None:

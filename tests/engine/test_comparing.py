@@ -36,7 +36,7 @@ def test_terms_may_cancel_within_an_operation():
     x = torch.tensor([-4.0, 1.0])
     gelu, exact = torch.nn.functional.gelu, torch.nn.functional.gelu(x)
     assert not judged(gelu, x, exact + torch.tensor([1e-7, 0.0]))  # 4 * (1 + erf(x)) / 2
-    assert judged(gelu, x, exact + torch.tensor([1e-5, 0.0]))
+    assert judged(gelu, x, exact + torch.tensor([1e-4, 0.0]))
     assert judged(gelu, x, exact + torch.tensor([0.0, 1e-4]))
 
 

@@ -191,6 +191,7 @@ def keep(x, h):
         ((lambda x, h: (h, (h, h)), X, H), StepError, "built like"),
         ((lambda x, h: h, X, H), StepError, r"pair \(output, state\)"),
         ((lambda x, h: (h.sum(), h), X, H), StepError, "each of its 2 rows"),
+        ((None, X, H), ArgumentError, "step must be a function or a module.* got None"),
     ],
 )
 def test_wrong_arguments_and_steps_are_named(arguments, error, words):
@@ -215,6 +216,9 @@ def test_wrong_arguments_and_steps_are_named(arguments, error, words):
             "reset_state must be like state",
         ),
         ({"checkpoint": 0}, ArgumentError, ">= 1"),
+        ({"checkpoint": 1.5}, ArgumentError, ">= 1, got 1.5"),
+        ({"lengths": "abc"}, ArgumentError, "lengths must be 2 integers.*'abc'"),
+        ({"lengths": [[1], [1, 2]]}, ArgumentError, "lengths must be 2 integers"),
         ({"backend": "cuda"}, ArgumentError, "backend must be one of.*cuda"),
     ],
 )

@@ -1,6 +1,7 @@
 """What a step reads through functions, modules and classes: a change is seen at the next call."""
 
 import functools
+import importlib
 import sys
 import types
 
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 import elman
+from elman.errors import UnsupportedStep
 
 X, H = torch.ones(3, 1, 1), torch.ones(1, 1)
 
@@ -158,4 +160,87 @@ def test_a_step_that_calls_itself_by_name():
     require_seen(step, lambda: step.__setattr__("__defaults__", (3,)))
 
 
-# Sizes.
+# What somebody patches, or finds in a roundabout way.
+
+RATE = {0: 2}
+
+
+class Meta(type):
+    @property
+    def rate(cls):
+        return RATE[0]
+
+
+class Settings(metaclass=Meta):
+    pass
+
+
+def test_a_property_of_a_metaclass(monkeypatch):
+    require_seen(lambda x, h: (h, h * Settings.rate + x), lambda: monkeypatch.setitem(RATE, 0, 3))
+
+
+LAYER = nn.Linear(1, 1)
+
+
+@pytest.mark.parametrize(
+    ("step", "owner", "name"),
+    [
+        (lambda x, h: (h, torch.tanh(h)), torch, "tanh"),
+        (lambda x, h: (h, nn.functional.relu(h)), nn.functional, "relu"),
+        (lambda x, h: (h, LAYER(h)), nn.Linear, "forward"),
+    ],
+)
+def test_a_function_of_torch_that_is_patched(monkeypatch, step, owner, name):
+    torch.jit._builtins._get_builtin_table()  # else it may hold the patch, by its id, for good
+    require_seen(step, lambda: monkeypatch.setattr(owner, name, lambda *args: args[-1] * 3))
+
+
+@pytest.mark.parametrize(
+    "find",
+    [
+        lambda: __import__("some_helpers"), lambda: importlib.import_module("some_helpers"),
+        lambda: sys.modules["some_helpers"],
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:elman.scan")
+def test_a_module_that_is_looked_up(monkeypatch, find):
+    monkeypatch.setitem(sys.modules, "some_helpers", module_of(rate=0.5))
+    step = lambda x, h: (h, h * find().rate + x)  # noqa: E731
+    for rate in (0.5, 0.25):
+        monkeypatch.setattr(sys.modules["some_helpers"], "rate", rate)
+        assert elman.scan(step, X, H)[1].item() == elman.scan(step, X, H, backend="reference")[1]
+
+
+# Tensors that are replaced by others that differ in more than their numbers.
+
+
+def test_what_a_tensor_is_beside_its_numbers():
+    held = {"w": torch.ones(1, 1)}
+
+    def step(x, h):
+        rate = 2 if isinstance(held["w"], nn.Parameter) else 3 if hasattr(held["w"], "mark") else 4
+        return h, h * rate + x
+
+    require_seen(step, lambda: setattr(held["w"], "mark", True))
+    require_seen(step, lambda: held.update(w=nn.Parameter(torch.ones(1, 1))))
+
+
+QUESTIONS = {
+    "is_contiguous": lambda w: w.is_contiguous(), "stride": lambda w: w.stride(0) == 3,
+    "storage_offset": lambda w: w.storage_offset() > 0, "is_leaf": lambda w: w.is_leaf,
+    "grad_fn": lambda w: w.grad_fn is None, "_version": lambda w: w._version == 0,
+    "_backward_hooks": lambda w: bool(w._backward_hooks), "retains_grad": lambda w: w.retains_grad,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("of", ["input", "state", "closed over"])
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_questions_whose_answer_no_key_holds_are_refused(name, of):
+    w = torch.ones(1, 1)
+
+    def step(x, h):
+        asked = {"input": x, "state": h, "closed over": w}[of]
+        return h, h * (2 if QUESTIONS[name](asked) else 3) + x
+
+    with pytest.raises(UnsupportedStep, match=rf"asks for {name} of a tensor at test_stale\.py"):
+        elman.scan(step, X, H, backend="llvm")

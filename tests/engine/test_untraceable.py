@@ -1,5 +1,6 @@
 """Steps, and calls, that no trace can follow: said in the user's terms, and run all the same."""
 
+import numpy as np
 import pytest
 import torch
 from torch import fx, nn
@@ -121,3 +122,75 @@ def test_reasons_name_the_users_line_and_no_symbols(step, reason):
         elman.scan(step, X, H, backend="llvm")
     assert "\n" not in str(caught.value)
     assert "reference" in str(caught.value)
+
+
+# Words that are true, and name the user's line.
+
+
+def with_float_of_a_buffer(way):
+    module = nn.Linear(6, 6)
+    module.register_buffer("scale", torch.tensor(0.5))
+    return lambda x, h: (h, torch.tanh(x + h * way(module.scale)))
+
+
+VALUES = {
+    "item": with_float_of_a_buffer(lambda scale: scale.item()),
+    "float": with_float_of_a_buffer(float),
+    "if": with_float_of_a_buffer(lambda scale: 2 if scale > 0.3 else 1),
+    "tolist": with_float_of_a_buffer(lambda scale: scale.tolist()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_the_values_of_a_tensor(name):
+    words = r"(values of a tensor|numbers of a tensor \(tolist) at test_untraceable\.py:\d+"
+    with pytest.raises(UnsupportedStep, match=words):
+        elman.scan(VALUES[name], X, H, backend="llvm")
+
+
+LAYER, ARRAY = elman.GRU(6, 6), np.ones(6, dtype=np.float32)
+NESTED = {
+    "vmap": (
+        lambda x, h: (h, torch.vmap(lambda a, b: a * b.sum())(h, x)),
+        r"a transform of torch\.func \(vmap, grad\) at test_untraceable\.py:\d+;",
+    ),
+    "grad": (
+        lambda x, h: (h, torch.func.grad(lambda a: (a * x).sum())(h)),
+        r"a transform of torch\.func \(vmap, grad\) at test_untraceable\.py:\d+;",
+    ),
+    "a fixed number of rows": (
+        lambda x, h: (h, torch.take_along_dim(h * x, x.argsort(-1), 1)),
+        r"the number of rows of its batch at test_untraceable\.py:\d+;",
+    ),
+    "an array": (
+        lambda x, h: (h, torch.tanh(x + h * torch.from_numpy(ARRAY))),
+        r"makes a tensor from what is none, .*, used at test_untraceable\.py:\d+;",
+    ),
+    "a recurrent layer": (
+        lambda x, h: (h, LAYER(torch.stack([h] * 200))[0][-1]),
+        r"test_untraceable\.py:\d+ works along the rows",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_what_runs_within_a_step(name):
+    step, words = NESTED[name]
+    with pytest.raises(UnsupportedStep, match=words):
+        elman.scan(step, X, H, backend="llvm")
+    with pytest.warns(UserWarning, match=words):
+        output, _ = elman.scan(step, X, H)
+    torch.testing.assert_close(output, elman.scan(step, X, H, backend="reference")[0])
+
+
+def test_draws_from_a_generator_of_its_own():
+    generator = torch.Generator().manual_seed(3)
+
+    def step(x, h):
+        return h, torch.tanh(x + h * torch.rand(h.shape, generator=generator))
+
+    expected, _ = elman.scan(step, X, H + 1, backend="reference")
+    generator.manual_seed(3)
+    with pytest.warns(UserWarning, match=r"torch\.Generator of its own at test_untraceable\.py"):
+        found, _ = elman.scan(step, X, H + 1)
+    assert torch.equal(found, expected)

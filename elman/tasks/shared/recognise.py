@@ -1,5 +1,6 @@
 """What a file is, by its first bytes, whatever its name says."""
 
+import json
 import os
 from typing import NamedTuple
 
@@ -82,13 +83,34 @@ def recognise(head: bytes) -> Format | None:
 
 
 def markup(text: str) -> Format | None:
-    """HTML or XML where a table was expected: a page about the data, or a sheet saved as one."""
+    """HTML, XML or JSON where a table was expected: a page about the data, or a sheet saved as
+    one."""
+    if _is_json(text):
+        return Format(
+            "JSON",
+            "write it as CSV, in Python: polars.read_json(PATH).write_csv(NEW), or read_ndjson "
+            "where each line is an object",
+        )
     start = text[:1000].lstrip().lower()
     if start.startswith(("<!doctype html", "<html", "<head", "<table")):
         return Format("an HTML page", "download the file itself, or save the table as CSV")
     if start.startswith("<?xml"):
         return Format("an XML file", _EXPORT)
     return None
+
+
+def _is_json(text: str) -> bool:
+    """By the first line: an object, a list, or how one begins that is written over many lines. A
+    table may hold such a thing in a column."""
+    first = text[:_HEAD].lstrip().partition("\n")[0].strip()
+    if first in ("[", "{", "[{"):
+        return True
+    if not first.startswith(("[", "{")):
+        return False
+    try:
+        return isinstance(json.loads(first), dict | list)
+    except (ValueError, RecursionError):
+        return len(first) > _HEAD // 2 and first.startswith(('[{"', '{"'))
 
 
 def head_of(path: str) -> bytes:

@@ -115,6 +115,9 @@ def test_quotes_between_tabs_enclose_fields_only_if_they_can(content, rows, note
         (" \n\n", "is empty"),
         ("<!DOCTYPE html>\n<html>", "is an HTML page"),
         ("<?xml version='1.0'?>\n", "is an XML file"),
+        ('[{"date": "2020-01-01", "value": 1}]', "is JSON.*read_json"),
+        ('{"date": "2020-01-01", "value": 1}\n{"date": "2020-01-02"}\n', "is JSON.*read_ndjson"),
+        ('[\n  {"date": "2020-01-01"}\n]', "is JSON"),
     ],
 )
 def test_what_is_broken_is_named_with_its_line(content, words):
