@@ -3,7 +3,7 @@
 import sys
 import weakref
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import FrameType, FunctionType
 from typing import Any
@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from elman.engine.holders import PLAIN, is_same
 from elman.engine.memory import obstacle, require_plain
-from elman.engine.source import is_users, users_line
+from elman.engine.source import is_users, users_line, warnings_at
 from elman.engine.varying import numbers_replaced
 from elman.errors import UnsupportedStep
 
@@ -83,13 +83,16 @@ class Recording(TorchFunctionMode):
 
     Without that, tracing would bake such a tensor in as a constant, and it would get no gradient.
 
-    found, stand_ins: originals and what stands for them. during: entered around each call.
+    found, stand_ins: originals and what stands for them. during: entered around each call. warns:
+    whether what torch warns of is passed on.
     """
+
+    warns = True
 
     def __init__(
         self,
         is_reachable: Callable[[Any], bool],
-        during: Callable[[], AbstractContextManager] | None = None,
+        during: Callable[[], AbstractContextManager] = nullcontext,
     ) -> None:
         super().__init__()
         self.calls: list[Call] = []
@@ -153,11 +156,8 @@ class Recording(TorchFunctionMode):
         if leaves and isinstance(leaves[0], Tensor):
             self._require_allowed(function, leaves[0], frame, line)
         args, kwargs = pytree.tree_unflatten(leaves, built)
-        if self._during is None:
+        with warnings_at(frame if self.warns else None), self._during():
             result = self.run(function, args, kwargs, line)
-        else:
-            with self._during():
-                result = self.run(function, args, kwargs, line)
         results = [
             (leaf.shape, leaf.dtype) for leaf in pytree.tree_leaves(result)
             if isinstance(leaf, Tensor) and self._number(leaf, is_new=True)

@@ -4,6 +4,8 @@ import os
 import sys
 import sysconfig
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
@@ -44,14 +46,33 @@ def module_of(frame: FrameType) -> str:
     return frame.f_globals.get("__name__") or ""
 
 
-def users_line(frame: FrameType | None = None) -> str:
-    """`file.py:12` of the innermost frame that belongs to the user, from this one outwards."""
-    frame = frame or sys._getframe(1)
-    while frame is not None:
-        if is_users(frame):
-            return line(frame.f_code.co_filename, frame.f_lineno)
+def users_frame(frame: FrameType | None) -> FrameType | None:
+    """The innermost frame that belongs to the user, from this one outwards."""
+    while frame is not None and not is_users(frame):
         frame = frame.f_back
-    return "unknown line"
+    return frame
+
+
+def users_line(frame: FrameType | None = None) -> str:
+    """`file.py:12` of that frame."""
+    found = users_frame(frame or sys._getframe(1))
+    return "unknown line" if found is None else line(found.f_code.co_filename, found.f_lineno)
+
+
+@contextmanager
+def warnings_at(frame: FrameType | None) -> Iterator[None]:
+    """Warnings from within are given at the user's line outside of this frame; without one they
+    were given already."""
+    with warnings.catch_warnings(record=True) as said:
+        yield
+    users = users_frame(frame)
+    if users is None:
+        return
+    for one in said:
+        warnings.warn_explicit(
+            one.message, one.category, users.f_code.co_filename, users.f_lineno,
+            module_of(users), users.f_globals.setdefault("__warningregistry__", {}),
+        )  # fmt: skip
 
 
 def line(file: str, number: int | None) -> str:

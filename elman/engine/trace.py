@@ -276,6 +276,8 @@ class _Lift(Recording):
     """Notes, too, where in the user's source the nodes of the graph come from, and the first
     condition on the number of rows."""
 
+    warns = False  # once is enough, and sizes are symbols now
+
     def __init__(
         self, is_reachable: Callable[[Any], bool], lines: dict[fx.Node, str], shapes: ShapeEnv
     ) -> None:

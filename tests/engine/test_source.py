@@ -42,3 +42,15 @@ def test_the_plain_loop_is_announced_at_the_users_line(monkeypatch, call):
     assert [(w.filename, "plain Python loop" in str(w.message)) for w in caught] == [
         (__file__, True)
     ]
+
+
+def test_what_torch_warns_of_is_said_once_and_at_the_users_line():
+    target = torch.zeros(())
+
+    def step(x, h):
+        return h, torch.tanh(nn.functional.mse_loss(h, target, reduction="none") + x)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        elman.scan(step, x, torch.zeros(2, 3), backend="llvm")
+    assert [(w.filename, "target size" in str(w.message)) for w in caught] == [(__file__, True)]
