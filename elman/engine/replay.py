@@ -5,7 +5,6 @@ backward pass can't go on.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -36,17 +35,15 @@ def replayed_gradients(
 
     gradients: of all outputs, and of the final state.
     """
-    # Aliases: a hook of the user's on one of them must not run for these inner gradients.
-    alias = lambda leaf: leaf.view_as(leaf) if leaf.requires_grad else leaf  # noqa: E731
     with torch.enable_grad():
         given = replace(
             given,
-            inputs=[alias(leaf) for leaf in given.inputs],
-            state=[alias(leaf) for leaf in given.state],
-            reset_state=given.reset_state and [alias(leaf) for leaf in given.reset_state],
+            inputs=_aliases(given.inputs),
+            state=_aliases(given.state),
+            reset_state=given.reset_state and _aliases(given.reset_state),
         )
-        swapped, mode = _without_hooks(closed)
-        with mode:
+        swapped = _aliases(closed)
+        with _Swap(closed, swapped):
             output, final = reference.run(step, given)
     results = [*flatten(output, "output")[0], *flatten(final, "state")[0]]
     pairs = [
@@ -65,12 +62,11 @@ def replayed_gradients(
     return [next(supply) if tensor.requires_grad else None for tensor in tensors]
 
 
-def _without_hooks(closed: list[Tensor]) -> tuple[list[Tensor], AbstractContextManager]:
-    """The closed-over tensors, or aliases of them and what lets the step meet those instead."""
-    if not any(tensor._backward_hooks or tensor.retains_grad for tensor in closed):
-        return closed, nullcontext()
-    aliases = [leaf.view_as(leaf) if leaf.requires_grad else leaf for leaf in closed]
-    return aliases, _Swap(closed, aliases)
+def _aliases(leaves: list[Tensor]) -> list[Tensor]:
+    """What these gradients are taken for in their place. A hook of the user's on a tensor must not
+    run for inner gradients; and an input may itself be made of a tensor that the step closes over,
+    whose gradient on that way comes later."""
+    return [leaf.view_as(leaf) if leaf.requires_grad else leaf for leaf in leaves]
 
 
 class _Swap(TorchFunctionMode):

@@ -52,13 +52,15 @@ class Disturbed(TorchDispatchMode):
             with self:
                 return _IN_PARTS[function](*args, **(kwargs or {}))
         name = function.overloadpacket.__name__
-        if name in _OF_TERMS:
+        if name.removesuffix("_") in _OF_TERMS:
             args = tree_map(self._moved, args)
         result = function(*args, **(kwargs or {}))
-        is_view = any(returned.alias_info is not None for returned in function._schema.returns)
-        if name in _EXACT or is_view:
+        aliases = [each.alias_info for each in function._schema.returns if each.alias_info]
+        if any(alias.is_write for alias in aliases):  # in place
+            if name.removesuffix("_") not in _EXACT and result.is_floating_point():
+                result.copy_(self._moved(result))
             return result
-        return tree_map(self._moved, result)
+        return result if name in _EXACT or aliases else tree_map(self._moved, result)
 
     def _moved(self, value: Any) -> Any:
         if not isinstance(value, Tensor) or not value.is_floating_point():

@@ -201,6 +201,27 @@ def test_ordinary_cells_are_not_looked_at(name):
         assert compiled.unused.may_make_nan(came) == (name == "concat")
 
 
+@pytest.mark.parametrize("checkpoint", [None, 1])
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_weight_that_the_input_is_made_with_too(create_graph, checkpoint):
+    """Inner gradients must not go on through the input to the weight: that way comes later."""
+    weight = torch.randn(3, 3, dtype=torch.double, requires_grad=True)
+
+    def step(x, h):
+        h = torch.tanh(x + h @ weight)
+        return (h, torch.log(torch.relu(h - 5))), h  # unused, and NaN without a second look
+
+    found = []
+    for backend in ("llvm", "reference"):
+        x = torch.linspace(-1, 1, 24, dtype=torch.double).view(4, 2, 3) @ weight
+        state = torch.ones(2, 3, dtype=torch.double) @ weight
+        (used, _), _ = elman.scan(step, x, state, backend=backend, checkpoint=checkpoint)
+        (gradient,) = torch.autograd.grad(used.sum(), weight, create_graph=create_graph)
+        second = torch.autograd.grad((gradient**2).sum(), weight) if create_graph else ()
+        found.append([gradient, *second])
+    torch.testing.assert_close(*found)
+
+
 # Steps that change between the forward and the backward pass.
 
 
