@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import cached_property, lru_cache
 
+import torch
 from torch import Tensor, fx
 
 from elman.engine import workspace
@@ -156,8 +157,9 @@ class CompiledStep:
 
     def _carried(self, leaf: Tensor) -> Tensor:
         """A state's leaf in memory that the loop may change; it carries flags as numbers."""
-        value = matrix(leaf)
-        return value.clone() if value.dtype is self.dtype else value.to(self.dtype)
+        # Row after row, whatever the leaf's rows share: windows of a series overlap in memory.
+        layout = torch.contiguous_format
+        return matrix(leaf).to(self.dtype, copy=True, memory_format=layout)
 
     def _resets(
         self, arguments: Arguments, layout: Folded, reset_state: list[Tensor] | None

@@ -1,14 +1,25 @@
 """Reading what containers, arrays and tensors hold."""
 
+import _thread
 import collections
+import logging
 import threading
 import types
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 
-from elman.engine.kinds import BY_REPR, BY_VALUE, LARGEST, NotCacheable, bytes_of, slots_of
+from elman.engine.kinds import (
+    BY_REPR,
+    BY_VALUE,
+    FLOATS,
+    LARGEST,
+    NotCacheable,
+    bytes_of,
+    slots_of,
+)
 from elman.engine.memory import obstacle
 
 if TYPE_CHECKING:
@@ -54,8 +65,36 @@ def read_attributes(reader: "Reader", value: Any) -> None:
     if isinstance(value, threading.local):  # every thread has attributes of its own
         reader.attribute(value, "__dict__")
     elif isinstance(own, dict):
+        if getattr(value, "__dict__", None) is own:
+            reader.watch.attribute(value, "__dict__")  # it may be another one later
         read_dict(reader, own)
     read_slots(reader, value)
+
+
+def read_state_of(reader: "Reader", value: Any) -> None:
+    """What an object that is known by its identity tells a step all the same."""
+    for kind, ask in _ASKED:
+        if isinstance(value, kind):
+            reader.parts.append(reader.watch.content(ask, value))
+    own = getattr(value, "__dict__", None)
+    if isinstance(own, dict):
+        reader.watch.size(own)
+        for name in list(own):
+            if type(own[name]) in BY_VALUE | FLOATS and not name.startswith("gauss"):
+                reader.parts.append(name)
+                reader.item(own, name)
+
+
+def _level(logger: logging.Logger) -> tuple:
+    return logger.getEffectiveLevel(), logger.disabled, logger.manager.disable
+
+
+_ASKED: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (logging.Logger, _level),
+    (threading.Event, lambda event: event.is_set()),
+    (_thread.LockType, lambda lock: lock.locked()),
+    (threading.Semaphore, lambda semaphore: semaphore._value),
+)
 
 
 def read_slots(reader: "Reader", value: Any) -> None:
@@ -88,7 +127,7 @@ def read_dict(reader: "Reader", value: Any) -> None:
         _values(reader, reader.watch.run(iter, value))
         _values(reader, reader.watch.run(_values_of, value))
         return
-    reader.watch.size(value)
+    reader.watch.order(value)
     for key in list(value):
         reader.read(key)
         reader.item(value, key)

@@ -19,7 +19,7 @@ from elman.engine.nest import Nest, rebuild
 from elman.engine.nodes import row_shape
 from elman.engine.replay import Find, replayed_gradients, require_same_step
 from elman.engine.source import warn
-from elman.engine.unused import holds_nan
+from elman.engine.unused import Reached, holds_nan
 from elman.errors import StepError, UnsupportedStep
 
 
@@ -134,17 +134,37 @@ class _Call:
             saved,
             self._of_outputs(gradients[:count]),
             [
-                zeros(leaf) if gradient is None else layout.sort(gradient).clone()
+                zeros(leaf)
+                if gradient is None
+                else layout.sort(gradient).clone(memory_format=torch.contiguous_format)
                 for leaf, gradient in zip(state, gradients[count:], strict=True)
             ],
             d_reset,
         )
+        reached = self._reached(gradients)
+        # Of rows without any step a gradient comes through as it is.
+        ways = [w or self.passes_through(count + i) for i, w in enumerate(reached.state)]
         return [
-            *(None if leaf is None else layout.unfold(leaf) for leaf in d_inputs),
-            *(layout.unsort(leaf) for leaf in d_state),
-            *(layout.unsort(leaf) for leaf in d_reset or ()),
-            *d_closed,
+            *(
+                layout.unfold(leaf) if leaf is not None and is_reached else None
+                for leaf, is_reached in zip(d_inputs, reached.inputs, strict=True)
+            ),
+            *(
+                layout.unsort(leaf) if way else None
+                for leaf, way in zip(d_state, ways, strict=True)
+            ),
+            *(
+                layout.unsort(leaf) if way else None
+                for leaf, way in zip(d_reset or (), ways if d_reset else (), strict=True)
+            ),
+            *(
+                leaf if is_reached else None
+                for leaf, is_reached in zip(d_closed, reached.closed, strict=True)
+            ),
         ]
+
+    def _reached(self, gradients: Sequence[Tensor | None]) -> Reached:
+        return self.compiled.unused.reached(tuple([g is not None for g in gradients]))
 
     def _of_outputs(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
         """Folded; zeros where nothing came."""
@@ -194,8 +214,7 @@ class _Call:
                 f"{failure(error)}"
             )
             return found
-        came = tuple([gradient is not None for gradient in gradients])
-        if not self.compiled.unused.may_make_nan(came) or self.compiled.is_random:
+        if not self._reached(gradients).may_make_nan or self.compiled.is_random:
             return found
         if any(map(holds_nan, found)):
             with suppress(StepError):  # it is another step by now

@@ -2,10 +2,11 @@
 
 import sys
 import types
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from elman.engine.kinds import Identity, NotCacheable, is_fixed
+from elman.engine.kinds import BY_VALUE, FLOATS, Identity, NotCacheable, is_fixed
 from elman.engine.names import Names, names_of
 
 if TYPE_CHECKING:
@@ -52,8 +53,15 @@ def read_function(reader: "Reader", function: types.FunctionType) -> None:
             reader.attribute(function, name, called=f"{function.__qualname__}.{name}")
         else:
             watch.attribute(function, name)
+    reader.parts.append(watch.attribute(function, "__name__"))
     if function.__dict__ or not is_fixed(home):
         reader.read(watch.attribute(function, "__dict__"))
+
+
+def look_up(reader: "Reader", paths: Iterable[Any]) -> None:
+    """Names that an `attrgetter` looks up, in modules too."""
+    names = [name for path in paths if isinstance(path, str) for name in path.split(".")]
+    reader.names.looked_up[Names((), tuple(names), (), False, False, False)] = None
 
 
 def read_cell(reader: "Reader", name: str, cell: types.CellType) -> Any:
@@ -95,6 +103,8 @@ def _globals(reader: "Reader", namespace: dict[str, Any], names: Names) -> None:
     if (id(namespace), names.globals) in reader.names.done:
         return
     reader.names.done.add((id(namespace), names.globals))
+    if names.any_global:
+        _everything_in(reader, namespace)
     for name in names.globals:
         if name not in namespace:
             reader.watch.absent(namespace, name)
@@ -134,6 +144,20 @@ def _functions_in(reader: "Reader", module: types.ModuleType, names: Names) -> N
             _names_in(reader, value, names)
         elif callable(value):
             reader.parts.append(Identity(reader.watch.item(namespace, name)))
+        elif name in namespace and type(value) in BY_VALUE | FLOATS:
+            reader.read(reader.watch.item(namespace, name))
+
+
+def _everything_in(reader: "Reader", namespace: dict[str, Any]) -> None:
+    """Of a module in which names are looked up that only running the step would tell. Functions and
+    classes among them count as long as they are the same."""
+    reader.watch.size(namespace)
+    for name in [name for name in namespace if not name.startswith("__")]:
+        reader.parts.append(name)
+        if isinstance(namespace[name], types.FunctionType | types.ModuleType | type):
+            reader.parts.append(Identity(reader.watch.item(namespace, name)))
+        else:
+            reader.item(namespace, name)
 
 
 def _names_in(reader: "Reader", module: types.ModuleType, names: Names) -> None:
@@ -146,6 +170,8 @@ def _names_in(reader: "Reader", module: types.ModuleType, names: Names) -> None:
         _functions_in(reader, module, names)
         return
     reader.watch.size(namespace)
+    if names.any_attribute:
+        _everything_in(reader, namespace)
     for name in names.attributes:
         value = namespace.get(name)
         if isinstance(value, types.ModuleType):

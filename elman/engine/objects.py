@@ -1,5 +1,6 @@
 """Reading objects, modules of a network among them, and their classes."""
 
+import abc
 import contextvars
 import functools
 import inspect
@@ -16,6 +17,8 @@ from elman.engine import functions
 from elman.engine.contents import read_attributes, read_dict, read_slots, read_tensor
 from elman.engine.kinds import (
     BY_REDUCTION,
+    BY_VALUE,
+    FLOATS,
     Identity,
     NotCacheable,
     hides_something,
@@ -26,6 +29,13 @@ from elman.engine.kinds import (
 if TYPE_CHECKING:
     from elman.engine.reader import Reader
 
+_OF_PYTHON = frozenset((
+    "__init__", "__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__slots__",
+    "__annotations__", "__orig_bases__", "__parameters__", "__abstractmethods__", "__match_args__",
+    "__dataclass_fields__", "__dataclass_params__", "__firstlineno__", "__static_attributes__",
+    "_abc_impl",
+))  # fmt: skip
+"""Names in a class that have no part in what its objects do."""
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _INTERNAL = frozenset(nn.Module().__dict__) - {"training"}
 
@@ -38,6 +48,7 @@ def read_object(reader: "Reader", value: Any) -> None:
             reader.attribute(value, name)
     elif isinstance(value, BY_REDUCTION):
         reader.read(value.__reduce__()[1:])
+        functions.look_up(reader, value.__reduce__()[1])
     elif isinstance(value, weakref.ref):
         reader.watch.is_safe = False  # watching it would keep alive what it refers to
         reader.read(value())
@@ -72,8 +83,12 @@ def read_module(reader: "Reader", module: nn.Module) -> None:
     attributes = module.__dict__
     kind = watch.kind(module)
     reader.read(kind)
-    if is_fixed(kind.__module__):  # even those may be patched
+    if is_fixed(kind.__module__):
         parts.append(Identity(watch.attribute(kind, "forward")))
+    for base in kind.__mro__:
+        if is_fixed(base.__module__):
+            read_patches(reader, base)
+    watch.attribute(module, "__dict__")
     watch.size(attributes)
     parts.append(module.training)
     if "training" in attributes:
@@ -85,8 +100,9 @@ def read_module(reader: "Reader", module: nn.Module) -> None:
     _hooks(reader, attributes)
     for name in ("_parameters", "_buffers"):
         own = watch.item(attributes, name)
-        watch.size(own)
+        watch.order(own)
         for key in own:
+            parts.append(key)
             tensor = watch.item(own, key)
             parts.append(None) if tensor is None else read_tensor(reader, tensor)
     for name in attributes:
@@ -94,7 +110,7 @@ def read_module(reader: "Reader", module: nn.Module) -> None:
             parts.append(name)
             reader.item(attributes, name)
     children = watch.item(attributes, "_modules")
-    watch.size(children)
+    watch.order(children)
     for name in children:
         parts.append(name)
         reader.item(children, name)
@@ -131,16 +147,37 @@ def read_class(reader: "Reader", kind: type) -> None:
         return
     if type(kind) is not type:
         reader.read(type(kind))  # whose properties are attributes of the class
+    if isinstance(kind, abc.ABCMeta):  # others may have been registered as its subclasses
+        reader.parts.append(reader.watch.content(_abstract_classes, kind))
+    reader.watch.attribute(kind, "__mro__")
     for base in kind.__mro__:
         if is_fixed(base.__module__) or not reader.is_new(base):
             continue
         own = vars(base)
         reader.watch.size(own)
         for name in list(own):
-            is_method = isinstance(own[name], types.FunctionType) and name != "__init__"
-            if not name.startswith("__") or is_method:
+            if name not in _OF_PYTHON:
                 reader.parts.append(name)
                 _member(reader, base, name)
+
+
+def read_patches(reader: "Reader", kind: type) -> None:
+    """What a user has put into a class of torch."""
+    if kind is object or not reader.is_new(kind):
+        return
+    own = vars(kind)
+    reader.watch.size(own)
+    for name, value in list(own.items()):
+        is_users = isinstance(value, types.FunctionType) and not is_fixed(
+            value.__globals__.get("__name__") or ""
+        )
+        if is_users or (type(value) in BY_VALUE | FLOATS and not name.startswith("__")):
+            reader.parts.append(name)
+            reader.member(kind, name)
+
+
+def _abstract_classes(_: type) -> Any:
+    return abc.get_cache_token()
 
 
 def _member(reader: "Reader", kind: type, name: str) -> None:

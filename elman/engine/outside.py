@@ -19,7 +19,8 @@ from typing import Any
 
 import torch
 
-from elman.engine.source import is_users, module_of, users_line
+from elman.engine.names import asks_for_types
+from elman.engine.source import is_users, is_written_by_user, line, module_of, users_line
 from elman.errors import UnsupportedStep
 
 ADVICE = (
@@ -106,12 +107,24 @@ class Outside:
                 self._refuse(frame, "asks for os.environ")
             if code is import_module.__code__:
                 self._refuse(frame, "calls importlib.import_module")
+            if is_written_by_user(frame):  # libraries choose among equal ways
+                self._require_no_types(frame)
             if self._iterators and is_users(frame):
                 arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
                 used = (*code.co_names, *code.co_freevars, *arguments)
                 for name in self._iterators.intersection(used):
                     self._refuse(frame, f"uses {name}, an iterator or a file,")
             self._met.add(code)
+
+    def _require_no_types(self, frame: FrameType) -> None:
+        at = asks_for_types(frame.f_code)
+        if at is not None:
+            self._refusal = UnsupportedStep(
+                f"the step asks for the very type of something at "
+                f"{line(frame.f_code.co_filename, at)}, and tensors have another one while it is "
+                f"traced; ask with isinstance; it runs with backend='reference'"
+            )
+            raise self._refusal
 
     def _refuse(self, frame: FrameType, what: str) -> None:
         at: FrameType | None = frame
@@ -139,7 +152,9 @@ def _is_outside(function: Any, frame: FrameType) -> bool:
         if module == "builtins":
             return name in _BUILTINS
         if module == "torch._C":
-            return name in _SETTINGS and (is_users(frame) or _is_users_caller(frame))
+            return (name in _SETTINGS or name.startswith("_get_")) and (
+                is_users(frame) or _is_users_caller(frame)
+            )
         return module in _MODULES and name not in _HARMLESS
     if isinstance(owner, type):
         return name in _CLOCKS and issubclass(owner, datetime.date)

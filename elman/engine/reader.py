@@ -80,6 +80,7 @@ class Reader:
 
     def read_all(self) -> None:
         self.read(self.step)
+        objects.read_patches(self, Tensor)
         functions.read_loose_modules(self)
         if self.modules:
             objects.read_global_hooks(self)
@@ -131,6 +132,7 @@ class Reader:
                 self.names.loose_modules.append(value)
         elif isinstance(value, BY_IDENTITY + ITERATORS):
             self.parts.append(Identity(value))
+            contents.read_state_of(self, value)
         elif is_written_out(value):
             self.parts.append((type(value), repr(value)))
         elif isinstance(value, staticmethod | classmethod | property | functools.cached_property):

@@ -197,7 +197,8 @@ class Snapshot:
             for name, value in vars(base).items():
                 if isinstance(value, staticmethod | classmethod):
                     value = value.__func__
-                if name[:2] != "__" or isinstance(value, types.FunctionType):
+                is_known = name == "_abc_impl"  # in which `isinstance` keeps what it found
+                if not is_known and (name[:2] != "__" or isinstance(value, types.FunctionType)):
                     self._within(place, [(f".{name}", value)])
 
 

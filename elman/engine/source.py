@@ -87,5 +87,11 @@ def warn(text: str) -> None:
     warnings.warn(text, stacklevel=level)
 
 
+def is_written_by_user(frame: FrameType) -> bool:
+    """Whether this is code of a program, and of no package, elman's cells and layers among them."""
+    name = frame.f_code.co_filename
+    return _is_callers(frame) and "site-packages" not in name
+
+
 def _is_callers(frame: FrameType) -> bool:
     return is_users(frame) and not frame.f_code.co_filename.startswith(_ELMAN)

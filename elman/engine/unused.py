@@ -6,6 +6,7 @@ loop has no path there at all. So where zeros may meet anything before they are 
 that the plain loop has, too, a NaN is looked at once more.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 from torch import Tensor, fx
@@ -16,20 +17,51 @@ from elman.engine.trace import Trace
 _KEEPS_ZEROS = VIEWS | {"permute", "t", "transpose", "neg", "alias", "detach", "clone"}
 
 
+@dataclass(frozen=True)
+class Reached:
+    """may_make_nan: whether zeros in place of gradients that did not come may do so. The others:
+    which leaves the loss depends on at all; torch has no gradient for those that it does not."""
+
+    may_make_nan: bool
+    inputs: list[bool]
+    state: list[bool]
+    closed: list[bool]
+
+
 class Unused:
     """What a step's backward pass makes of gradients that did not come."""
 
     def __init__(self, trace: Trace) -> None:
+        self._trace = trace
         self._nodes = list(trace.graph.nodes)
         self._cotangents = [*trace.cot_outputs, *trace.cot_state]
-        self.may_make_nan = lru_cache(maxsize=64)(self._may_make_nan)
+        self.reached = lru_cache(maxsize=64)(self._reached)
 
-    def _may_make_nan(self, came: tuple[bool, ...]) -> bool:
-        """came: for each result, whether the loss has a gradient for it."""
+    def _reached(self, came: tuple[bool, ...]) -> Reached:
+        """came: for each result, whether the loss has a gradient for it. That of a state holds for
+        the last step alone; before it counts whether the step that follows has one."""
+        trace, seen = self._trace, set[tuple[bool, ...]]()
+        reached: set[fx.Node] = set()
+        are_right = True
+        while came not in seen:
+            seen.add(came)
+            used, is_right = self._at_one_step(came)
+            reached |= used
+            are_right &= is_right
+            following = [node in used for node in trace.d_state]
+            came = (*came[: len(trace.outputs)], *following)
+        inputs, state, closed = [
+            [node in reached for node in nodes]
+            for nodes in (trace.d_inputs, trace.d_state, trace.d_closed)
+        ]
+        return Reached(not are_right, inputs, state, closed)
+
+    def _at_one_step(self, came: tuple[bool, ...]) -> tuple[set[fx.Node], bool]:
+        """Gradients that the plain loop has, too, and whether zeros change none of them."""
         given = [node for node, is_given in zip(self._cotangents, came, strict=True) if is_given]
         used = descendants(present(given), self._nodes)
         zeros = [node for node in present(self._cotangents) if node not in used]
-        return any(not self._ends_well(user, used) for node in zeros for user in node.users)
+        return used, all(self._ends_well(user, used) for node in zeros for user in node.users)
 
     def _ends_well(self, node: fx.Node, used: set[fx.Node]) -> bool:
         """Whether zeros that go into a node change nothing, wherever they go from there."""

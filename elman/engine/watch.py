@@ -26,6 +26,7 @@ class Watch:
         self._named: list[tuple[dict[str, Any], str]] = []
         self._absent: list[tuple[Any, Any]] = []
         self._sizes: list[tuple[Any, int]] = []
+        self._orders: list[tuple[Any, list[Any]]] = []
         self._runs: list[tuple[Callable[[Any], Any], Any, list[Any]]] = []
         self._contents: list[tuple[Callable[[Any], Any], Any, Any]] = []
         self._tensors: list[tuple[Tensor, type, torch.Size, torch.dtype, bool, torch.device]] = []
@@ -59,6 +60,13 @@ class Watch:
     def size(self, holder: Any) -> int:
         self._sizes.append((holder, len(holder)))
         return len(holder)
+
+    def order(self, holder: Any) -> None:
+        """The keys of a mapping, and that they stay in their order, in which somebody may look."""
+        if len(holder) < 2:
+            self.size(holder)
+        else:
+            self._orders.append((holder, list(holder)))
 
     def run(self, items: Callable[[Any], Any], holder: Any) -> list[Any]:
         """All `items(holder)` at once: for many, that is ten times quicker than one by one."""
@@ -105,6 +113,9 @@ class Watch:
                 return False
         for holder, size in self._sizes:
             if len(holder) != size:
+                return False
+        for holder, keys in self._orders:
+            if len(holder) != len(keys) or not all(map(is_, holder, keys)):
                 return False
         for tensor, kind, shape, dtype, requires_grad, device in self._tensors:
             if (

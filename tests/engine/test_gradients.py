@@ -169,6 +169,44 @@ def test_an_unused_result_that_overflows_makes_no_nan(name):
     torch.testing.assert_close(gradient("llvm"), gradient("reference"))
 
 
+def test_a_state_that_has_a_gradient_at_the_last_step_alone():
+    """Before that it is used for a choice, which has none; so there zeros come in its place."""
+
+    def step(x, state):
+        positive, scores = state
+        following = x + (scores.argmax(1, keepdim=True) == 0)
+        return following, (following, torch.log(positive) * SCALE)
+
+    found = []
+    for backend in ("llvm", "reference"):
+        x, first = torch.ones(3, 2, 1), (torch.zeros(2, 1), torch.zeros(2, 1))
+        _, (_, scores) = elman.scan(step, x, first, backend=backend)
+        found += torch.autograd.grad(scores.sum(), SCALE)
+    assert found[1].isfinite().all()
+    torch.testing.assert_close(*found)
+
+
+SCALE = torch.ones(1, requires_grad=True)
+
+
+@pytest.mark.parametrize("backend", ["llvm", "reference"])
+def test_there_is_no_gradient_where_the_loss_does_not_reach(backend):
+    """None and zeros differ: an optimiser decays a weight whose gradient is zero."""
+    used, unused = (torch.ones(3, requires_grad=True) for _ in range(2))
+
+    def step(x, state):
+        h, other = state
+        h = torch.tanh(x[0] * used + h)
+        return (h, other * unused), (h, other + x[1])
+
+    x = [torch.ones(2, 4, 3, requires_grad=True) for _ in range(2)]
+    first = [torch.ones(4, 3, requires_grad=True) for _ in range(2)]
+    (output, _), _ = elman.scan(step, tuple(x), tuple(first), backend=backend)
+    leaves = [used, unused, *x, *first]
+    found = torch.autograd.grad(output.sum(), leaves, allow_unused=True)
+    assert [gradient is not None for gradient in found] == [True, False] * 3
+
+
 def test_a_true_nan_stays_and_hides_none_that_comes_later():
     def step(x, h):
         h = h * x
@@ -196,9 +234,9 @@ def test_ordinary_cells_are_not_looked_at(name):
     )
     results = 3 if "lstm" in name else 2
     output, state = (True, *(False,) * (results - 1)), (False, *(True,) * (results - 1))
-    assert not compiled.unused.may_make_nan((True,) * results)
+    assert not compiled.unused.reached((True,) * results).may_make_nan
     for came in (output, state):
-        assert compiled.unused.may_make_nan(came) == (name == "concat")
+        assert compiled.unused.reached(came).may_make_nan == (name == "concat")
 
 
 @pytest.mark.parametrize("checkpoint", [None, 1])

@@ -363,3 +363,26 @@ def test_autocast_says_what_a_low_state_needs():
         pytest.raises(elman.errors.StepError, match="without autocast"),
     ):
         elman.scan(cell, X.bfloat16(), low)
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 2)])
+@pytest.mark.parametrize("role", ["state", "constants", "reset_state"])
+def test_rows_that_overlap_in_memory(role, shape):
+    """Windows of a series: each row begins one number after the one before it."""
+    series = torch.arange(10.0).requires_grad_()
+    windows = series.unfold(0, 4, 1)[:3].unflatten(1, shape)
+    x, zeros = torch.zeros(2, 3, *shape), torch.zeros(3, *shape)
+    options = {"state": zeros, role: windows}
+    if role == "reset_state":
+        options["reset"] = torch.tensor([[True, False, True]] * 2)
+
+    def with_constants(x, h, c=0.0):
+        h = h + x + c
+        return h * h, h
+
+    found = []
+    for backend in ("llvm", "reference"):
+        output, state = elman.scan(with_constants, x, backend=backend, **options)
+        loss = (output * torch.arange(output.numel()).view_as(output)).sum()
+        found.append([output, state, *torch.autograd.grad(loss, series)])
+    torch.testing.assert_close(*found)

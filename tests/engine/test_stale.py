@@ -1,10 +1,17 @@
 """What a step reads through functions, modules and classes: a change is seen at the next call."""
 
+import abc
+import collections
 import functools
 import importlib
+import logging
+import operator
+import random
 import sys
+import threading
 import types
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -209,6 +216,160 @@ def test_a_module_that_is_looked_up(monkeypatch, find):
     for rate in (0.5, 0.25):
         monkeypatch.setattr(sys.modules["some_helpers"], "rate", rate)
         assert elman.scan(step, X, H)[1].item() == elman.scan(step, X, H, backend="reference")[1]
+
+
+def looked_up(way):
+    helpers = module_of(rate=2, rate_1=2)
+    return lambda x, h: (h, h * way(helpers) + x), lambda: vars(helpers).update(rate=3, rate_1=3)
+
+
+NAME, NUMBER, get_rate = "rate", 1, operator.attrgetter("rate")
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda m: getattr(m, NAME), lambda m: getattr(m, f"rate_{NUMBER}"), lambda m: get_rate(m),
+        lambda m: m.__dict__[NAME], lambda m: vars(m)[NAME],
+        lambda m: sum(value for name, value in vars(m).items() if name[0] == "r"),
+    ],
+)  # fmt: skip
+def test_a_name_in_a_module_that_is_put_together(way):
+    require_seen(*looked_up(way))
+
+
+@pytest.mark.parametrize(
+    "way", [lambda: globals()[f"LAYER_{NUMBER}"], lambda: eval("LAYER_1 * 1")]  # noqa: S307
+)  # fmt: skip
+def test_a_global_name_that_is_put_together(monkeypatch, way):
+    monkeypatch.setattr(sys.modules[__name__], "LAYER_1", 2, raising=False)
+    change = lambda: monkeypatch.setattr(sys.modules[__name__], "LAYER_1", 3)  # noqa: E731
+    require_seen(lambda x, h: (h, h * way() + x), change)
+
+
+# The order of mappings, and objects whose attributes are exchanged as a whole.
+
+
+def test_the_order_of_a_mapping():
+    functions = {"a": torch.tanh, "b": torch.exp, "c": torch.sin, "d": torch.cos}
+
+    def step(x, h):
+        for function in functions.values():
+            h = 0.5 * function(h)
+        return h, h + x
+
+    def swap():  # the first and the last stay where they are
+        for name in ("b", "d"):
+            functions[name] = functions.pop(name)
+
+    require_seen(step, swap)
+    numbers = collections.OrderedDict(a=2, b=3)
+    require_seen(
+        lambda x, h: (h, h * next(iter(numbers.values())) + x), lambda: numbers.move_to_end("a")
+    )
+
+    class Cell(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleDict({"a": nn.Tanh(), "b": nn.Softplus()})
+            self.weights = nn.ParameterDict({"a": torch.full((1,), 2.0), "b": torch.ones(1)})
+
+        def forward(self, x, h):
+            for layer, weight in zip(self.layers.values(), self.weights.values(), strict=True):
+                h = layer(h) + weight * h
+            return h, h + x
+
+    cell = Cell()
+    require_seen(cell, lambda: cell.layers.update({"a": cell.layers.pop("a")}))
+    require_seen(cell, lambda: cell.weights.update({"a": cell.weights.pop("a")}))
+
+
+def test_attributes_that_are_exchanged_as_a_whole():
+    held = types.SimpleNamespace()
+
+    class Options:
+        pass
+
+    held.options = Options()
+    held.options.rate = 2
+    step = lambda x, h: (h, h * held.options.rate + x)  # noqa: E731
+    require_seen(step, lambda: setattr(held.options, "__dict__", {"rate": 3}))
+    require_seen(step, lambda: setattr(held.options, "rate", 4))
+
+
+# Classes.
+
+
+class Scaling:
+    def __init__(self, rate):
+        self.rate = rate
+
+    def __call__(self, h):
+        return h * self.rate
+
+
+class Odd:
+    __rate__ = 2
+    __call__ = Scaling(2)
+
+
+class Other:
+    rate = 7
+
+
+class Abstract(abc.ABC):  # noqa: B024
+    pass
+
+
+ODD, PLAIN = Odd(), Other()
+
+
+def test_special_names_bases_and_registered_classes(monkeypatch):
+    require_seen(lambda x, h: (h, h * ODD.__rate__ + x), lambda: setattr(Odd, "__rate__", 3))
+    step = lambda x, h: (h, ODD(h) + x)  # noqa: E731
+    require_seen(step, lambda: setattr(vars(Odd)["__call__"], "rate", 3))
+    require_seen(step, lambda: setattr(Odd, "__call__", Scaling(4)))
+    assert elman.scan(lambda x, h: (h, h * THING.rate), X, H, backend="llvm")[1].item() == 0.125
+    Derived.__bases__ = (Other, Base)
+    try:
+        assert both(lambda x, h: (h, h * THING.rate)) == 343
+    finally:
+        Derived.__bases__ = (Base,)
+    step = lambda x, h: (h, h * (2 if isinstance(PLAIN, Abstract) else 3) + x)  # noqa: E731
+    require_seen(step, lambda: Abstract.register(Other))
+
+
+@pytest.mark.parametrize("owner", [torch.Tensor, nn.Module, nn.Linear])
+def test_what_a_user_adds_to_a_class_of_torch(monkeypatch, owner):
+    monkeypatch.setattr(owner, "twice", lambda self, h=2: h * 2, raising=False)
+    if owner is torch.Tensor:
+        step = lambda x, h: (h, h.twice(h) + x)  # noqa: E731
+    else:
+        step = lambda x, h: (h, LAYER.twice(h) + x)  # noqa: E731
+    require_seen(step, lambda: monkeypatch.setattr(owner, "twice", lambda self, h: h * 3))
+
+
+# Objects that are what they are, and still tell something.
+
+
+def test_what_objects_of_the_standard_library_tell(monkeypatch):
+    event, lock = threading.Event(), threading.Lock()
+    semaphore, logger = threading.Semaphore(2), logging.getLogger("elman.tests.stale")
+    generator = random.Random(0)
+    logger.setLevel(10)
+    logger.rate = generator.rate = 2
+    monkeypatch.setattr(np, "rate", 2, raising=False)
+    cases = [
+        (lambda: event.is_set(), event.set), (lambda: lock.locked(), lock.acquire),
+        (lambda: semaphore._value, semaphore.acquire),
+        (lambda: logger.isEnabledFor(15), lambda: logger.setLevel(30)),
+        (lambda: logger.rate, lambda: setattr(logger, "rate", 3)),
+        (lambda: generator.rate, lambda: setattr(generator, "rate", 3)),
+        (lambda: np.rate, lambda: monkeypatch.setattr(np, "rate", 3)),
+        (lambda: len(helper.__name__), lambda: monkeypatch.setattr(helper, "__name__", "a")),
+    ]  # fmt: skip
+    for ask, change in cases:
+        require_seen(lambda x, h, ask=ask: (h, h * (2 + ask()) + x), change)
 
 
 # Tensors that are replaced by others that differ in more than their numbers.

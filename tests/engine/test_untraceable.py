@@ -194,3 +194,40 @@ def test_draws_from_a_generator_of_its_own():
     with pytest.warns(UserWarning, match=r"torch\.Generator of its own at test_untraceable\.py"):
         found, _ = elman.scan(step, X, H + 1)
     assert torch.equal(found, expected)
+
+
+TABLE = {torch.Tensor: 0.2}
+
+
+class AsksItself(nn.Module):
+    def forward(self, x, h):
+        rate = 0.5 if type(self) is AsksItself and self.__class__ is AsksItself else 2
+        return h, torch.tanh(x + h * rate)
+
+
+TYPES = {
+    "is": lambda x, h: (h, x + h * (0.2 if type(h) is torch.Tensor else 0.6)),
+    "class": lambda x, h: (h, x + h * (0.2 if h.__class__ == torch.Tensor else 0.6)),
+    "table": lambda x, h: (h, x + h * TABLE.get(type(h), 0.6)),
+    "name": lambda x, h: (h, x + h * len(type(x).__name__)),
+    "map": lambda x, h: (h, x + h * [0.2, 0.6][torch.Tensor not in map(type, (x, h))]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_the_very_type_of_a_tensor(name):
+    words = r"asks for the very type of something at test_untraceable\.py:\d+.*isinstance"
+    with pytest.raises(UnsupportedStep, match=words):
+        elman.scan(TYPES[name], X, H + 1, backend="llvm")
+    with pytest.warns(UserWarning, match=words):
+        output, _ = elman.scan(TYPES[name], X, H + 1)
+    h = H + 1
+    for t in range(len(X)):
+        assert torch.equal(output[t], TYPES[name](X[t], h)[0])
+        h = TYPES[name](X[t], h)[1]
+
+
+def test_the_type_of_a_cell_itself_may_be_asked_for():
+    cell = AsksItself()
+    output, _ = elman.scan(cell, X, H + 1, backend="llvm")
+    torch.testing.assert_close(output, elman.scan(cell, X, H + 1, backend="reference")[0])
