@@ -136,7 +136,6 @@ ASKING = {
     "text": lambda x, h, s: h * {"0.2": 0.5, "0.3": 2.0}.get(f"{s:.1f}", 1.0) * s + x,
     "a key": lambda x, h, s: h * {0.25: 3.0}.get(s, 1.0) + x,
     "isinstance": lambda x, h, s: h * (s if isinstance(s, float) else 7.0) + x,
-    "type": lambda x, h, s: h * (s if type(s) is float else 7.0) + x,
     "integers": lambda x, h, s: (h > 0).long() * s + x,
     "numpy": lambda x, h, s: h * float(np.exp(s)) + x,
     "nothing": lambda x, h, s: h + x,

@@ -80,7 +80,7 @@ HARMLESS = {
     "warning": lambda h: warnings.warn("once", stacklevel=2) or 1.0,
     "default dtype": lambda h: 1.0 if torch.get_default_dtype() == torch.float32 else 2.0,
     "grad mode": lambda h: 1.0 if torch.is_grad_enabled() else 2.0,
-    "no_grad": lambda h: torch.no_grad().__class__ and 1.0,
+    "no_grad": lambda h: torch.no_grad() and 1.0,
     "disabled log": lambda h: logging.getLogger("elman.tests").debug("%s", h) or 1.0,
     "its own seed": lambda h: len(str(h.shape[1])),
 }
