@@ -41,6 +41,7 @@ class Places:
     columns: outputs of the backward loop, their widths, the width of a column, and the saved values
         that are the columns of their memory.
     own: other saved values, and their shapes. loose: what has to be gathered after each chunk.
+    shared: outputs whose memory may be that of another tensor.
     """
 
     def __init__(self, plan: Plan, loop: list[fx.Node], dtype: torch.dtype, follows: bool) -> None:
@@ -63,6 +64,11 @@ class Places:
         elsewhere = {*plan.trace.outputs, *behind, *plan.overlaid}
         self.own = [(node, row_shape(node)) for node in in_place if node not in elsewhere]
         self.loose = [node for node in wanted if node not in in_place]
+        self.shared = {
+            node for node in plan.trace.outputs
+            if node.op == "placeholder" or is_view(node) or shares_memory(node)
+            or plan.trace.outputs.count(node) > 1
+        }  # fmt: skip
 
 
 class Collected:
@@ -130,14 +136,10 @@ class Collected:
             return made
         value = self._layout.unfold(self.values[node])
         return (
-            value.clone(memory_format=torch.contiguous_format) if self._is_shared(node) else value
+            value.clone(memory_format=torch.contiguous_format)
+            if node in self._places.shared
+            else value
         )
-
-    def _is_shared(self, node: fx.Node) -> bool:
-        return (
-            node.op == "placeholder" or is_view(node) or shares_memory(node)
-            or self._plan.trace.outputs.count(node) > 1
-        )  # fmt: skip
 
 
 class Gradients:

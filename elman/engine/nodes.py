@@ -5,6 +5,7 @@ operation a node is, what its value looks like within a row, and which nodes oth
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -24,7 +25,11 @@ FILLED = {
 
 def name_of(node: fx.Node) -> str:
     """`mm`, `softmax`, ...: the operation's name as users know it."""
-    target = node.target
+    return _name_of(node.target)
+
+
+@lru_cache(maxsize=4096)  # torch puts the name together anew each time
+def _name_of(target: Any) -> str:
     packet = getattr(target, "overloadpacket", None)
     return getattr(packet or target, "__name__", str(target))
 

@@ -8,6 +8,7 @@ that the plain loop has, too, a NaN is looked at once more.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import isnan
 
 from torch import Tensor, fx
 
@@ -78,4 +79,4 @@ class Unused:
 
 def holds_nan(value: Tensor | None) -> bool:
     # A sum takes no memory; infinities of both signs are NaN together, too.
-    return value is not None and bool(value.sum().isnan()) and bool(value.isnan().any())
+    return value is not None and isnan(value.sum().item()) and bool(value.isnan().any())

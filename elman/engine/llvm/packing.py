@@ -64,7 +64,7 @@ class Packing:
                 strides = matrix.stride()
             held.append(matrix)
             words += (matrix.data_ptr(), *(strides[::-1] if number in transposed else strides))
-        if 0 in words[4:]:  # or a stride
+        if 0 in words:  # or a stride
             require_addresses(held)
         _compiled(self._dtype).run(words, threads, (self, held, goal))
 
