@@ -13,9 +13,9 @@ import torch
 from engine_peers import NAMESAKES, Problem, compiled_loop_peer, layer_peer, scan_peer
 from side_by_side import take_turns
 
-from elman.engine import cache
 from elman.engine.llvm.kernel import LLVMKernel
-from elman.engine.program import Product, RowProgram
+from elman.engine.program.row_program import Product, RowProgram
+from elman.engine.run import cache
 
 
 def loop_speeds(name: str, size: tuple[int, int, int, int], peak: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import elman
 
 ROOT = Path(elman.__file__).parent
 ORDER = [
-    {"version", "errors", "paths", "settings", "pictures"},
+    {"version", "errors", "paths", "settings", "nest", "pictures"},
     {"cells", "engine"},
     {"layers"},
     {"tasks"},
@@ -22,18 +22,18 @@ ORDER = [
 RANK = {name: rank for rank, level in enumerate(ORDER) for name in level}
 
 
-def imported_parts(path: Path) -> set[str]:
-    """Second parts of all `elman.X` names that a file imports."""
-    found = set()
+def imported_parts(path: Path, package: str = "elman") -> set[str]:
+    """The X of all `package.X` that a file imports."""
+    found, depth = set(), package.count(".") + 1
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = []
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module]
-            if node.module == "elman":
-                names = [f"elman.{alias.name}" for alias in node.names]
+            if node.module == package:
+                names = [f"{package}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        found |= {name.split(".")[1] for name in names if name.startswith("elman.")}
+        found |= {name.split(".")[depth] for name in names if name.startswith(f"{package}.")}
     return found
 
 
@@ -46,6 +46,35 @@ def test_imports_run_one_way(path):
     own = path.relative_to(ROOT).parts[0]
     for other in imported_parts(path) - {own}:
         assert RANK[other] < RANK[own], f"{own} must not import {other}"
+
+
+ENGINE = [
+    {"arguments", "constants", "faults", "source", "workspace"},
+    {"memory", "packed", "checkpointing", "reference"},
+    {"step"},
+    {"graph"},
+    {"program"},
+    {"machine"},
+    {"plan", "llvm"},
+    {"run"},
+    {"backends"},
+    {"explain", "scan"},
+]
+"""The engine's rooms, and the files beside them. Only `backends` knows a machine."""
+MACHINES = {"llvm"}
+ENGINE_RANK = {name: rank for rank, level in enumerate(ENGINE) for name in level}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in sorted((ROOT / "engine").rglob("*.py")) if p != ROOT / "engine" / "__init__.py"],
+    ids=lambda p: str(p.relative_to(ROOT / "engine")),
+)
+def test_the_engines_imports_run_one_way(path):
+    own = path.relative_to(ROOT / "engine").with_suffix("").parts[0]
+    for other in imported_parts(path, "elman.engine") - {own}:
+        assert ENGINE_RANK[other] < ENGINE_RANK[own], f"{own} must not import {other}"
+        assert other not in MACHINES or own == "backends", f"{own} must not know {other}"
 
 
 def test_every_folder_has_its_place():

@@ -8,8 +8,8 @@ from torch.optim import Optimizer
 
 from elman.artifacts.run_folder import RunFolder
 from elman.artifacts.weights import fill_module, load_tensors, save_tensors
-from elman.engine.nest import Nest, flatten, rebuild
 from elman.errors import RunError
+from elman.nest import Nest, flatten, rebuild
 
 
 @dataclass

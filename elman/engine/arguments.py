@@ -7,8 +7,8 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
-from elman.engine.nest import Nest, Structure, describe, flatten, paths, rebuild
 from elman.errors import ArgumentError, ShapeError
+from elman.nest import Nest, Structure, describe, flatten, paths, rebuild
 
 
 @dataclass(slots=True, eq=False)
@@ -66,11 +66,17 @@ class Arguments:
         inputs = [leaf.to(wide) if leaf.dtype == low else leaf for leaf in self.inputs]
         return replace(self, inputs=inputs)
 
+    @property
+    def device(self) -> torch.device:
+        """That of the first leaf; a machine refuses a call whose tensors are elsewhere."""
+        return (self.state or self.inputs)[0].device
+
     def kind(self) -> tuple:
-        """What a trace bakes in of them: all but values and the numbers of steps and rows."""
+        """What a trace bakes in of them: all but values and the numbers of steps and rows; and the
+        device."""
         inputs = tuple([(x.dtype, x.shape[2:], x.requires_grad) for x in self.inputs])
         state = tuple([(x.dtype, x.shape[1:]) for x in self.state])
-        return inputs, self.input_structure, state, self.state_structure
+        return inputs, self.input_structure, state, self.state_structure, self.device
 
     def input_nest(self, leaves: list[Tensor]) -> Nest:
         return rebuild(leaves, self.input_structure)

@@ -1,4 +1,4 @@
-"""The backends of `scan`: one signature, one row each."""
+"""The backends of `scan`: one signature, one row each; and the machines that compile for some."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -9,11 +9,11 @@ from torch.utils._device import DeviceContext
 from elman.engine import memory, reference
 from elman.engine.arguments import Arguments
 from elman.engine.faults import Fault, failure, is_no_fault, name_of
-from elman.engine.nest import Nest
+from elman.engine.machine import Machine
 from elman.engine.source import warn
 from elman.errors import ArgumentError, StepError, UnsupportedStep
+from elman.nest import Nest
 
-_FLOATS = (torch.float32, torch.float64)
 Backend = Callable[[reference.Step, Arguments], tuple[Nest, Nest]]
 
 
@@ -24,31 +24,47 @@ def run_llvm(step: reference.Step, arguments: Arguments) -> tuple[Nest, Nest]:
         UnsupportedStep: names the operation, and the line of the user's source, that stands in the
             way.
     """
-    require_plain_call(arguments)
-    arguments = memory.plain_arguments(arguments)
-    if torch.is_autocast_enabled("cpu"):
-        arguments = arguments.in_dtype_of_state(torch.get_autocast_dtype("cpu"))
-        with torch.autocast("cpu", enabled=False):
-            return run_llvm(step, arguments)
-    return _compiling_backend()(step, arguments)
+    return _on_llvm()(step, arguments)
 
 
 @lru_cache(maxsize=1)
-def _compiling_backend() -> Backend:
+def _on_llvm() -> Backend:
+    return on(_llvm())
+
+
+@lru_cache(maxsize=1)
+def _llvm() -> Machine:
     """Loaded on first use: LLVM takes a moment that a program without a scan should not pay."""
-    from elman.engine import function
-    from elman.engine.cache import compiled_step
-    from elman.engine.llvm import compile_program
+    from elman.engine.llvm import LLVM
+
+    return LLVM()
+
+
+def machine_for(arguments: Arguments) -> Machine:
+    """The machine on which "auto" runs a call, if any can."""
+    return _llvm()
+
+
+def on(machine: Machine) -> Backend:
+    """The backend that compiles for a machine."""
+    from elman.engine.run import function
+    from elman.engine.run.cache import compiled_step
 
     def find(step: reference.Step, arguments: Arguments) -> tuple:
         try:
-            return compiled_step(step, arguments, compile_program)
+            return compiled_step(step, arguments, machine)
         except Exception as error:
             if is_no_fault(error):
                 raise
             raise failure(error) from error
 
     def run(step: reference.Step, arguments: Arguments) -> tuple[Nest, Nest]:
+        require_plain_call(machine, arguments)
+        arguments = memory.plain_arguments(arguments, machine.device)
+        if torch.is_autocast_enabled(machine.device):
+            low = torch.get_autocast_dtype(machine.device)
+            with torch.autocast(machine.device, enabled=False):
+                return run(step, arguments.in_dtype_of_state(low))
         try:
             return function.run(step, arguments, find)
         except StepError:
@@ -94,7 +110,7 @@ class _TransformedCall(UnsupportedStep):
     """Something of torch is at work around the call that has to see every operation."""
 
 
-def require_plain_call(arguments: Arguments) -> None:
+def require_plain_call(machine: Machine, arguments: Arguments) -> None:
     """Raise `UnsupportedStep` if it is the call, and not the step, that can't be compiled."""
     if torch._C._get_tracing_state() is not None:
         raise _TransformedCall("torch.jit.trace sees the plain loop of backend='reference'")
@@ -107,30 +123,21 @@ def require_plain_call(arguments: Arguments) -> None:
     if torch._C._len_torch_dispatch_stack():
         raise _TransformedCall("a TorchDispatchMode sees the plain loop of backend='reference'")
     if torch._C._len_torch_function_stack():
-        _require_plain_functions()
-    known = None
-    for leaf in arguments.state:
-        dtype = leaf.dtype
-        if dtype is known or not (dtype.is_floating_point or dtype.is_complex):
-            continue
-        if known is not None or dtype not in _FLOATS:
-            found = ", ".join(sorted({str(leaf.dtype) for leaf in arguments.state}))
-            raise UnsupportedStep(
-                f"the compiled loop works in float32 or float64, but the state holds {found}; "
-                f"it runs with backend='reference'"
-            )
-        known = dtype
+        _require_plain_functions(machine.device)
+    refusal = machine.refuses(arguments)
+    if refusal is not None:
+        raise UnsupportedStep(refusal)
 
 
-def _require_plain_functions() -> None:
+def _require_plain_functions(device: str) -> None:
     """Of modes that take part in every function of torch, a default device may be active."""
     for mode in torch.overrides._get_current_function_mode_stack():
         if not isinstance(mode, DeviceContext):
             raise _TransformedCall("a TorchFunctionMode sees the plain loop of backend='reference'")
-        if torch.device(mode.device).type != "cpu":
+        if torch.device(mode.device).type != device:
             raise UnsupportedStep(
-                f"the compiled loop runs on the CPU, but tensors are made on {mode.device} by "
-                f"default; it runs with backend='reference'"
+                f"the compiled loop runs on {memory.named(device)}, but tensors are made on "
+                f"{mode.device} by default; it runs with backend='reference'"
             )
 
 

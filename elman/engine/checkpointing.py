@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from elman.engine.arguments import Arguments
-from elman.engine.nest import Nest, flatten, rebuild
+from elman.nest import Nest, flatten, rebuild
 
 Run = Callable[[Any, Arguments], tuple[Nest, Nest]]
 

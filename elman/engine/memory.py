@@ -1,4 +1,4 @@
-"""Which tensors compiled code may read: those whose numbers lie in CPU memory as they are.
+"""Which tensors compiled code may read: those whose numbers lie in its device's memory as they are.
 
 Compiled code gets addresses. Many tensors of torch have none, or numbers behind it that mean
 something else, although dtype, shape and device look ordinary: fake and zero tensors, wrappers,
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
 from elman.engine.arguments import Arguments
-from elman.engine.nest import paths
 from elman.errors import ArgumentError, UnsupportedStep
+from elman.nest import paths
 
 LOWEST_ADDRESS = 1 << 16
 """No memory lies below. A view of nothing has its offset for an address."""
@@ -32,19 +32,20 @@ class WithoutNumbers(UnsupportedStep):
     """The call is about shapes alone."""
 
 
-def plain_arguments(arguments: Arguments) -> Arguments:
-    """The arguments, if all are in plain memory; of a negated view the numbers that it shows.
+def plain_arguments(arguments: Arguments, device: str) -> Arguments:
+    """The arguments, if all are in plain memory of this type of device; of a negated view the
+    numbers that it shows.
 
     Raises what `require_plain` does, for the first that is not.
     """
     tensors = [*arguments.inputs, *arguments.state]
     if arguments.reset is not None:
         tensors += [arguments.reset, *(arguments.reset_state or ())]
-    if are_plain(tensors):
+    if are_plain(tensors, device):
         return arguments
     for name, tensor in _named(arguments):
-        if obstacle(tensor) != NEGATED:
-            require_plain(name, tensor)
+        if obstacle(tensor, device) != NEGATED:
+            require_plain(name, tensor, device)
     reset_state = arguments.reset_state
     return replace(
         arguments,
@@ -61,17 +62,18 @@ def require_kept(step: Any, closed: list[Tensor]) -> None:
     """
     for tensor in closed:
         if tensor.data_ptr() < LOWEST_ADDRESS and tensor.numel() > 0:
-            require_plain(name_of(step, tensor), tensor)
+            require_plain(name_of(step, tensor), tensor, tensor.device.type)
 
 
-def are_plain(tensors: list[Tensor]) -> bool:
+def are_plain(tensors: list[Tensor], device: str = "cpu") -> bool:
     """Whether all are. Asked at every call, so every look counts."""
+    is_cpu = device == "cpu"  # quickly told
     try:
         for tensor in tensors:
             kind = type(tensor)
             if kind is not Tensor and kind is not nn.Parameter:
-                return not any(map(obstacle, tensors))
-            if not tensor.is_cpu or tensor.is_neg():
+                return all(obstacle(tensor, device) is None for tensor in tensors)
+            if not (tensor.is_cpu if is_cpu else tensor.device.type == device) or tensor.is_neg():
                 return False
             if tensor.data_ptr() < LOWEST_ADDRESS and tensor.numel() > 0:
                 return False
@@ -87,7 +89,7 @@ def own_allocations() -> AbstractContextManager:
     return _NOTHING
 
 
-def obstacle(tensor: Tensor) -> str | None:
+def obstacle(tensor: Tensor, device: str = "cpu") -> str | None:
     """What keeps compiled code from reading a tensor, in words; None for plain memory."""
     kind = type(tensor)
     if isinstance(tensor, FakeTensor):
@@ -100,7 +102,7 @@ def obstacle(tensor: Tensor) -> str | None:
         return "a tensor of a torch.func transform"
     if torch._is_functional_tensor(tensor):
         return "a tensor of torch's functionalisation"
-    if not tensor.is_cpu:
+    if tensor.device.type != device:
         return f"on the device {tensor.device}"
     if tensor.is_nested:
         return "a nested tensor"
@@ -119,14 +121,14 @@ def obstacle(tensor: Tensor) -> str | None:
     return _GIVEN_BACK if address < LOWEST_ADDRESS and tensor.numel() > 0 else None
 
 
-def require_plain(name: str, tensor: Tensor) -> None:
+def require_plain(name: str, tensor: Tensor, device: str) -> None:
     """Raise an error that names the tensor, and what it is, unless it is in plain memory.
 
     Raises:
         UnsupportedStep: the plain loop may be able to read it.
         ArgumentError: its memory was given back, so nothing can.
     """
-    found = obstacle(tensor)
+    found = obstacle(tensor, device)
     if found == _GIVEN_BACK:
         raise ArgumentError(
             f"{name} must hold numbers, but it is {found}; give it memory again "
@@ -135,9 +137,14 @@ def require_plain(name: str, tensor: Tensor) -> None:
     if found is not None:
         has_shape_only = isinstance(tensor, FakeTensor) or tensor.is_meta
         raise (WithoutNumbers if has_shape_only else UnsupportedStep)(
-            f"the compiled loop runs on the CPU, in plain memory, but {name} is {found}; "
+            f"the compiled loop runs on {named(device)}, in plain memory, but {name} is {found}; "
             f"it runs with backend='reference'"
         )
+
+
+def named(device: str) -> str:
+    """A type of device, as one speaks of it."""
+    return "the CPU" if device == "cpu" else device
 
 
 def require_addresses(tensors: list[Tensor]) -> None:

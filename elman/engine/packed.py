@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from elman.engine.arguments import Arguments, flatten_state
-from elman.engine.nest import Nest, apply, flatten
 from elman.errors import ArgumentError, ShapeError
+from elman.nest import Nest, apply, flatten
 
 Run = Callable[[Any, Arguments], tuple[Nest, Nest]]
 

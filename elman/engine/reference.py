@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from elman.engine.arguments import Arguments
-from elman.engine.nest import Nest, Structure, flatten, rebuild
 from elman.errors import StepError
+from elman.nest import Nest, Structure, flatten, rebuild
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
 

@@ -10,9 +10,9 @@ from elman.engine import backends, reference
 from elman.engine.arguments import check
 from elman.engine.checkpointing import run_in_segments
 from elman.engine.constants import StepWithConstants
-from elman.engine.nest import Nest
 from elman.engine.packed import refuse_with_packed, run_packed
 from elman.errors import ArgumentError
+from elman.nest import Nest
 
 
 def scan(

@@ -10,10 +10,10 @@ from torch.nn.utils.rnn import PackedSequence
 from elman.engine.arguments import Arguments
 from elman.engine.backends import run_auto
 from elman.engine.memory import are_plain
-from elman.engine.nest import flatten
 from elman.layers.choice import compiled_is_faster, has_fused_lstm
 from elman.layers.steps import step_of
 from elman.layers.tools import DropIn, as_one_node
+from elman.nest import flatten
 
 PLAIN = (Tensor, nn.Parameter)
 _LEAF = flatten(torch.empty(0), "input")[1]

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from elman.engine.backends import run_auto
-from elman.engine.nest import apply
 from elman.layers.choice import compiled_is_faster
 from elman.layers.drop_in import checked, is_alike, is_served, is_traced, is_transformed
 from elman.layers.steps import step_of
 from elman.layers.tools import DropIn, as_one_node
+from elman.nest import apply
 
 WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 

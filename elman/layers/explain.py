@@ -7,14 +7,13 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrize import type_before_parametrizations
 
-from elman import engine
-from elman.engine.nest import Nest
 from elman.errors import ArgumentError
 from elman.layers.choice import compiled_is_faster, has_fused_lstm
 from elman.layers.convert import REPLACEMENTS
 from elman.layers.drop_in import CompiledLayer
 from elman.layers.drop_in_cells import CompiledCell
 from elman.layers.recurrent import Recurrent
+from elman.nest import Nest
 
 _ROWS = 32
 _NEVER = 1 << 14
@@ -57,7 +56,10 @@ def explain(
           0  torch.nn.GRU(3, 5)  runs by torch.nn; elman.convert(model) compiles it
     """
     if input is not None and state is not None:
-        engine.explain(step, input, state, constants=constants, file=file)
+        # Loaded on first use, as the compiler itself is.
+        from elman.engine.explain.text import explanation
+
+        print(explanation(step, input, state, constants), file=file or sys.stdout, end="")
         return
     if input is not None or not isinstance(step, nn.Module):
         raise ArgumentError(

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from elman.engine.nest import Nest, apply
 from elman.errors import ArgumentError
+from elman.nest import Nest, apply
 
 
 def has_initial_state(cell: Any) -> bool:

@@ -9,10 +9,10 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from elman.engine import scan
-from elman.engine.nest import Nest, flatten, rebuild
 from elman.errors import ArgumentError, ShapeError
 from elman.layers.initial import initial_state, like_of
 from elman.layers.tools import NoScript, as_one_node
+from elman.nest import Nest, flatten, rebuild
 
 CellFactory = Callable[[int], nn.Module]
 Sequences = Tensor | PackedSequence

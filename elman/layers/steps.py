@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from elman.cells.gru import gru
 from elman.cells.lstm import lstm
 from elman.cells.rnn import NONLINEARITIES
-from elman.engine.watch import holds_nothing
+from elman.engine.step.watch import holds_nothing
 
 
 class GatedStep:

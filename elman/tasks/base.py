@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from elman.engine.nest import Nest
+from elman.nest import Nest
 from elman.tasks.cell import CellClass
 
 

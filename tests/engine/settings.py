@@ -11,24 +11,26 @@ from unittest.mock import patch
 
 import torch
 
-from elman.engine import cache
+from elman.engine import backends
 from elman.engine.llvm import jit, openmp, packing, transposed
+from elman.engine.machine import Limits
+from elman.engine.run import cache
 
 SETTINGS: dict[str, dict[str, object]] = {
     "as it is": {},
     # What large models run: products of the input before the loop.
-    "unjoined": {"plan.ROWS_FOR_JOINED": 1 << 60, "plan.JOINED_BYTES": -1},
-    "never joined": {"plan.JOINED_WEIGHT_BYTES": -1},
-    "joined": {"plan.ROWS_FOR_JOINED": 0},
-    "products left to torch": {"parts.CACHE_BYTES": -1, "plan.JOINED_WEIGHT_BYTES": -1},
+    "unjoined": {"limits": Limits(joined_rows=1 << 60, joined_bytes=-1)},
+    "never joined": {"limits": Limits(joined_weight_bytes=-1)},
+    "joined": {"limits": Limits(joined_rows=0)},
+    "products left to torch": {"limits": Limits(fused_weight_bytes=-1, joined_weight_bytes=-1)},
     "oneDNN": {
-        "faster._WORTHWHILE": 0, "parts.CACHE_BYTES": -1, "plan.JOINED_WEIGHT_BYTES": -1,
+        "llvm.products._WORTHWHILE": 0,
+        "limits": Limits(fused_weight_bytes=-1, joined_weight_bytes=-1),
     },
-    "no oneDNN": {"faster._WORTHWHILE": 1 << 60},
-    "chunks": {"compiled.CHUNK_BYTES": 300, "compiled.BACKWARD_CHUNK_BYTES": 300},
+    "no oneDNN": {"llvm.products._WORTHWHILE": 1 << 60},
+    "chunks": {"limits": Limits(chunk_bytes=300, backward_chunk_bytes=300)},
     "unjoined chunks": {
-        "compiled.CHUNK_BYTES": 300, "compiled.BACKWARD_CHUNK_BYTES": 300,
-        "plan.JOINED_WEIGHT_BYTES": -1,
+        "limits": Limits(chunk_bytes=300, backward_chunk_bytes=300, joined_weight_bytes=-1),
     },
     "threads": {"llvm.kernel.SMALL": 0, "llvm.packing.SMALL": 0},
     "plain threads": {
@@ -41,7 +43,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     "vectors of 32 bytes": {"llvm.jit._vector_registers": lambda *_: (32, 16)},
     "vectors of 64 bytes": {"llvm.jit._vector_registers": lambda *_: (64, 32)},
 }  # fmt: skip
-"""Names within `elman.engine`, and what they are set to."""
+"""Names within `elman.engine`, and what they are set to; `limits` are those of the machine."""
 
 
 @contextmanager
@@ -53,6 +55,9 @@ def engine_set(name: str) -> Iterator[None]:
     before = torch.get_num_threads()
     with ExitStack() as stack:
         for path, value in SETTINGS[name].items():
+            if path == "limits":
+                stack.enter_context(patch.object(backends._llvm(), path, value))
+                continue
             owner, _, attribute = path.rpartition(".")
             target = resolve_name(f"elman.engine.{owner}")
             stack.enter_context(patch.object(target, attribute, value))

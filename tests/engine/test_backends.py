@@ -8,8 +8,9 @@ from torch.utils import _pytree as pytree
 
 import elman
 from elman.cells import CELLS
-from elman.engine import BACKENDS, compiled
+from elman.engine import BACKENDS
 from tests.engine.comparing import TOLERANCES, Run, oracle
+from tests.engine.settings import engine_set
 
 # All that compile: they are held to `reference`, and `auto` chooses one of them or it.
 COMPILING = [name for name in BACKENDS if name not in ("reference", "auto")]
@@ -131,15 +132,14 @@ def test_a_graph_can_be_run_backward_twice_and_after_a_change_of_its_output():
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("name", CELLS)
-def test_a_backward_pass_in_chunks_of_time_gives_the_same(name, variant, monkeypatch):
-    monkeypatch.setattr(compiled, "BACKWARD_CHUNK_BYTES", 500)
-    monkeypatch.setattr(compiled, "CHUNK_BYTES", 500)
+def test_a_backward_pass_in_chunks_of_time_gives_the_same(name, variant):
     cell = CELLS[name](5, 9).double()
     input = torch.randn(STEPS, ROWS, 5, dtype=torch.double)
     state = pytree.tree_map(torch.randn_like, cell.initial_state(ROWS))
     options = options_of(variant, state)
     expected = oracle(cell, input, state, **options)
-    Run.of(cell, input, state, "llvm", **options).require_equal(expected)
+    with engine_set("chunks"):
+        Run.of(cell, input, state, "llvm", **options).require_equal(expected)
 
 
 def test_results_are_not_memory_that_is_used_again():

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import elman
-from elman.engine import untraceable
+from elman.engine.graph import untraceable
 from elman.errors import ShapeError, StepError, UnsupportedStep
 
 STEPS, ROWS, SLOTS, WIDTH = 5, 4, 3, 6

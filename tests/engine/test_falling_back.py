@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import elman
-from elman.engine.compiled import CompiledStep
+from elman.engine.run.compiled import CompiledStep
 from tests.engine.test_gradients import ROWS, STEPS, WEIGHT, WIDTH, leaves, loop, step
 
 

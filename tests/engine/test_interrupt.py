@@ -73,7 +73,9 @@ def test_pieces_cover_every_row_and_step_once(rows, backwards, small_pieces):
     small_pieces(3000)
     active = torch.tensor([rows - rows * t // 9 for t in range(9)])
     offsets = torch.cat([active.new_zeros(1), active.cumsum(0)])
-    schedule = elman.engine.program.Schedule(rows, 9, int(offsets[-1]), offsets, backwards)
+    schedule = elman.engine.program.row_program.Schedule(
+        rows, 9, int(offsets[-1]), offsets, backwards
+    )
     bounds = torch.tensor([0, rows // 2, rows])
     seen = torch.zeros(9, rows, dtype=torch.int64)
     at = dict.fromkeys(range(rows), 8 if backwards else 0)

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 import elman
-from elman.engine import backends, cache
+from elman.engine import backends
+from elman.engine.run import cache
 from elman.errors import UnsupportedStep
 
 X, H = torch.randn(4, 3, 5), torch.randn(3, 5)

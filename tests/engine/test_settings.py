@@ -5,9 +5,11 @@ import torch
 from torch.utils import _pytree as pytree
 
 from elman.cells import CELLS
-from elman.engine import arguments, cache, faster, workspace
-from elman.engine.interpret import Interpreter
+from elman.engine import arguments, workspace
 from elman.engine.llvm import openmp, threads
+from elman.engine.llvm import products as faster
+from elman.engine.program.interpret import Interpreter
+from elman.engine.run import cache
 from tests.engine.comparing import Run, oracle
 from tests.engine.settings import SETTINGS, engine_set
 

@@ -23,7 +23,7 @@ x, h = torch.randn(3, 2, 4), torch.zeros(2, 4)
 COMPILE = (
     COMMON
     + """
-from elman.engine import cache
+from elman.engine.run import cache
 
 plan, made = cache.plan, []
 cache.plan = lambda *given: made.append(1) or plan(*given)

@@ -1,15 +1,45 @@
-"""The CPU backend: row programs as machine code, compiled in the process with LLVM."""
+"""The CPU: row programs as machine code, compiled in the process with LLVM."""
 
-from elman.engine.garbage import no_collections
+import torch
+from torch import Tensor
+
+from elman.engine import workspace
+from elman.engine.arguments import Arguments
 from elman.engine.llvm.kernel import LLVMKernel
-from elman.engine.program import Kernel, RowProgram
+from elman.engine.llvm.products import FASTER
+from elman.engine.machine import Limits
+from elman.engine.program.row_program import RowProgram
+
+_DTYPES = (torch.float32, torch.float64)
 
 
-def compile_program(program: RowProgram) -> Kernel:
-    """Machine code for a row program.
+class LLVM:
+    """Implements `elman.engine.machine.Machine`."""
 
-    Raises:
-        elman.errors.UnsupportedStep: the processor lacks what the code needs.
-    """
-    with no_collections():
+    name = "llvm"
+    device = "cpu"
+    operations = FASTER
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+
+    def compile(self, program: RowProgram) -> LLVMKernel:
         return LLVMKernel(program)
+
+    def take(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+        return workspace.take(shape, dtype)
+
+    def refuses(self, arguments: Arguments) -> str | None:
+        known = None
+        for leaf in arguments.state:  # at every call, so every look counts
+            dtype = leaf.dtype
+            if dtype is known or not (dtype.is_floating_point or dtype.is_complex):
+                continue
+            if known is not None or dtype not in _DTYPES:
+                found = ", ".join(sorted({str(leaf.dtype) for leaf in arguments.state}))
+                return (
+                    f"the compiled loop works in float32 or float64, but the state holds {found}; "
+                    f"it runs with backend='reference'"
+                )
+            known = dtype
+        return None

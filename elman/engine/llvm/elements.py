@@ -13,8 +13,17 @@ import llvmlite.ir as ir
 from elman.engine.llvm import math
 from elman.engine.llvm.builder import Code, integer
 from elman.engine.llvm.geometry import Tiling
-from elman.engine.llvm.stages import Piece, Place, looked_up
-from elman.engine.program import Carried, Constant, Input, Op, Pointwise, Product, Reduce, Vector
+from elman.engine.program.row_program import (
+    Carried,
+    Constant,
+    Input,
+    Op,
+    Pointwise,
+    Product,
+    Reduce,
+    Vector,
+)
+from elman.engine.program.stages import Piece, Place, looked_up
 
 if TYPE_CHECKING:
     from elman.engine.llvm.emit import Loops

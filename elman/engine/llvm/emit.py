@@ -21,9 +21,9 @@ from elman.engine.llvm.elements import Elements, identity, join
 from elman.engine.llvm.geometry import GROUP, Geometry, Tiling, geometry_of
 from elman.engine.llvm.jit import Target as Processor
 from elman.engine.llvm.product import product
-from elman.engine.llvm.stages import Block, Stage, stages_of
 from elman.engine.llvm.threads import add_entry
-from elman.engine.program import Carried, Input, Reduce, RowProgram, Slice
+from elman.engine.program.row_program import Carried, Input, Reduce, RowProgram, Slice
+from elman.engine.program.stages import Block, Stage, stages_of
 
 
 class Slots:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from elman.engine.llvm.product import widest_tile
-from elman.engine.llvm.stages import Block, Place, Stages
-from elman.engine.program import Product, Reduce, RowProgram
+from elman.engine.program.row_program import Product, Reduce, RowProgram
+from elman.engine.program.stages import Block, Place, Stages
 
 GROUP = 32
 """Rows that run through all time steps together; their scratch memory stays in the cache."""

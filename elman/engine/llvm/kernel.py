@@ -13,14 +13,14 @@ from elman.engine.llvm.packing import Copy, Packing
 from elman.engine.llvm.pieces import pieces_of, row_cost
 from elman.engine.llvm.threads import Worker
 from elman.engine.memory import require_addresses
-from elman.engine.program import Product, Resets, RowProgram, Schedule
+from elman.engine.program.row_program import Product, Resets, RowProgram, Schedule
 
 SMALL = 2_000_000
 """Floating-point operations below which more than one thread would only cost time."""
 
 
 class LLVMKernel:
-    """Implements `elman.engine.program.Kernel` with machine code for this processor."""
+    """Implements `elman.engine.program.row_program.Kernel` with machine code for this processor."""
 
     def __init__(self, program: RowProgram) -> None:
         emitted = emit_module(program, host())

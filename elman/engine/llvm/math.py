@@ -1,9 +1,9 @@
 """Elementary functions as LLVM IR, on vectors of float or double of any length.
 
-`emit(name, builder, args)` gives the value of a `PointwiseName` of `elman.engine.program`. exp,
-tanh and sigmoid are inline vector code, at most 4 units in the last place from the true value over
-the whole range, NaN in NaN out; rarer functions are left to libm, lane by lane. No optimisation
-passes run afterwards, so what is emitted is what runs.
+`emit(name, builder, args)` gives the value of a `PointwiseName` of a row program. exp, tanh and
+sigmoid are inline vector code, at most 4 units in the last place from the true value over the whole
+range, NaN in NaN out; rarer functions are left to libm, lane by lane. No optimisation passes run
+afterwards, so what is emitted is what runs.
 """
 
 import math

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from elman.engine.llvm.geometry import GROUP
 from elman.engine.llvm.jit import LIBM
-from elman.engine.program import Pointwise, Product, RowProgram, Schedule
+from elman.engine.program.row_program import Pointwise, Product, RowProgram, Schedule
 
 PIECE = 400_000_000
 """Operations of one thread in a piece: 5 ms where all are products in the cache, and about 100 ms

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from elman.engine.nest import Nest
+from elman.nest import Nest
 from elman.tasks.base import StepLoss
 from elman.tasks.cell import CellClass
 from elman.tasks.classify import metrics

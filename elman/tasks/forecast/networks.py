@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elman.engine import scan
-from elman.engine.nest import Nest, apply
 from elman.layers import Recurrent
+from elman.nest import Nest, apply
 from elman.tasks.cell import CellClass
 from elman.tasks.forecast.settings import ForecastSettings
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from elman.engine.nest import Nest
+from elman.nest import Nest
 from elman.tasks.base import StepLoss
 from elman.tasks.cell import CellClass
 from elman.tasks.forecast.checks import notes_of

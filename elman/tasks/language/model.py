@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from elman.engine.nest import Nest
 from elman.layers import Recurrent
+from elman.nest import Nest
 from elman.tasks.cell import CellClass
 from elman.tasks.language.settings import LanguageSettings
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from elman.engine.nest import Nest
 from elman.errors import DataError
+from elman.nest import Nest
 from elman.tasks.language.batches import Streams
 from elman.tasks.language.model import LanguageModel
 

@@ -5,7 +5,7 @@ from typing import Any, cast
 import torch
 from torch.nn import functional as F
 
-from elman.engine.nest import Nest, apply
+from elman.nest import Nest, apply
 from elman.tasks.base import StepLoss
 from elman.tasks.cell import CellClass
 from elman.tasks.language import score

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from elman.engine.llvm import compile_program
-from elman.engine.program import Input, Pointwise, RowProgram, Schedule
+from elman.engine.llvm.kernel import LLVMKernel
+from elman.engine.program.row_program import Input, Pointwise, RowProgram, Schedule
 
 TRUE = {
     "exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "tanh": np.tanh,
@@ -31,7 +31,7 @@ def evaluate(name, x):
     for p, rows in ((program, len(x)), (wide, len(x) // 64)):
         values = x[: rows * p.inputs[0]].reshape(rows, p.inputs[0])
         output = torch.empty_like(values)
-        kernel = compile_program(p)
+        kernel = LLVMKernel(p)
         schedule = Schedule(rows, 1, rows, torch.tensor([0, rows]))
         kernel(schedule, inputs=[values], vectors=[], weights=kernel.pack([]), state=[],
                outputs=[output])  # fmt: skip
@@ -103,7 +103,7 @@ def test_the_ends_of_the_range(dtype):
         pairs = torch.tensor([[nan, 1.0], [1.0, nan], [inf, 2.0], [-1.0, -inf]], dtype=dtype)
         expected = getattr(torch, name)(pairs[:, 0], pairs[:, 1])
         ops = (Input(1, 0), Input(1, 1), Pointwise(1, name, (0, 1)))
-        kernel = compile_program(RowProgram(dtype, ops, (), (2,), (1, 1)))
+        kernel = LLVMKernel(RowProgram(dtype, ops, (), (2,), (1, 1)))
         output = torch.empty(4, 1, dtype=dtype)
         kernel(Schedule(4, 1, 4, torch.tensor([0, 4])), inputs=[pairs[:, :1], pairs[:, 1:]],
                vectors=[], weights=kernel.pack([]), state=[], outputs=[output])  # fmt: skip

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elman.engine.llvm import compile_program
+from elman.engine.llvm.kernel import LLVMKernel
 from elman.engine.llvm.transposed import transposed_products
-from elman.engine.program import Carried, Pointwise, Product, RowProgram, Schedule
+from elman.engine.program.row_program import Carried, Pointwise, Product, RowProgram, Schedule
 
 sizes = st.integers(1, 130)
 
@@ -58,7 +58,7 @@ def test_weights_of_any_stride(width, rows, layout, double):
     state = torch.randn(rows, width, dtype=dtype)
     expected = -(state.double() @ weight.double())
     output = torch.empty(rows, width, dtype=dtype)
-    kernel = compile_program(program)
+    kernel = LLVMKernel(program)
     kernel(Schedule(rows, 1, rows, torch.tensor([0, rows])), inputs=[], vectors=[],
            weights=kernel.pack([given_weight]), state=[state], outputs=[output])  # fmt: skip
     tolerance = 1e-10 if double else 1e-3
@@ -74,7 +74,7 @@ def test_large_weights_are_packed_by_several_threads(size):
     )
     weight, state = torch.randn(n, k).T, torch.randn(5, k)
     output = torch.empty(5, n)
-    kernel = compile_program(program)
+    kernel = LLVMKernel(program)
     kernel(Schedule(5, 1, 5, torch.tensor([0, 5])), inputs=[], vectors=[],
            weights=kernel.pack([weight]), state=[state], outputs=[output])  # fmt: skip
     torch.testing.assert_close(output, state @ weight, rtol=1e-3, atol=1e-3)

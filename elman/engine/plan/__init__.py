@@ -1,0 +1,1 @@
+"""What runs before, in and after each loop, and what is saved, recomputed and overwritten."""

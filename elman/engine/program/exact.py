@@ -1,0 +1,149 @@
+"""Which bools and integers a loop may compute, although its only type is floating point.
+
+Floating point holds integers exactly up to a limit, so an integer may be computed in a row program
+if its bounds prove that it, and what it is computed from, stay below. What is not proved is torch's
+to compute, outside the loops, or stands in the way of compiling. Bools are flags: they are joined,
+not added.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from elman.engine.graph.nodes import FILLED, VIEWS, fill_value, name_of
+from elman.engine.program.bounds import (
+    ON_NUMBERS,
+    bounds_of,
+    find_bounds,
+    first_value,
+    has_rule,
+    is_integral,
+    whole_range,
+    within,
+)
+from elman.engine.program.row_program import PointwiseName
+from elman.errors import UnsupportedStep
+
+_NO_CODE = "computes with integers or bools in a way for which the loop has no code"
+_LIMITS = {torch.float32: 1 << 24, torch.float64: 1 << 53}
+_COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge"}
+_ON_FLAGS: dict[str, PointwiseName] = {
+    "add": "or", "mul": "and", "bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "ne",
+    "bitwise_not": "not",
+}  # fmt: skip
+_GIVE_FLAGS = {
+    *_ON_FLAGS, *VIEWS, *FILLED, "logical_and", "logical_or", "logical_not", "isnan", "where",
+    "amax", "amin", "minimum", "maximum", "slice_scatter", "select_scatter",
+}  # fmt: skip
+
+
+def find_obstacles(graph: fx.Graph, dtype: torch.dtype) -> None:
+    """Note for every node why a row program in `dtype` can't compute it as torch does, as far as
+    types matter, or None (`meta["obstacle"]`)."""
+    find_bounds(graph)
+    for node in graph.nodes:
+        node.meta["obstacle"] = _obstacle(node, dtype)
+
+
+def require_exact_state(state: list[fx.Node], dtype: torch.dtype) -> None:
+    """Raise `UnsupportedStep` if a loop in `dtype` would round what it carries."""
+    for number, node in enumerate(state):
+        if not is_exact(node, dtype):
+            raise UnsupportedStep(
+                f"leaf {number} of the state holds {node.meta['val'].dtype} numbers "
+                f"{_too_large(dtype)}; it runs with backend='reference'"
+            )
+
+
+def function_of_flags(node: fx.Node) -> PointwiseName | None:
+    """What an operation on bools is, if it means another one on numbers."""
+    value = node.meta.get("val")
+    is_bool = isinstance(value, Tensor) and value.dtype == torch.bool
+    return _ON_FLAGS.get(name_of(node)) if is_bool else None
+
+
+def is_integer(node: fx.Node) -> bool:
+    value = node.meta.get("val")
+    return isinstance(value, Tensor) and is_integral(value.dtype) and value.dtype != torch.bool
+
+
+def is_exact(argument: Any, dtype: torch.dtype) -> bool:
+    """Whether floating point of this type holds all values that an argument may have."""
+    limit = _LIMITS[dtype]
+    if isinstance(argument, bool | int):
+        return abs(argument) <= limit
+    value = first_value(argument) if isinstance(argument, fx.Node) else None
+    if not isinstance(value, Tensor):
+        return True
+    if not is_integral(value.dtype):
+        return value.dtype == dtype
+    return within(argument.meta["bounds"], (-limit, limit))
+
+
+def _obstacle(node: fx.Node, dtype: torch.dtype) -> str | None:
+    value = first_value(node)
+    if node.op != "call_function" or not isinstance(value, Tensor):
+        return None
+    if not is_integral(value.dtype):  # integers among the operands are converted, as torch does
+        if value.dtype == dtype or fill_value(node) is not None:
+            return None
+        return _computes_in(value.dtype, dtype)
+    if name_of(node) in _COMPARISONS:
+        return _obstacle_to_comparison(node, dtype)
+    if value.dtype == torch.bool:
+        is_known = name_of(node) in _GIVE_FLAGS and node.kwargs.get("alpha", 1) == 1
+        return _inexact(node.all_input_nodes, None, dtype) if is_known else _NO_CODE
+    if not node.meta["is_proved"] and (not has_rule(node) or _takes_floats(node)):
+        return _NO_CODE
+    if not node.meta["is_proved"] or not is_exact(node, dtype):
+        return f"gives {_short(value.dtype)} numbers {_too_large(dtype)}"
+    return _inexact(_operands(node), value.dtype, dtype)
+
+
+def _obstacle_to_comparison(node: fx.Node, dtype: torch.dtype) -> str | None:
+    sides = node.args[:2]
+    values: Any = [side.meta["val"] if isinstance(side, fx.Node) else side for side in sides]
+    common = torch.result_type(*values)
+    if is_integral(common):
+        return _inexact(sides, common, dtype)
+    return None if common == dtype else _computes_in(common, dtype)
+
+
+def _operands(node: fx.Node) -> list[Any]:
+    numbers = node.args[:3] if name_of(node) in ON_NUMBERS else ()
+    limits = [node.kwargs.get(key) for key in ("min", "max")]
+    return [*node.all_input_nodes, *numbers, *limits]
+
+
+def _takes_floats(node: fx.Node) -> bool:
+    values = map(first_value, node.all_input_nodes)
+    return any(isinstance(v, Tensor) and v.is_floating_point() for v in values)
+
+
+def _inexact(
+    operands: Iterable[Any], common: torch.dtype | None, dtype: torch.dtype
+) -> str | None:  # fmt: skip
+    """Whether one of the operands is not what it was in the type that torch converts all of them
+    to, or in the loop's."""
+    for operand in operands:
+        bounds = bounds_of(operand)
+        fits = bounds is None or common is None or within(bounds, whole_range(common))
+        if not fits or not is_exact(operand, dtype):
+            value = first_value(operand) if isinstance(operand, fx.Node) else operand
+            what = f"{_short(value.dtype)} numbers" if isinstance(value, Tensor) else str(value)
+            return f"takes {what} {_too_large(dtype)}"
+    return None
+
+
+def _computes_in(found: torch.dtype, dtype: torch.dtype) -> str:
+    return f"computes in {_short(found)}, but the loop in {_short(dtype)}"
+
+
+def _too_large(dtype: torch.dtype) -> str:
+    return f"that may be too large, or wrap around, for a loop that computes in {_short(dtype)}"
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

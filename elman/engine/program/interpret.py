@@ -1,0 +1,127 @@
+"""Row programs evaluated with torch operations: the oracle of every compiled backend."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from elman.engine.program.row_program import (
+    Carried,
+    Cat,
+    Constant,
+    Input,
+    Op,
+    Pointwise,
+    Product,
+    Reduce,
+    Resets,
+    RowProgram,
+    Schedule,
+    Slice,
+    Vector,
+)  # fmt: skip
+
+_FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+    "neg": torch.neg, "abs": torch.abs, "sign": torch.sign, "reciprocal": torch.reciprocal,
+    "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div,
+    "sqrt": torch.sqrt, "rsqrt": torch.rsqrt, "pow": torch.pow, "fma": lambda a, b, c: a * b + c,
+    "minimum": torch.minimum, "maximum": torch.maximum, "floor": torch.floor, "ceil": torch.ceil,
+    "round": torch.round, "trunc": torch.trunc, "remainder": torch.remainder, "fmod": torch.fmod,
+    "exp": torch.exp, "expm1": torch.expm1, "log": torch.log, "log1p": torch.log1p,
+    "log2": torch.log2, "exp2": torch.exp2, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
+    "erf": torch.erf, "sin": torch.sin, "cos": torch.cos, "eq": torch.eq, "ne": torch.ne,
+    "lt": torch.lt, "le": torch.le, "gt": torch.gt, "ge": torch.ge,
+    "where": lambda c, a, b: torch.where(c != 0, a, b),
+    "and": lambda a, b: (a != 0) & (b != 0), "or": lambda a, b: (a != 0) | (b != 0),
+    "not": lambda a: a == 0, "isnan": torch.isnan,
+}  # fmt: skip
+
+
+class Interpreter:
+    """Implements `elman.engine.program.row_program.Kernel`."""
+
+    def __init__(self, program: RowProgram) -> None:
+        self.program = program
+
+    def pack(self, weights: list[Tensor], transposed: frozenset[int] = frozenset()) -> list[Tensor]:
+        return [w.t() if number in transposed else w for number, w in enumerate(weights)]
+
+    def __call__(
+        self,
+        schedule: Schedule,
+        *,
+        inputs: list[Tensor],
+        vectors: list[Tensor],
+        weights: list[Tensor],
+        state: list[Tensor],
+        outputs: list[Tensor],
+        resets: Resets | None = None,
+    ) -> list[Tensor]:
+        sums = [
+            torch.zeros(self.program.ops[index].width, dtype=self.program.dtype)
+            for index in self.program.sums
+        ]
+        offsets = schedule.offsets.tolist()
+        steps = list(range(len(offsets) - 1))
+        for t in reversed(steps) if schedule.backwards else steps:
+            span, rows = slice(offsets[t], offsets[t + 1]), offsets[t + 1] - offsets[t]
+            now = [leaf[:rows] for leaf in state]
+            if resets is not None and resets.when == "before":
+                mask = resets.mask[span, None]
+                now = [
+                    torch.where(mask, value[:rows], leaf)
+                    for value, leaf in zip(resets.values, now, strict=True)
+                ]
+            # Cloned, because an output may be the same memory as an input.
+            now_inputs = [leaf[span].clone() for leaf in inputs]
+            values = self._run(now_inputs, vectors, weights, now)
+            for output, index in zip(outputs, self.program.outputs, strict=True):
+                output[span] = values[index]
+            for total, index in zip(sums, self.program.sums, strict=True):
+                total += values[index].sum(0)
+            following = [values[index].clone() for index in self.program.next]
+            for slot, (leaf, new) in enumerate(zip(state, following, strict=True)):
+                if resets is not None and resets.when == "after":
+                    mask = resets.mask[span, None]
+                    resets.values[slot][:rows] += torch.where(mask, new, 0)
+                    new = torch.where(mask, 0, new)
+                leaf[:rows] = new
+        return sums
+
+    def _run(
+        self, inputs: list[Tensor], vectors: list[Tensor], weights: list[Tensor], now: list[Tensor]
+    ) -> list[Tensor]:
+        values: list[Tensor] = []
+        rows = now[0].shape[0] if now else inputs[0].shape[0]
+        for op in self.program.ops:
+            values.append(self._value(op, values, inputs, vectors, weights, now, rows))
+        return values
+
+    def _value(
+        self, op: Op, values: list[Tensor], inputs: list[Tensor], vectors: list[Tensor],
+        weights: list[Tensor], now: list[Tensor], rows: int,
+    ) -> Tensor:  # fmt: skip
+        dtype = self.program.dtype
+        match op:
+            case Constant(value=value):
+                return torch.full((rows, op.width), value, dtype=dtype)
+            case Input(index=index):
+                return inputs[index]
+            case Vector(index=index):
+                return vectors[index].expand(rows, op.width)
+            case Carried(index=index):
+                return now[index]
+            case Product(left=left, index=index):
+                return values[left] @ weights[index]
+            case Pointwise(name=name, args=args):
+                result = _FUNCTIONS[name](*[values[arg] for arg in args])
+                return result.to(dtype).expand(rows, op.width)
+            case Reduce(name="sum", arg=arg):
+                return values[arg].sum(1, keepdim=True)
+            case Reduce(name=name, arg=arg):
+                return getattr(values[arg], name)(1, keepdim=True)
+            case Slice(arg=arg, start=start):
+                return values[arg][:, start : start + op.width]
+            case Cat(args=args):
+                return torch.cat([values[arg] for arg in args], dim=1)
+        raise NotImplementedError(type(op).__name__)

@@ -1,0 +1,1 @@
+"""From a plan and tensors to results, as one operation of autograd."""

@@ -1,0 +1,260 @@
+"""A planned step, ready to run over any number of rows and steps."""
+
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+
+import torch
+from torch import Tensor, fx
+
+from elman.engine.arguments import Arguments
+from elman.engine.faults import failure, is_no_fault
+from elman.engine.graph.nodes import ancestors, is_random
+from elman.engine.plan.passes import Pass, Plan
+from elman.engine.program.row_program import Resets
+from elman.engine.run.collected import Collected, Gradients, Places, Saved, rows_of
+from elman.engine.run.garbage import no_collections
+from elman.engine.run.layout import Chunk, Folded
+from elman.engine.run.runners import (
+    Environment,
+    PassRunner,
+    PreparedLoops,
+    Site,
+    as_node,
+    is_plain,
+    matrix,
+    width_of,
+)
+from elman.engine.run.unused import Unused
+
+
+class CompiledStep:
+    """One step for certain sizes and dtypes. What it needs to know for every call alike, machine
+    code among it, is made when it is first needed."""
+
+    def __init__(self, plan: Plan, site: Site) -> None:
+        self.plan = plan
+        self.site = site
+        self.dtype = plan.forward.loop.program.dtype
+        self._runner = lru_cache(maxsize=None)(lambda name: _made(getattr(plan, name), site))
+        self._places = lru_cache(maxsize=None)(
+            lambda name, follows: Places(
+                plan, getattr(plan, name).loop.outputs, self.dtype, follows
+            )
+        )
+
+    def forward(
+        self,
+        arguments: Arguments,
+        layout: Folded,
+        inputs: list[Tensor],
+        state: list[Tensor],
+        reset_state: list[Tensor] | None,
+        closed: list[Tensor],
+    ) -> tuple[list[Tensor], list[Tensor], Saved]:
+        """Outputs `(T, B, ...)`, final state, and what the backward pass needs.
+
+        All tensors are without gradient. inputs are folded; state leaves are `(B, ...)`, sorted.
+        """
+        plan, trace = self.plan, self.plan.trace
+        name = "joined" if plan.joins(layout.steps, layout.rows) else "forward"
+        runner = self._runner(name)
+        constants: Environment = dict(zip(trace.closed_nodes, closed, strict=True))
+        prepared = runner.prepare(constants)
+        buffers = [self._carried(leaf) for leaf in state]
+        resets = self._resets(arguments, layout, reset_state)
+        # A reset would put something between an output and the state before the next step.
+        places = self._places(name, layout.is_even and resets is None)
+        found = Collected(places, plan, layout, self.dtype, self.site.take, arguments.reverse)
+        width = 0 if plan.before_all_at_once else runner.stream_width
+        for rows, schedule in self._chunks(
+            width, plan.limits.chunk_bytes, layout, arguments.reverse
+        ):
+            env = dict(constants)
+            for node, leaf in zip(trace.inputs, inputs, strict=True):
+                env[node] = rows_of(leaf, rows)
+            cut = resets and _cut(resets, rows)
+            runner.run(prepared, schedule, env, buffers, cut, found.written(rows))
+            found.collect(env, rows)
+        if layout.total == 0:
+            found.collect(self._nothing(runner, prepared, constants, inputs), slice(0, 0))
+        outputs = [found.output(node) for node in trace.outputs]
+        final = [_shaped(b, leaf) for b, leaf in zip(buffers, state, strict=True)]
+        return outputs, final, found.saved()
+
+    def backward(
+        self,
+        arguments: Arguments,
+        layout: Folded,
+        inputs: list[Tensor],
+        closed: list[Tensor],
+        saved: Saved,
+        d_outputs: list[Tensor],
+        d_state: list[Tensor],
+        d_reset: list[Tensor] | None,
+    ) -> tuple[list[Tensor | None], list[Tensor], list[Tensor | None]]:
+        """Cotangents of inputs `(N, ...)`, of the first state, and of the closed-over tensors.
+
+        d_outputs are folded; d_state is sorted and overwritten; d_reset, zeros `(B, ...)`, receives
+        what leaves for the reset state; all are of the loop's dtype.
+        """
+        trace, runner = self.plan.trace, self._runner("backward")
+        constants: Environment = dict(zip(trace.closed_nodes, closed, strict=True))
+        prepared = runner.prepare(constants)
+        by_row: Environment = dict(zip(trace.inputs, inputs, strict=True))
+        by_row.update(saved.values)
+        cotangents = zip(trace.cot_outputs, d_outputs, strict=True)
+        by_row.update((node, value) for node, value in cotangents if node is not None)
+        to_overwrite: Environment = {}
+        if saved.is_last_use:
+            to_overwrite = saved.buffers
+            saved.values, saved.buffers, saved.versions = {}, {}, []
+        buffers = [matrix(leaf) for leaf in d_state]
+        resets = None
+        if arguments.reset is not None and d_reset is not None:
+            mask = layout.fold(arguments.reset)
+            resets = Resets(mask, [matrix(leaf) for leaf in d_reset], "after")
+        found = Gradients(layout.total, self.site.take, *self._gradients)
+        width = self._temporaries - sum([b.shape[1] for b in to_overwrite.values()])
+        most = self.plan.limits.backward_chunk_bytes
+        chunks = self._chunks(width, most, layout, not arguments.reverse)
+        chunks = chunks or layout.chunks(1, backwards=True)  # of no step: gradients are zeros
+        room = max([rows.stop - rows.start for rows, _ in chunks])
+        for number, (rows, schedule) in enumerate(chunks, 1):
+            env = dict(constants)
+            if len(chunks) == 1:
+                env.update(by_row)
+            else:
+                env.update((node, value[rows]) for node, value in by_row.items())
+            if number == len(chunks):
+                by_row.clear()  # so that memory comes back as soon as a value has served
+            cut = resets and _cut(resets, rows)
+            runner.run(
+                prepared, schedule, env, buffers, cut,
+                # In no name of its own, which would keep a chunk's memory from the next one.
+                [
+                    self._over(to_overwrite.get(node), rows, room, node_width)
+                    for node, node_width in zip(
+                        runner.loop.loop.outputs, runner.loop.widths, strict=True
+                    )
+                ],
+            )  # fmt: skip
+            found.add(env, rows)
+        first = [_shaped(b, leaf) for b, leaf in zip(buffers, d_state, strict=True)]
+        return found.of(trace.d_inputs), first, found.of(trace.d_closed)
+
+    def _over(self, buffer: Tensor | None, rows: slice, room: int, width: int) -> Tensor:
+        """Where the backward loop writes an output's rows: over what it has read, or aside, in
+        memory with room for the largest chunk, so that all chunks use the same."""
+        if buffer is not None:
+            return rows_of(buffer, rows)
+        aside = self.site.take((room, width), self.dtype)
+        return rows_of(aside, slice(0, rows.stop - rows.start))
+
+    def _carried(self, leaf: Tensor) -> Tensor:
+        """A state's leaf in memory that the loop may change; it carries flags as numbers."""
+        # Row after row, whatever the leaf's rows share: windows of a series overlap in memory.
+        rows, layout = matrix(leaf), torch.contiguous_format
+        if rows.dtype is self.dtype:
+            return rows.clone(memory_format=layout)  # in half the time
+        return rows.to(self.dtype, copy=True, memory_format=layout)
+
+    def _resets(
+        self, arguments: Arguments, layout: Folded, reset_state: list[Tensor] | None
+    ) -> Resets | None:
+        if arguments.reset is None or reset_state is None:
+            return None
+        values = [matrix(leaf).to(self.dtype).contiguous() for leaf in reset_state]
+        return Resets(layout.fold(arguments.reset).contiguous(), values, "before")
+
+    def _chunks(self, width: int, most: int, layout: Folded, backwards: bool) -> tuple[Chunk, ...]:
+        """Pieces of time, in running order, such that `width` numbers for each row of a piece take
+        at most about `most` bytes."""
+        steps, size = layout.steps, width * layout.rows * self.dtype.itemsize
+        pieces = min(max(1, -(-steps * size // most)), steps)
+        return layout.chunks(pieces, backwards) if pieces else ()
+
+    @cached_property
+    def is_random(self) -> bool:
+        return any(is_random(node) for node in self.plan.trace.graph.nodes)
+
+    @cached_property
+    def unused(self) -> Unused:
+        return Unused(self.plan.trace)
+
+    @cached_property
+    def carries(self) -> Callable[[tuple[bool, ...], tuple[bool, ...], tuple[bool, ...]], list]:
+        """For inputs, state and closed-over tensors that require gradients or not: which results
+        have one. A counter that is part of the state has none, as in the plain loop."""
+        trace = self.plan.trace
+        given = [trace.inputs, trace.state, trace.closed_nodes]
+        behind = [
+            set() if cotangent is None or result is None else ancestors([result])
+            for result, cotangent in zip(
+                [*trace.outputs, *trace.next_state], [*trace.cot_outputs, *trace.cot_state],
+                strict=True,
+            )
+        ]  # fmt: skip
+
+        def found(*require: tuple[bool, ...]) -> list[bool]:
+            has = {
+                node for nodes, flags in zip(given, require, strict=True)
+                for node, flag in zip(nodes, flags, strict=True) if flag
+            }  # fmt: skip
+            while True:
+                carry = [not has.isdisjoint(nodes) for nodes in behind]
+                following = carry[len(trace.outputs) :]
+                late = {n for n, flag in zip(trace.state, following, strict=True) if flag}
+                if late <= has:
+                    return carry
+                has |= late
+
+        return lru_cache(maxsize=64)(found)
+
+    @cached_property
+    def _temporaries(self) -> int:
+        """Width of all that the backward pass makes for each row before its loop and in it."""
+        parts = self.plan.backward
+        assert parts is not None
+        return sum(width_of(node) for node in (*parts.before.targets, *parts.loop.outputs))
+
+    @cached_property
+    def _gradients(self) -> tuple[list[fx.Node], list[fx.Node]]:
+        """Cotangents that belong to a row, and those that are summed over rows."""
+        trace = self.plan.trace
+        by_row = dict.fromkeys(node for node in trace.d_inputs if node is not None)
+        summed = dict.fromkeys(node for node in trace.d_closed if node is not None)
+        return list(by_row), list(summed)
+
+    def _nothing(
+        self, runner: PassRunner, prepared: PreparedLoops, constants: Environment,
+        inputs: list[Tensor],
+    ) -> Environment:  # fmt: skip
+        """No time step at all: the parts still tell the shapes of outputs, from zero rows."""
+        env = dict(constants)
+        env.update(zip(self.plan.trace.inputs, inputs, strict=True))
+        runner.before.run(prepared, env, 0)
+        for node in runner.loop.loop.outputs:
+            value = self.site.take((0, width_of(node)), self.dtype)
+            env[node] = value if is_plain(node, self.dtype) else as_node(value, node)
+        runner.after.run(prepared, env, 0)
+        return env
+
+
+def _made(parts: Pass, site: Site) -> PassRunner:
+    try:
+        with no_collections():
+            return PassRunner(parts, site)
+    except Exception as error:  # a fault of ours must not cost the user a run
+        if is_no_fault(error):
+            raise
+        raise failure(error) from error
+
+
+def _shaped(value: Tensor, like: Tensor) -> Tensor:
+    if value.dtype != like.dtype:
+        value = value.to(like.dtype)
+    return value if value.dim() == like.dim() == 2 else value.view(like.shape)
+
+
+def _cut(resets: Resets, rows: slice) -> Resets:
+    return Resets(resets.mask[rows], resets.values, resets.when)
