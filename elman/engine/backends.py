@@ -14,6 +14,7 @@ from elman.engine.source import warn
 from elman.errors import ArgumentError, StepError, UnsupportedStep
 from elman.nest import Nest
 
+_FLOATS = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
 Backend = Callable[[reference.Step, Arguments], tuple[Nest, Nest]]
 
 
@@ -124,6 +125,19 @@ def require_plain_call(machine: Machine, arguments: Arguments) -> None:
         raise _TransformedCall("a TorchDispatchMode sees the plain loop of backend='reference'")
     if torch._C._len_torch_function_stack():
         _require_plain_functions(machine.device)
+    known = None
+    for leaf in arguments.state:  # at every call, so every look counts
+        dtype = leaf.dtype
+        if dtype is known or not (dtype.is_floating_point or dtype.is_complex):
+            continue
+        if known is not None or machine.computes_in(dtype) is None:
+            found = ", ".join(sorted({str(leaf.dtype) for leaf in arguments.state}))
+            able = [str(d).removeprefix("torch.") for d in _FLOATS if machine.computes_in(d)]
+            raise UnsupportedStep(
+                f"the compiled loop works in {' or '.join(able)}, but the state holds {found}; "
+                f"it runs with backend='reference'"
+            )
+        known = dtype
     refusal = machine.refuses(arguments)
     if refusal is not None:
         raise UnsupportedStep(refusal)

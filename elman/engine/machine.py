@@ -64,6 +64,9 @@ class Machine(Protocol):
     @property
     def operations(self) -> Mapping[Any, Callable[..., Any]]: ...
 
+    def computes_in(self, stored: torch.dtype) -> torch.dtype | None:
+        """The type in which it computes with numbers of this one, or None if it can't."""
+
     def compile(self, program: RowProgram) -> Kernel:
         """A kernel for a row program.
 
@@ -75,4 +78,4 @@ class Machine(Protocol):
         """Uninitialised contiguous memory, which comes back when the tensor is dropped."""
 
     def refuses(self, arguments: Arguments) -> str | None:
-        """Why a call can't run here, whatever the step is; None if it can."""
+        """Why a call can't run here, beyond its types; None if it can. Asked at every call."""

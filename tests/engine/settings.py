@@ -63,15 +63,15 @@ def engine_set(name: str) -> Iterator[None]:
             stack.enter_context(patch.object(target, attribute, value))
         if "threads" in name:
             torch.set_num_threads(2)
-        _forget()
+        forget()
         try:
             yield
         finally:
             torch.set_num_threads(before)
-    _forget()
+    forget()
 
 
-def _forget() -> None:
+def forget() -> None:
     """Code that was compiled under other settings, above all with or without OpenMP."""
     cache._entries.clear()
     cache._latest.clear()

@@ -23,6 +23,9 @@ class LLVM:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
 
+    def computes_in(self, stored: torch.dtype) -> torch.dtype | None:
+        return stored if stored in _DTYPES else None
+
     def compile(self, program: RowProgram) -> LLVMKernel:
         return LLVMKernel(program)
 
@@ -30,16 +33,4 @@ class LLVM:
         return workspace.take(shape, dtype)
 
     def refuses(self, arguments: Arguments) -> str | None:
-        known = None
-        for leaf in arguments.state:  # at every call, so every look counts
-            dtype = leaf.dtype
-            if dtype is known or not (dtype.is_floating_point or dtype.is_complex):
-                continue
-            if known is not None or dtype not in _DTYPES:
-                found = ", ".join(sorted({str(leaf.dtype) for leaf in arguments.state}))
-                return (
-                    f"the compiled loop works in float32 or float64, but the state holds {found}; "
-                    f"it runs with backend='reference'"
-                )
-            known = dtype
         return None

@@ -26,7 +26,7 @@ from elman.engine.graph.operations import products_of_one_left
 from elman.engine.graph.trace import Trace
 from elman.engine.machine import Limits
 from elman.engine.program.lower import Lowering
-from elman.engine.program.row_program import RowProgram
+from elman.engine.program.row_program import RowProgram, Types
 from elman.errors import UnsupportedStep
 
 _VIEWS = {torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default}
@@ -75,9 +75,9 @@ class Part:
 class Parts:
     """Makes parts of one trace."""
 
-    def __init__(self, trace: Trace, dtype: torch.dtype, limits: Limits) -> None:
+    def __init__(self, trace: Trace, types: Types, limits: Limits) -> None:
         self._trace = trace
-        self._dtype = dtype
+        self._types = types
         self._limits = limits
         nodes = [node for node in trace.graph.nodes if node.op != "output"]
         self._order = {node: index for index, node in enumerate(nodes)}
@@ -149,7 +149,7 @@ class Parts:
         if node.target is not torch.ops.aten.sum.dim_IntList or list(node.args[1] or ()) != [0]:
             return False
         source = node.args[0]
-        same_type = source.meta["val"].dtype == node.meta["val"].dtype == self._dtype
+        same_type = source.meta["val"].dtype == node.meta["val"].dtype == self._types.stored
         return is_row_value(source) and same_type
 
     def _sections(
@@ -167,7 +167,7 @@ class Parts:
 
     def _fused(self, inside: set[fx.Node], targets: list[fx.Node]) -> Loop:
         lowering = Lowering(
-            lambda node: "here" if node in inside else "stream", [], self._dtype, self._trace.lines
+            lambda node: "here" if node in inside else "stream", [], self._types, self._trace.lines
         )
         outputs = [node for node in targets if is_row_value(node)]
         sums = [node for node in targets if not is_row_value(node)]

@@ -42,6 +42,7 @@ from elman.engine.plan.overlay import overlays
 from elman.engine.plan.parts import Loop, Part, Parts
 from elman.engine.program.exact import find_obstacles, require_exact_state
 from elman.engine.program.lower import Lowering
+from elman.engine.program.row_program import Types
 from elman.errors import UnsupportedStep
 
 _ARITHMETIC = {
@@ -110,25 +111,25 @@ class Plan:
         return sum(k * n for k, n in program.weights) * program.dtype.itemsize
 
 
-def plan(trace: Trace, dtype: torch.dtype, with_gradients: bool, limits: Limits) -> Plan:
+def plan(trace: Trace, types: Types, with_gradients: bool, limits: Limits) -> Plan:
     """Place every node and write the two row programs.
 
     Raises:
         elman.errors.UnsupportedStep: an operation of a loop can't be lowered.
     """
-    return _Planner(trace, dtype, limits).plan(with_gradients)
+    return _Planner(trace, types, limits).plan(with_gradients)
 
 
 class _Planner:
-    def __init__(self, trace: Trace, dtype: torch.dtype, limits: Limits) -> None:
+    def __init__(self, trace: Trace, types: Types, limits: Limits) -> None:
         self._trace = trace
-        self._dtype = dtype
+        self._types = types
         self._limits = limits
-        find_obstacles(trace.graph, dtype)
-        require_exact_state(trace.state, dtype)
+        find_obstacles(trace.graph, types)
+        require_exact_state(trace.state, types)
         self._nodes = [node for node in trace.graph.nodes if node.op != "output"]
         self._order = {node: index for index, node in enumerate(self._nodes)}
-        self._parts = Parts(trace, dtype, limits)
+        self._parts = Parts(trace, types, limits)
         results = present([*trace.outputs, *trace.next_state])
         self._forward = ancestors(results)
         # Other results of one operation, such as the mask of a dropout, are made in passing.
@@ -264,7 +265,7 @@ class _Planner:
         }  # fmt: skip
         weights = {node.args[-1] for node in [*found, *self._loop] if node.target in PRODUCTS}
         size = sum(prod(weight.meta["val"].shape) for weight in weights)
-        fits = size * self._dtype.itemsize <= self._limits.joined_weight_bytes
+        fits = size * self._types.stored.itemsize <= self._limits.joined_weight_bytes
         return found if fits else set()
 
     # What is known without computing it in the backward pass.
@@ -294,7 +295,7 @@ class _Planner:
         inside = self._absorbing(loop, self._forward - self._from_state, set(saved))
         lowering = Lowering(
             lambda node: "here" if node in inside else "stream",
-            trace.state, self._dtype, trace.lines,
+            trace.state, self._types, trace.lines,
         )  # fmt: skip
         following = [lowering.full(node) for node in trace.next_state]
         wanted = [n for n in trace.outputs if n in self._loop or n in trace.state]
@@ -312,7 +313,7 @@ class _Planner:
         inside = self._absorbing(self._back_loop, candidates, set())
         lowering = Lowering(
             lambda node: "here" if node in inside else "stream",
-            trace.cot_state, self._dtype, trace.lines,
+            trace.cot_state, self._types, trace.lines,
         )  # fmt: skip
         following = [
             lowering.zeros(prod(row_shape(state))) if gradient is None else lowering.full(gradient)

@@ -23,11 +23,13 @@ from elman.engine.program.bounds import (
     whole_range,
     within,
 )
-from elman.engine.program.row_program import PointwiseName
+from elman.engine.program.row_program import PointwiseName, Types
 from elman.errors import UnsupportedStep
 
 _NO_CODE = "computes with integers or bools in a way for which the loop has no code"
-_LIMITS = {torch.float32: 1 << 24, torch.float64: 1 << 53}
+_LIMITS = {
+    torch.float64: 1 << 53, torch.float32: 1 << 24, torch.float16: 1 << 11, torch.bfloat16: 1 << 8,
+}  # fmt: skip
 _COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge"}
 _ON_FLAGS: dict[str, PointwiseName] = {
     "add": "or", "mul": "and", "bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "ne",
@@ -39,21 +41,21 @@ _GIVE_FLAGS = {
 }  # fmt: skip
 
 
-def find_obstacles(graph: fx.Graph, dtype: torch.dtype) -> None:
-    """Note for every node why a row program in `dtype` can't compute it as torch does, as far as
+def find_obstacles(graph: fx.Graph, types: Types) -> None:
+    """Note for every node why a row program can't compute it as torch does, as far as
     types matter, or None (`meta["obstacle"]`)."""
     find_bounds(graph)
     for node in graph.nodes:
-        node.meta["obstacle"] = _obstacle(node, dtype)
+        node.meta["obstacle"] = _obstacle(node, types)
 
 
-def require_exact_state(state: list[fx.Node], dtype: torch.dtype) -> None:
-    """Raise `UnsupportedStep` if a loop in `dtype` would round what it carries."""
+def require_exact_state(state: list[fx.Node], types: Types) -> None:
+    """Raise `UnsupportedStep` if a loop would round what it carries."""
     for number, node in enumerate(state):
-        if not is_exact(node, dtype):
+        if not is_exact(node, types):
             raise UnsupportedStep(
                 f"leaf {number} of the state holds {node.meta['val'].dtype} numbers "
-                f"{_too_large(dtype)}; it runs with backend='reference'"
+                f"{_too_large(types)}; it runs with backend='reference'"
             )
 
 
@@ -69,46 +71,46 @@ def is_integer(node: fx.Node) -> bool:
     return isinstance(value, Tensor) and is_integral(value.dtype) and value.dtype != torch.bool
 
 
-def is_exact(argument: Any, dtype: torch.dtype) -> bool:
+def is_exact(argument: Any, types: Types) -> bool:
     """Whether floating point of this type holds all values that an argument may have."""
-    limit = _LIMITS[dtype]
+    limit = _LIMITS[types.stored]
     if isinstance(argument, bool | int):
         return abs(argument) <= limit
     value = first_value(argument) if isinstance(argument, fx.Node) else None
     if not isinstance(value, Tensor):
         return True
     if not is_integral(value.dtype):
-        return value.dtype == dtype
+        return value.dtype in (types.stored, types.computed)
     return within(argument.meta["bounds"], (-limit, limit))
 
 
-def _obstacle(node: fx.Node, dtype: torch.dtype) -> str | None:
+def _obstacle(node: fx.Node, types: Types) -> str | None:
     value = first_value(node)
     if node.op != "call_function" or not isinstance(value, Tensor):
         return None
     if not is_integral(value.dtype):  # integers among the operands are converted, as torch does
-        if value.dtype == dtype or fill_value(node) is not None:
+        if value.dtype in (types.stored, types.computed) or fill_value(node) is not None:
             return None
-        return _computes_in(value.dtype, dtype)
+        return _computes_in(value.dtype, types)
     if name_of(node) in _COMPARISONS:
-        return _obstacle_to_comparison(node, dtype)
+        return _obstacle_to_comparison(node, types)
     if value.dtype == torch.bool:
         is_known = name_of(node) in _GIVE_FLAGS and node.kwargs.get("alpha", 1) == 1
-        return _inexact(node.all_input_nodes, None, dtype) if is_known else _NO_CODE
+        return _inexact(node.all_input_nodes, None, types) if is_known else _NO_CODE
     if not node.meta["is_proved"] and (not has_rule(node) or _takes_floats(node)):
         return _NO_CODE
-    if not node.meta["is_proved"] or not is_exact(node, dtype):
-        return f"gives {_short(value.dtype)} numbers {_too_large(dtype)}"
-    return _inexact(_operands(node), value.dtype, dtype)
+    if not node.meta["is_proved"] or not is_exact(node, types):
+        return f"gives {_short(value.dtype)} numbers {_too_large(types)}"
+    return _inexact(_operands(node), value.dtype, types)
 
 
-def _obstacle_to_comparison(node: fx.Node, dtype: torch.dtype) -> str | None:
+def _obstacle_to_comparison(node: fx.Node, types: Types) -> str | None:
     sides = node.args[:2]
     values: Any = [side.meta["val"] if isinstance(side, fx.Node) else side for side in sides]
     common = torch.result_type(*values)
     if is_integral(common):
-        return _inexact(sides, common, dtype)
-    return None if common == dtype else _computes_in(common, dtype)
+        return _inexact(sides, common, types)
+    return None if common in (types.stored, types.computed) else _computes_in(common, types)
 
 
 def _operands(node: fx.Node) -> list[Any]:
@@ -123,26 +125,28 @@ def _takes_floats(node: fx.Node) -> bool:
 
 
 def _inexact(
-    operands: Iterable[Any], common: torch.dtype | None, dtype: torch.dtype
+    operands: Iterable[Any], common: torch.dtype | None, types: Types
 ) -> str | None:  # fmt: skip
     """Whether one of the operands is not what it was in the type that torch converts all of them
     to, or in the loop's."""
     for operand in operands:
         bounds = bounds_of(operand)
         fits = bounds is None or common is None or within(bounds, whole_range(common))
-        if not fits or not is_exact(operand, dtype):
+        if not fits or not is_exact(operand, types):
             value = first_value(operand) if isinstance(operand, fx.Node) else operand
             what = f"{_short(value.dtype)} numbers" if isinstance(value, Tensor) else str(value)
-            return f"takes {what} {_too_large(dtype)}"
+            return f"takes {what} {_too_large(types)}"
     return None
 
 
-def _computes_in(found: torch.dtype, dtype: torch.dtype) -> str:
-    return f"computes in {_short(found)}, but the loop in {_short(dtype)}"
+def _computes_in(found: torch.dtype, types: Types) -> str:
+    return f"computes in {_short(found)}, but the loop in {_short(types.computed)}"
 
 
-def _too_large(dtype: torch.dtype) -> str:
-    return f"that may be too large, or wrap around, for a loop that computes in {_short(dtype)}"
+def _too_large(types: Types) -> str:
+    return (
+        f"that may be too large, or wrap around, for a loop that computes in {_short(types.stored)}"
+    )
 
 
 def _short(dtype: torch.dtype) -> str:

@@ -38,13 +38,18 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
 
 
 class Interpreter:
-    """Implements `elman.engine.program.row_program.Kernel`."""
+    """Implements `elman.engine.program.row_program.Kernel`.
 
-    def __init__(self, program: RowProgram) -> None:
+    computed: the type in which it computes, if that is not the program's.
+    """
+
+    def __init__(self, program: RowProgram, computed: torch.dtype | None = None) -> None:
         self.program = program
+        self._computed = computed or program.dtype
 
     def pack(self, weights: list[Tensor], transposed: frozenset[int] = frozenset()) -> list[Tensor]:
-        return [w.t() if number in transposed else w for number, w in enumerate(weights)]
+        given = [w.t() if number in transposed else w for number, w in enumerate(weights)]
+        return [weight.to(self._computed) for weight in given]
 
     def __call__(
         self,
@@ -57,8 +62,10 @@ class Interpreter:
         outputs: list[Tensor],
         resets: Resets | None = None,
     ) -> list[Tensor]:
+        device, wide = schedule.offsets.device, self._computed
+        vectors = [vector.to(wide) for vector in vectors]
         sums = [
-            torch.zeros(self.program.ops[index].width, dtype=self.program.dtype)
+            torch.zeros(self.program.ops[index].width, dtype=wide, device=device)
             for index in self.program.sums
         ]
         offsets = schedule.offsets.tolist()
@@ -72,9 +79,9 @@ class Interpreter:
                     torch.where(mask, value[:rows], leaf)
                     for value, leaf in zip(resets.values, now, strict=True)
                 ]
-            # Cloned, because an output may be the same memory as an input.
-            now_inputs = [leaf[span].clone() for leaf in inputs]
-            values = self._run(now_inputs, vectors, weights, now)
+            # Cloned, because outputs may lie in the memory of inputs.
+            now_inputs = [leaf[span].to(wide, copy=True) for leaf in inputs]
+            values = self._run(now_inputs, vectors, weights, [leaf.to(wide) for leaf in now])
             for output, index in zip(outputs, self.program.outputs, strict=True):
                 output[span] = values[index]
             for total, index in zip(sums, self.program.sums, strict=True):
@@ -86,7 +93,7 @@ class Interpreter:
                     resets.values[slot][:rows] += torch.where(mask, new, 0)
                     new = torch.where(mask, 0, new)
                 leaf[:rows] = new
-        return sums
+        return [total.to(self.program.dtype) for total in sums]
 
     def _run(
         self, inputs: list[Tensor], vectors: list[Tensor], weights: list[Tensor], now: list[Tensor]
@@ -101,7 +108,7 @@ class Interpreter:
         self, op: Op, values: list[Tensor], inputs: list[Tensor], vectors: list[Tensor],
         weights: list[Tensor], now: list[Tensor], rows: int,
     ) -> Tensor:  # fmt: skip
-        dtype = self.program.dtype
+        dtype = self._computed
         match op:
             case Constant(value=value):
                 return torch.full((rows, op.width), value, dtype=dtype)

@@ -16,7 +16,14 @@ from elman.engine.graph.nodes import fill_value, is_row_value, name_of, row_shap
 from elman.engine.program.exact import function_of_flags, is_exact, is_integer
 from elman.engine.program.operands import Operands, Value
 from elman.engine.program.ops import MANY, OpBuilder
-from elman.engine.program.row_program import Carried, Input, PointwiseName, Product, RowProgram
+from elman.engine.program.row_program import (
+    Carried,
+    Input,
+    PointwiseName,
+    Product,
+    RowProgram,
+    Types,
+)
 from elman.engine.program.views import SPLITS, ViewLowering
 
 aten = torch.ops.aten
@@ -56,12 +63,12 @@ class Lowering:
         self,
         place: Callable[[fx.Node], str],
         state: Sequence[fx.Node | None],
-        dtype: torch.dtype,
+        types: Types,
         lines: dict[fx.Node, str],
     ) -> None:
         self._place = place
         self._state = state
-        self._dtype = dtype
+        self._types = types
         self._lines = lines
         self._ops = OpBuilder()
         self._operands = Operands(self._ops, lines)
@@ -98,9 +105,10 @@ class Lowering:
     def full(self, node: fx.Node) -> int:
         """The op of a node's value, as wide as its shape says."""
         value = self.value(node)
-        if not is_exact(node, self._dtype):
+        stored = self._types.stored
+        if not is_exact(node, self._types):
             raise self._operands.unsupported(
-                node, f"is {node.meta['val'].dtype}, which the loop can't hold in {self._dtype}"
+                node, f"is {node.meta['val'].dtype}, which the loop can't hold in {stored}"
             )
         return self._ops.widened(value.op, prod(value.shape))
 
@@ -114,7 +122,7 @@ class Lowering:
         vectors = tuple(prod(shape) for _, shape in self.vectors)
         weights = [node.meta["val"].shape for node in self.weights]
         return RowProgram(
-            dtype=self._dtype, ops=tuple(self._ops.ops), next=tuple(following),
+            dtype=self._types.stored, ops=tuple(self._ops.ops), next=tuple(following),
             outputs=tuple(outputs), inputs=tuple(prod(row_shape(node)) for node in self.streams),
             vectors=vectors, weights=tuple((int(k), int(n)) for k, n in weights),
             carried=tuple(carried), sums=tuple(sums), labels=tuple(self._ops.labels),

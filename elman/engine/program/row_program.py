@@ -16,7 +16,7 @@ that is simply the folded `(T * B, w)` tensor and `offsets[t] = t * B`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 
@@ -105,10 +105,19 @@ class Cat(Op):
     args: tuple[int, ...]
 
 
+class Types(NamedTuple):
+    """The type in which a program's numbers are stored, and the one in which a machine computes
+    with them, which may be wider."""
+
+    stored: torch.dtype
+    computed: torch.dtype
+
+
 @dataclass(frozen=True)
 class RowProgram:
     """The body of a loop over time.
 
+    dtype:    of all that it reads and writes. A machine may compute in a wider type.
     ops:      values in order; an op refers to earlier ones by their position.
     next:     for every state leaf the value that it has after this step.
     outputs:  values written to output streams, one `(N, width)` tensor each.
@@ -174,15 +183,20 @@ class Resets:
 
 
 class Kernel(Protocol):
-    """An executable row program; the interpreter and the LLVM backend both provide it.
+    """An executable row program.
 
     All tensors are of the program's dtype, with unit stride in the last dimension and any row
     stride. `state` holds the first state on entry and the last one on return (updated in place).
-    `outputs` are written in full: one row for every (time, active row). An output may be the same
-    memory as an input of the same width (each row is read before it is written). A `Carried`
-    output gives the state at the beginning of each step. `weights` is what `pack` made of the
-    program's weights, so that several calls can share it; those whose numbers are `transposed`
-    come as `(N, K)`. Returns the sums.
+    `outputs` are written in full: one row for every (time, active row). A `Carried` output gives
+    the state at the beginning of each step. `weights` is what `pack` made of the program's weights,
+    so that several calls can share it; those whose numbers are `transposed` come as `(N, K)`.
+    Returns the sums.
+
+    An output may lie in the memory of inputs (`plan.overlay`): several inputs, side by side, are
+    then the columns of the output's memory. That is done only where one block of the program's
+    stages (`program.stages`) both writes all of the output and is the only one that reads those
+    inputs, lane by lane from their first column on. So a kernel has to run a row's block lane by
+    lane, or in vectors of lanes, and at each to read everything before it writes anything.
     """
 
     def pack(

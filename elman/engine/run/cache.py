@@ -23,6 +23,7 @@ from elman.engine.graph.rows import require_independent_rows
 from elman.engine.graph.trace import Trace, trace
 from elman.engine.machine import Machine
 from elman.engine.plan.passes import plan
+from elman.engine.program.row_program import Types
 from elman.engine.reference import Step
 from elman.engine.run.compiled import CompiledStep
 from elman.engine.run.family import Entry, Family, NoStandIn, Refusal, standing_in
@@ -148,12 +149,17 @@ class _Compiler:
 
     def _planned(self, traced: Trace) -> CompiledStep:
         floats = (leaf.dtype for leaf in self._arguments.state if leaf.is_floating_point())
+        stored = next(floats, torch.get_default_dtype())
+        computed = self._machine.computes_in(stored)
+        if computed is None:  # a state without floats says nothing of the default type
+            raise UnsupportedStep(
+                f"the compiled loop can't compute in {stored}, the default type; "
+                f"it runs with backend='reference'"
+            )
         try:
             require_independent_rows(traced)
-            planned = plan(
-                traced, next(floats, torch.get_default_dtype()), self._with_gradients,
-                self._machine.limits,
-            )  # fmt: skip
+            types = Types(stored, computed)
+            planned = plan(traced, types, self._with_gradients, self._machine.limits)
         except UnsupportedStep:
             raise
         except Exception as error:  # a fault of ours must not cost the user a run
