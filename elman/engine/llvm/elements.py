@@ -4,15 +4,15 @@ Values are looked up lazily, each once, so that everything elementwise between t
 registers.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import llvmlite.ir as ir
 
 from elman.engine.llvm import math
+from elman.engine.llvm.arguments import Loaded
 from elman.engine.llvm.builder import Code, integer
-from elman.engine.llvm.geometry import Tiling
+from elman.engine.llvm.geometry import Geometry, Tiling
 from elman.engine.program.row_program import (
     Carried,
     Constant,
@@ -21,30 +21,52 @@ from elman.engine.program.row_program import (
     Pointwise,
     Product,
     Reduce,
+    RowProgram,
     Vector,
 )
 from elman.engine.program.stages import Piece, Place, looked_up
 
-if TYPE_CHECKING:
-    from elman.engine.llvm.emit import Loops
+
+@dataclass(frozen=True)
+class Values:
+    """Where a loop's values are found, the same for all rows.
+
+    is_loaded(op, level, width): whether a block of that level and width reads an op from scratch.
+    """
+
+    code: Code
+    program: RowProgram
+    geometry: Geometry
+    is_loaded: Callable[[int, int, int], bool]
+    given: Loaded
+    scratch: ir.Value
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One row at one vector of columns.
+
+    r: the row's number in its group; row: in the state; stream_row: in streams. at: the first
+    column within the block's domain; within: the same within the tile. count: how many lanes are
+    real, None for all.
+    """
+
+    r: ir.Value
+    row: ir.Value
+    stream_row: ir.Value
+    at: ir.Value
+    within: ir.Value
+    count: int | None
 
 
 class Elements:
-    """The values of one row at one vector of columns.
+    """The values of one row at one vector of columns."""
 
-    at: the first column within the block's domain. within: the same within the tile. count: how
-    many lanes are real, None for all.
-    """
-
-    def __init__(
-        self, body: Loops, tiling: Tiling, r: ir.Value, at: ir.Value, within: ir.Value,
-        count: int | None,
-    ) -> None:  # fmt: skip
-        self.body = body
-        self.code = body.code
+    def __init__(self, values: Values, tiling: Tiling, spot: Spot) -> None:
+        self.values, self.spot = values, spot
+        self.code = values.code
         self.tiling = tiling
         self.block = tiling.block
-        self.r, self.at, self.within, self.count = r, at, within, count
         self._accumulators = tiling.accumulator_of()
         self._known: dict[Place, ir.Value] = {}
 
@@ -70,84 +92,83 @@ class Elements:
         return self._known[place]
 
     def _sources(self, place: Place) -> list[Place]:
-        if self.body.is_loaded(place[0], self.block.level, self.block.width):
+        if self.values.is_loaded(place[0], self.block.level, self.block.width):
             return []
-        return looked_up(self.body.program.ops, place)
+        return looked_up(self.values.program.ops, place)
 
     def _computed(self, place: Place) -> ir.Value:
-        body, code = self.body, self.code
+        values, given, code = self.values, self.values.given, self.code
         index, offset = place
-        op = body.program.ops[index]
-        if body.is_loaded(index, self.block.level, self.block.width):
-            start, stride = body.geometry.kept[index]
-            return self._read(op, body.scratch, code.add(code.row(self.r, stride), start), offset)
+        op = values.program.ops[index]
+        if values.is_loaded(index, self.block.level, self.block.width):
+            start, stride = values.geometry.kept[index]
+            return self._read(
+                op, values.scratch, code.add(code.row(self.spot.r, stride), start), offset
+            )
         match op:
             case Constant(value=value):
                 return ir.Constant(code.vector, [value] * code.lanes)
             case Vector(index=number):
-                return self._read(op, body.vectors[number], integer(0), offset)
+                return self._read(op, given.vectors[number], integer(0), offset)
             case Input(index=number):
-                pointer, stride = body.inputs[number]
-                return self._read(op, pointer, code.row(self._stream_row(), stride), offset)
+                pointer, stride = given.inputs[number]
+                return self._read(op, pointer, code.row(self.spot.stream_row, stride), offset)
             case Carried(index=number):
-                row = code.row(code.add(body.first, self.r), op.width)
-                return self._read(op, body.state[number], row, offset)
+                row = code.row(self.spot.row, op.width)
+                return self._read(op, given.state[number], row, offset)
             case Product():
                 lane = self._accumulators[place] * self.tiling.vectors * code.lanes
-                row = code.row(self.r, body.geometry.sums_stride)
-                place_of_sum = code.add(row, self.within, body.geometry.sums + lane)
-                return code.load(body.scratch, place_of_sum)
+                row = code.row(self.spot.r, values.geometry.sums_stride)
+                place_of_sum = code.add(row, self.spot.within, values.geometry.sums + lane)
+                return code.load(values.scratch, place_of_sum)
             case Pointwise(name=name):
-                sources = looked_up(body.program.ops, place)
+                sources = looked_up(values.program.ops, place)
                 return math.emit(name, code.b, [self._known[source] for source in sources])
-        (source,) = looked_up(body.program.ops, place)
+        (source,) = looked_up(values.program.ops, place)
         return self._known[source]
 
     def _read(self, op: Op, pointer: ir.Value, row: ir.Value, offset: int) -> ir.Value:
         """This vector's columns of a row in memory, or its one number in every lane."""
         if self.block.width > 1 and op.width == 1:
             return self.code.splat(self.code.load_scalar(pointer, row))
-        return self.code.load(pointer, self.code.add(row, self.at, offset), self.count)
-
-    def _stream_row(self) -> ir.Value:
-        return self.code.add(self.body.base, self.body.first, self.r)
+        return self.code.load(pointer, self.code.add(row, self.spot.at, offset), self.spot.count)
 
     def _put(self, piece: Piece, value: ir.Value) -> None:
-        body, code, target = self.body, self.code, piece.target
+        values, code, target = self.values, self.code, piece.target
         match target.kind:
             case "output":
-                pointer, stride = body.outputs[target.index]
-                row = code.row(self._stream_row(), stride)
+                pointer, stride = values.given.outputs[target.index]
+                row = code.row(self.spot.stream_row, stride)
             case "next":
-                offset, width = body.geometry.following[target.index]
-                pointer, row = body.scratch, code.add(code.row(self.r, width), offset)
+                offset, width = values.geometry.following[target.index]
+                pointer, row = values.scratch, code.add(code.row(self.spot.r, width), offset)
             case "sum":
-                start = body.geometry.group_totals + body.geometry.totals[target.index]
-                place = code.add(self.at, target.start, start)
-                value = code.b.fadd(value, code.load(body.scratch, place, self.count))
-                code.store(value, body.scratch, place, self.count)
+                start = values.geometry.group_totals + values.geometry.totals[target.index]
+                place = code.add(self.spot.at, target.start, start)
+                value = code.b.fadd(value, code.load(values.scratch, place, self.spot.count))
+                code.store(value, values.scratch, place, self.spot.count)
                 return
             case "scratch":
-                offset, width = body.geometry.kept[target.index]
-                pointer, row = body.scratch, code.add(code.row(self.r, width), offset)
+                offset, width = values.geometry.kept[target.index]
+                pointer, row = values.scratch, code.add(code.row(self.spot.r, width), offset)
             case "reduce":
                 self._accumulate(target.index, value)
                 return
             case kind:
                 raise ValueError(f"a piece can't go to {kind!r}")
-        place = code.add(row, self.at, target.start)
-        code.store(value, pointer, place, self.count)
+        place = code.add(row, self.spot.at, target.start)
+        code.store(value, pointer, place, self.spot.count)
 
     def _accumulate(self, index: int, value: ir.Value) -> None:
-        body, code, op = self.body, self.code, self.body.program.ops[index]
+        values, code, op = self.values, self.code, self.values.program.ops[index]
         assert isinstance(op, Reduce)
-        if self.count is not None:  # lanes that are not real must not count
-            flags = [i < self.count for i in range(code.lanes)]
+        if self.spot.count is not None:  # lanes that are not real must not count
+            flags = [i < self.spot.count for i in range(code.lanes)]
             mask = ir.Constant(ir.VectorType(ir.IntType(1), code.lanes), flags)
             neutral = ir.Constant(code.vector, [identity(op)] * code.lanes)
             value = code.b.select(mask, value, neutral)
-        place = code.add(code.row(self.r, code.lanes), body.geometry.partial[index])
-        code.store(join(code, op, code.load(body.scratch, place), value), body.scratch, place)
+        place = code.add(code.row(self.spot.r, code.lanes), values.geometry.partial[index])
+        code.store(join(code, op, code.load(values.scratch, place), value), values.scratch, place)
 
 
 def identity(op: Reduce) -> float:

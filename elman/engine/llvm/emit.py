@@ -16,35 +16,15 @@ from typing import Any
 import llvmlite.ir as ir
 import torch
 
+from elman.engine.llvm.arguments import RESET_AFTER, RESET_BEFORE, loaded
 from elman.engine.llvm.builder import I8, I32, I64, POINTER, VOID, Code, integer
-from elman.engine.llvm.elements import Elements, identity, join
+from elman.engine.llvm.elements import Elements, Spot, Values, identity, join
 from elman.engine.llvm.geometry import GROUP, Geometry, Tiling, geometry_of
 from elman.engine.llvm.jit import Target as Processor
 from elman.engine.llvm.product import product
 from elman.engine.llvm.threads import add_entry
 from elman.engine.program.row_program import Carried, Input, Reduce, RowProgram, Slice
 from elman.engine.program.stages import Block, Stage, stages_of
-
-
-class Slots:
-    """Places of the 64-bit words of an argument block."""
-
-    threads, steps, backwards, offsets, bounds, scratch, scratch_size, weights = range(8)
-    reset_mask, reset_when = 8, 9
-    first_pointer = 10
-
-    def __init__(self, program: RowProgram) -> None:
-        position = self.first_pointer
-        self.inputs = position  # pointer and row stride of each
-        position += 2 * len(program.inputs)
-        self.vectors = position
-        position += len(program.vectors)
-        self.state = position
-        position += len(program.carried)
-        self.outputs = position  # pointer and row stride of each
-        position += 2 * len(program.outputs)
-        self.resets = position
-        self.sums = position + len(program.carried)
 
 
 @dataclass
@@ -75,37 +55,19 @@ class Loops:
         self, function: ir.Function, element: ir.Type, program: RowProgram, geometry: Geometry,
         processor: Processor, is_loaded: Callable[[int, int, int], bool],
     ) -> None:  # fmt: skip
-        self.code = Code(function, element, geometry.lanes)
+        self.code = code = Code(function, element, geometry.lanes)
         self.program = program
         self.geometry = geometry
         self.processor = processor
-        self.is_loaded = is_loaded
-        self._read_arguments(function.args[0], function.args[1])
-
-    def _read_arguments(self, data: ir.Value, thread: ir.Value) -> None:
-        code, program = self.code, self.program
-        slots = Slots(program)
-        pointer = lambda index: code.slot(data, index, POINTER)  # noqa: E731
-        number = lambda index: code.slot(data, index, I64)  # noqa: E731
-        self.steps, self.backwards = number(slots.steps), number(slots.backwards)
-        self.offsets = pointer(slots.offsets)
-        bounds = pointer(slots.bounds)
-        self.begin = self._word(bounds, thread)
-        self.end = self._word(bounds, code.add(thread, 1))
-        share = code.mul(thread, number(slots.scratch_size))
-        self.scratch = code.at(pointer(slots.scratch), share)
-        self.weights = pointer(slots.weights)
-        self.reset_mask, self.reset_when = pointer(slots.reset_mask), number(slots.reset_when)
-        pairs = lambda start, n: [  # noqa: E731
-            (pointer(start + 2 * i), number(start + 2 * i + 1)) for i in range(n)
-        ]
-        self.inputs = pairs(slots.inputs, len(program.inputs))
-        self.outputs = pairs(slots.outputs, len(program.outputs))
-        self.vectors = [pointer(slots.vectors + i) for i in range(len(program.vectors))]
-        self.state = [pointer(slots.state + i) for i in range(len(program.carried))]
-        self.resets = [pointer(slots.resets + i) for i in range(len(program.carried))]
-        block = code.mul(thread, self.geometry.totals[-1])
-        self.totals = code.at(pointer(slots.sums), block) if program.sums else None
+        block, thread = function.args
+        self.given = given = loaded(code, block, program)
+        head = given.head
+        self.begin = self._word(head.bounds, thread)
+        self.end = self._word(head.bounds, code.add(thread, 1))
+        self.scratch = code.at(head.scratch, code.mul(thread, head.scratch_size))
+        share = code.mul(thread, geometry.totals[-1])
+        self.totals = code.at(given.sums, share) if program.sums else None
+        self.values = Values(code, program, geometry, is_loaded, given, self.scratch)
 
     def _word(self, pointer: ir.Value, index: ir.Value) -> ir.Value:
         place = self.code.b.gep(pointer, [index], source_etype=I64)
@@ -121,7 +83,7 @@ class Loops:
             self.first = first
             self.last = code.minimum(code.add(first, GROUP), self.end)
             self._each_total(lambda at: self._clear(code.at(self.scratch, at), totals))
-            code.loop(integer(0), self.steps, 1, lambda index: self._step(index, stages))
+            code.loop(integer(0), self.given.head.steps, 1, lambda index: self._step(index, stages))
             self._each_total(add_up)
 
         # Sums of sums: what is added to a number then never is much smaller than it.
@@ -146,19 +108,19 @@ class Loops:
 
     def _step(self, index: ir.Value, stages: list[Stage]) -> None:
         code, b = self.code, self.code.b
-        from_end = b.sub(b.sub(self.steps, integer(1)), index)
-        t = b.select(b.icmp_signed("!=", self.backwards, integer(0)), from_end, index)
-        self.base = self._word(self.offsets, t)
-        active = b.sub(self._word(self.offsets, code.add(t, 1)), self.base)
+        from_end = b.sub(b.sub(self.given.head.steps, integer(1)), index)
+        t = b.select(b.icmp_signed("!=", self.given.head.backwards, integer(0)), from_end, index)
+        self.base = self._word(self.given.head.offsets, t)
+        active = b.sub(self._word(self.given.head.offsets, code.add(t, 1)), self.base)
         last = code.minimum(self.last, active)
         self.rows = b.sub(last, self.first)
 
         def run() -> None:
-            self._reset(1, self._take_reset_value)
+            self._reset(RESET_BEFORE, self._take_reset_value)
             for stage in stages:
                 self._stage(stage)
             self._advance()
-            self._reset(2, self._give_to_reset_value)
+            self._reset(RESET_AFTER, self._give_to_reset_value)
 
         code.when(b.icmp_signed(">", self.rows, integer(0)), run)
 
@@ -192,22 +154,24 @@ class Loops:
                 goal = code.row(code.add(self.first, r), width)
                 self._columns(width, lambda at, count: self.code.store(
                     self.code.load(self.scratch, code.add(source, at), count),
-                    self.state[slot], code.add(goal, at), count,
+                    self.given.state[slot], code.add(goal, at), count,
                 ))  # fmt: skip
 
             self._each_row(move)
 
     def _reset(
-        self, when: int, act: Callable[[int, ir.Value, ir.Value | int, int | None], None]
+        self, kind: int, act: Callable[[int, ir.Value, ir.Value | int, int | None], None]
     ) -> None:
-        """Rows whose mask is set, if resets of this kind (1 before, 2 after) were asked for."""
+        """Rows whose mask is set, if resets of this kind were asked for."""
         if not self.program.carried:
             return
         code, b = self.code, self.code.b
 
         def row(r: ir.Value) -> None:
             place = code.add(self.base, self.first, r)
-            flag = b.load(b.gep(self.reset_mask, [place], source_etype=I8), typ=I8, align=1)
+            flag = b.load(
+                b.gep(self.given.head.reset_mask, [place], source_etype=I8), typ=I8, align=1
+            )
             b_true = b.icmp_unsigned("!=", flag, ir.Constant(I8, 0))
 
             def all_leaves() -> None:
@@ -217,7 +181,7 @@ class Loops:
 
             code.when(b_true, all_leaves)
 
-        wanted = b.icmp_signed("==", self.reset_when, integer(when))
+        wanted = b.icmp_signed("==", self.given.head.reset_kind, integer(kind))
         code.when(wanted, lambda: self._each_row(row))
 
     def _take_reset_value(
@@ -225,18 +189,21 @@ class Loops:
     ) -> None:
         place = self.code.add(row, at)
         self.code.store(
-            self.code.load(self.resets[slot], place, count), self.state[slot], place, count
+            self.code.load(self.given.resets[slot], place, count),
+            self.given.state[slot],
+            place,
+            count,
         )
 
     def _give_to_reset_value(
         self, slot: int, row: ir.Value, at: ir.Value | int, count: int | None
     ) -> None:
         place = self.code.add(row, at)
-        leaving = self.code.load(self.state[slot], place, count)
-        total = self.code.b.fadd(self.code.load(self.resets[slot], place, count), leaving)
-        self.code.store(total, self.resets[slot], place, count)
+        leaving = self.code.load(self.given.state[slot], place, count)
+        total = self.code.b.fadd(self.code.load(self.given.resets[slot], place, count), leaving)
+        self.code.store(total, self.given.resets[slot], place, count)
         zero = ir.Constant(self.code.vector, [0.0] * self.code.lanes)
-        self.code.store(zero, self.state[slot], place, count)
+        self.code.store(zero, self.given.state[slot], place, count)
 
     # One stage.
 
@@ -298,7 +265,7 @@ class Loops:
         vectors = len(one.places) * tiling.vectors
         function = product(code.b.module, code.element, vectors, self.processor)
         size = one.k * vectors * code.lanes
-        weights = code.at(self.weights, code.add(code.mul(j, size), one.weights))
+        weights = code.at(self.given.head.weights, code.add(code.mul(j, size), one.weights))
         sums = code.at(self.scratch, geometry.sums + one.first * tiling.vectors * code.lanes)
         left, stride = self._whole_row(one.left)
         code.b.call(function, [
@@ -314,13 +281,13 @@ class Loops:
         if isinstance(op, Slice):
             start, op = op.start, self.program.ops[op.arg]
         if isinstance(op, Input):
-            pointer, distance = self.inputs[op.index]
+            pointer, distance = self.given.inputs[op.index]
             place = code.mul(code.add(self.base, self.first), distance)
             return code.at(pointer, code.add(place, start)), distance
         assert isinstance(op, Carried)
         width = self.program.carried[op.index]
         place = code.add(code.mul(self.first, width), start)
-        return code.at(self.state[op.index], place), integer(width)
+        return code.at(self.given.state[op.index], place), integer(width)
 
     def _row_of_tile(self, tiling: Tiling, r: ir.Value, start: ir.Value) -> None:
         """Everything elementwise of one row in one tile, vector by vector."""
@@ -330,7 +297,7 @@ class Loops:
             last = code.minimum(code.add(start, tiling.vectors * lanes), integer(whole))
 
             def vector(at: ir.Value) -> None:
-                Elements(self, tiling, r, at, code.b.sub(at, start), None).emit()
+                self._elements(tiling, r, at, code.b.sub(at, start), None)
 
             code.loop(start, last, lanes, vector)
         if width > whole:
@@ -340,6 +307,13 @@ class Loops:
                 "<", rest, code.add(start, tiling.vectors * lanes)
             )  # fmt: skip
             here = code.b.and_(inside, within)
-            code.when(here, lambda: Elements(
-                self, tiling, r, rest, code.b.sub(rest, start), width - whole
-            ).emit())  # fmt: skip
+            code.when(here, lambda: self._elements(
+                tiling, r, rest, code.b.sub(rest, start), width - whole
+            ))  # fmt: skip
+
+    def _elements(
+        self, tiling: Tiling, r: ir.Value, at: ir.Value, within: ir.Value, count: int | None
+    ) -> None:
+        row = self.code.add(self.first, r)
+        spot = Spot(r, row, self.code.add(self.base, row), at, within, count)
+        Elements(self.values, tiling, spot).emit()

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from elman.engine import workspace
-from elman.engine.llvm.emit import Slots, emit_module
+from elman.engine.llvm.arguments import Head, reset_words, words_after_head
+from elman.engine.llvm.emit import emit_module
 from elman.engine.llvm.geometry import Geometry
 from elman.engine.llvm.jit import Compiled, host
 from elman.engine.llvm.packing import Copy, Packing
 from elman.engine.llvm.pieces import pieces_of, row_cost
 from elman.engine.llvm.threads import Worker
-from elman.engine.memory import require_addresses
 from elman.engine.program.row_program import Product, Resets, RowProgram, Schedule
 
 SMALL = 2_000_000
@@ -59,31 +59,23 @@ class LLVMKernel:
         size = self._geometry.scratch
         # Taken anew for each call: calls may run side by side in several of the user's threads.
         scratch = workspace.take((threads * size,), self.program.dtype)
-        words = [
-            threads, 0, schedule.backwards, 0, 0, scratch.data_ptr(), size, weights.data_ptr(),
-            0 if resets is None else resets.mask.data_ptr(),
-            0 if resets is None else 1 if resets.when == "before" else 2,
-        ]  # fmt: skip
-        for tensor in inputs:
-            words += [tensor.data_ptr(), tensor.stride(0)]
-        words += [tensor.data_ptr() for tensor in vectors]
-        words += [tensor.data_ptr() for tensor in state]
-        for tensor in outputs:
-            words += [tensor.data_ptr(), tensor.stride(0)]
-        if 0 in words[Slots.first_pointer :]:  # or a stride
-            require_addresses([*inputs, *vectors, *state, *outputs])
-        words += [0] * len(state) if resets is None else [t.data_ptr() for t in resets.values]
+        rest = words_after_head(inputs, vectors, state, outputs, resets)
+        reset_mask, reset_kind = reset_words(resets)
         held = (schedule, scratch, weights, resets, inputs, vectors, state, outputs)
         whole: Tensor | None = None
         for piece in pieces_of(schedule, self._row_cost, threads, bounds):
-            words[Slots.steps] = piece.steps
-            words[Slots.offsets] = schedule.offsets.data_ptr() + 8 * piece.first
-            words[Slots.bounds] = piece.bounds.data_ptr()
+            head = Head(
+                threads=threads, steps=piece.steps, backwards=schedule.backwards,
+                offsets=schedule.offsets.data_ptr() + 8 * piece.first,
+                bounds=piece.bounds.data_ptr(), scratch=scratch.data_ptr(), scratch_size=size,
+                weights=weights.data_ptr(), reset_mask=reset_mask, reset_kind=reset_kind,
+            )  # fmt: skip
+            words = (*head, *rest)
             if not self.program.sums:
                 self._worker.run(words, threads, (held, piece))
                 continue
             totals = workspace.take((threads, self._geometry.totals[-1]), self.program.dtype)
-            self._worker.run([*words, totals.data_ptr()], threads, (held, piece, totals))
+            self._worker.run((*words, totals.data_ptr()), threads, (held, piece, totals))
             whole = totals.sum(0) if whole is None else whole.add_(totals.sum(0))
         return [] if whole is None else self._sums(whole)
 

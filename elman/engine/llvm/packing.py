@@ -5,7 +5,7 @@ So a change of a weight, by an optimiser or by hand, is always seen; and it has 
 
 from array import array
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import llvmlite.ir as ir
 import torch
@@ -14,10 +14,27 @@ from torch import Tensor
 from elman.engine.llvm.builder import I32, I64, POINTER, VOID, Code, integer
 from elman.engine.llvm.jit import Compiled, Target, host
 from elman.engine.llvm.threads import Worker, add_entry
+from elman.engine.llvm.words import Address, Number, load, place_of
 from elman.engine.memory import require_addresses
 
 SMALL = 1 << 15
 """Elements below which a second thread would only cost time."""
+
+
+class Head(NamedTuple):
+    """shares: of the work, one for each thread. copies: how many, and where they stand in a table.
+    goal: memory for the packed weights. Matrices follow."""
+
+    shares: Number
+    copies: Number
+    table: Address
+    goal: Address
+
+
+class Matrix(NamedTuple):
+    numbers: Address
+    k_stride: Number
+    column_stride: Number
 
 
 class Copy(NamedTuple):
@@ -27,15 +44,15 @@ class Copy(NamedTuple):
     goal[t * tile_stride + kk * row_stride + c]. matrix: its number. goal: an offset in elements.
     """
 
-    matrix: int
-    first: int
-    k: int
-    width: int
-    goal: int
-    row_stride: int
-    tile_stride: int
-    tiles: int
-    vectors: int
+    matrix: Number
+    first: Number
+    k: Number
+    width: Number
+    goal: Number
+    row_stride: Number
+    tile_stride: Number
+    tiles: Number
+    vectors: Number
 
 
 class Packing:
@@ -44,7 +61,7 @@ class Packing:
     def __init__(self, copies: list[Copy], dtype: torch.dtype) -> None:
         self._dtype = dtype
         self._table = array("q", [word for copy in copies for word in copy])
-        self._head = [len(copies), self._table.buffer_info()[0]]
+        self._copies = len(copies)
         self._is_small = sum(copy.k * copy.width for copy in copies) <= SMALL
 
     def run(
@@ -55,7 +72,8 @@ class Packing:
         transposed: numbers of those that come as `(N, K)`. A view of each would take longer.
         """
         threads = 1 if self._is_small else torch.get_num_threads()
-        words = [threads, *self._head, goal.data_ptr()]
+        table = self._table.buffer_info()[0]
+        words = [*Head(threads, self._copies, table, goal.data_ptr())]
         held = []
         for number, matrix in enumerate(matrices):
             strides = matrix.stride()
@@ -63,7 +81,8 @@ class Packing:
                 matrix = matrix.contiguous()
                 strides = matrix.stride()
             held.append(matrix)
-            words += (matrix.data_ptr(), *(strides[::-1] if number in transposed else strides))
+            k_stride, column_stride = strides[::-1] if number in transposed else strides
+            words += Matrix(matrix.data_ptr(), k_stride, column_stride)
         if 0 in words:  # or a stride
             require_addresses(held)
         _compiled(self._dtype).run(words, threads, (self, held, goal))
@@ -92,31 +111,26 @@ class _Packing:
 
     def emit(self) -> None:
         code, data = self.code, self.code.function.args[0]
-        self.shares = code.slot(data, 0, I64)
-        self.copies = code.slot(data, 2, POINTER)
-        self.goal = code.slot(data, 3, POINTER)
-        self.matrices = code.b.gep(data, [integer(4)], source_etype=I64)
-        code.loop(integer(0), code.slot(data, 1, I64), 1, self._copy)
+        self.head = load(code, data, Head)
+        code.loop(integer(0), self.head.copies, 1, self._copy)
         code.b.ret_void()
 
     def _copy(self, number: ir.Value) -> None:
         code, b = self.code, self.code.b
-        place = code.mul(number, len(Copy._fields))
-        words = b.gep(self.copies, [place], source_etype=I64)
-        fields = [code.slot(words, index, I64) for index in range(len(Copy._fields))]
-        self.copy: Any = Copy(*fields)
-        matrix = b.gep(self.matrices, [code.mul(self.copy.matrix, 3)], source_etype=I64)
-        self.k_stride, self.column_stride = (code.slot(matrix, i, I64) for i in (1, 2))
-        first = code.mul(self.copy.first, self.column_stride)
-        self.source = code.at(code.slot(matrix, 0, POINTER), first)
+        self.copy = load(code, place_of(code, self.head.table, Copy, 0, number), Copy)
+        block, after_head = code.function.args[0], len(Head._fields)
+        place = place_of(code, block, Matrix, after_head, self.copy.matrix)
+        self.matrix = load(code, place, Matrix)
+        first = code.mul(self.copy.first, self.matrix.column_stride)
+        self.source = code.at(self.matrix.numbers, first)
         share = code.function.args[1]
-        begin = b.sdiv(code.mul(self.copy.tiles, share), self.shares)
-        end = b.sdiv(code.mul(self.copy.tiles, code.add(share, 1)), self.shares)
+        begin = b.sdiv(code.mul(self.copy.tiles, share), self.head.shares)
+        end = b.sdiv(code.mul(self.copy.tiles, code.add(share, 1)), self.head.shares)
 
         def vector(tile: ir.Value, v: ir.Value) -> None:
             within = code.mul(v, code.lanes)
             column = code.add(code.mul(code.mul(tile, self.copy.vectors), code.lanes), within)
-            goal = code.at(self.goal, code.add(
+            goal = code.at(self.head.goal, code.add(
                 self.copy.goal, code.mul(tile, self.copy.tile_stride), within
             ))  # fmt: skip
             self._vector(column, goal)
@@ -129,13 +143,13 @@ class _Packing:
         """One vector's columns, for all k."""
         code, b = self.code, self.code.b
         inside = b.icmp_signed("<=", code.add(column, code.lanes), self.copy.width)
-        by_rows = b.icmp_signed("==", self.column_stride, integer(1))
-        source = code.at(self.source, code.mul(column, self.column_stride))
+        by_rows = b.icmp_signed("==", self.matrix.column_stride, integer(1))
+        source = code.at(self.source, code.mul(column, self.matrix.column_stride))
         whole_rows = b.and_(inside, by_rows)
         whole_columns = b.and_(inside, b.not_(by_rows))
 
         def row(kk: ir.Value) -> None:
-            value = code.load(source, code.mul(kk, self.k_stride))
+            value = code.load(source, code.mul(kk, self.matrix.k_stride))
             code.store(value, goal, code.mul(kk, self.copy.row_stride))
 
         code.when(whole_rows, lambda: code.loop(integer(0), self.copy.k, 1, row))
@@ -156,7 +170,7 @@ class _Packing:
         """`lanes` columns, contiguous along k, by `lanes` values of k: transposed in registers."""
         code = self.code
         rows = [
-            code.load(source, code.add(code.mul(self.column_stride, lane), kk))
+            code.load(source, code.add(code.mul(self.matrix.column_stride, lane), kk))
             for lane in range(code.lanes)
         ]
         for lane, row in enumerate(_transposed(code, rows)):
@@ -166,10 +180,10 @@ class _Packing:
         self, source: ir.Value, goal: ir.Value, kk: ir.Value, real: ir.Value | None
     ) -> None:
         code, b = self.code, self.code.b
-        start, end = code.mul(kk, self.k_stride), code.mul(kk, self.copy.row_stride)
+        start, end = code.mul(kk, self.matrix.k_stride), code.mul(kk, self.copy.row_stride)
 
         def copy(lane: int) -> None:
-            place = code.add(start, code.mul(self.column_stride, lane))
+            place = code.add(start, code.mul(self.matrix.column_stride, lane))
             value = code.load_scalar(source, place)
             b.store(value, code.at(goal, code.add(end, lane)), align=code.align)
 

@@ -18,6 +18,7 @@ from elman.engine.llvm.jit import Compiled, Target, host
 from elman.engine.llvm.math import fma
 from elman.engine.llvm.pieces import PIECE
 from elman.engine.llvm.threads import Worker, add_entry
+from elman.engine.llvm.words import Address, Number, load, place_of
 
 DEPTH = 192
 """Rows of a and b that are in work together: a panel of b fits the first cache."""
@@ -61,14 +62,14 @@ def transposed_products(a: Tensor, bs: list[Tensor]) -> list[Tensor]:
     rows = max(DEPTH, PIECE * threads // (2 * m * width) // DEPTH * DEPTH)
     for begin in range(0, n, rows):
         piece = slice(begin, min(begin + rows, n))
-        words = [
-            threads, a[piece].data_ptr(), a.stride(0), piece.stop - begin, m, scratch.data_ptr(),
-            size, begin, len(bs),
-        ]  # fmt: skip
+        words = [*_Head(
+            threads=threads, a=a[piece].data_ptr(), stride=a.stride(0), n=piece.stop - begin, m=m,
+            scratch=scratch.data_ptr(), scratch_size=size, done=begin, rights=len(bs),
+        )]  # fmt: skip
         first = 0  # panel of each b
         for b, result in zip(bs, results, strict=True):
             k = b.shape[1]
-            words += [b[piece].data_ptr(), b.stride(0), k, result.data_ptr(), first]
+            words += _Right(b[piece].data_ptr(), b.stride(0), k, result.data_ptr(), first)
             first += -(-k // panel)
         _compiled(dtype).run(words, threads, (a, bs, results, scratch))
     return results
@@ -112,14 +113,29 @@ def emit_transposed_product(dtype: torch.dtype, target: Target) -> ir.Module:
     return module
 
 
-class _Right(NamedTuple):
-    """A right operand `(N, k)`, its result `(M, k)`, and the number of its first panel."""
+class _Head(NamedTuple):
+    """The left operand, `(n, m)`, and the threads' memory. done: rows that earlier calls have added
+    to the results. rights: how many right operands follow."""
 
-    b: ir.Value
-    stride: ir.Value
-    k: ir.Value
-    c: ir.Value
-    first: ir.Value
+    threads: Number
+    a: Address
+    stride: Number
+    n: Number
+    m: Number
+    scratch: Address
+    scratch_size: Number
+    done: Number
+    rights: Number
+
+
+class _Right(NamedTuple):
+    """A right operand `(n, k)`, its result `(m, k)`, and the number of its first panel."""
+
+    b: Address
+    stride: Number
+    k: Number
+    c: Address
+    first: Number
 
 
 class _Product:
@@ -127,25 +143,18 @@ class _Product:
         self.code = code
         self.unit = unit
         self.panel = VECTORS * code.lanes
-        data = code.function.args[0]
-        pointer = lambda index: code.slot(data, index, POINTER)  # noqa: E731
-        number = lambda index: code.slot(data, index, I64)  # noqa: E731
-        threads = number(0)
-        self.a, self.a_stride = pointer(1), number(2)
-        self.n, self.m = number(3), number(4)
-        thread = code.function.args[1]
-        self.panels = code.at(pointer(5), code.mul(thread, number(6)))
-        self.done = number(7)  # rows that earlier calls have added to the results
-        self.count = number(8)
-        self.rights = code.b.gep(data, [integer(9)], source_etype=I64)
-        last = self._right(code.add(self.count, -1))
+        block, thread = code.function.args
+        self.head = head = load(code, block, _Head)
+        self.n, self.m = head.n, head.m
+        self.panels = code.at(head.scratch, code.mul(thread, head.scratch_size))
+        last = self._right(code.add(head.rights, -1))
         panel_count = code.add(last.first, self._ceiling(last.k, self.panel))
         self.units = code.at(self.panels, code.mul(panel_count, _panel_size(self.panel)))
         self.sums = code.at(self.units, UNITS * _unit_size(unit))
         count = self._ceiling(self.m, unit)
         divide = code.b.sdiv
-        self.first_unit = divide(code.mul(count, thread), threads)
-        self.last_unit = divide(code.mul(count, code.add(thread, 1)), threads)
+        self.first_unit = divide(code.mul(count, thread), head.threads)
+        self.last_unit = divide(code.mul(count, code.add(thread, 1)), head.threads)
 
     def emit(self) -> None:
         code = self.code
@@ -154,15 +163,14 @@ class _Product:
         code.loop(zero, until, DEPTH, self._slab)
         code.b.ret_void()
 
-    def _right(self, number: ir.Value) -> "_Right":
+    def _right(self, number: ir.Value) -> _Right:
         """What the argument block says of one b."""
         code = self.code
-        words = code.b.gep(self.rights, [code.mul(number, len(_Right._fields))], source_etype=I64)
-        kinds = [POINTER if name in ("b", "c") else I64 for name in _Right._fields]
-        return _Right(*[code.slot(words, index, kind) for index, kind in enumerate(kinds)])
+        block, after_head = code.function.args[0], len(_Head._fields)
+        return load(code, place_of(code, block, _Right, after_head, number), _Right)
 
-    def _each_right(self, body: Callable[["_Right"], None]) -> None:
-        self.code.loop(integer(0), self.count, 1, lambda number: body(self._right(number)))
+    def _each_right(self, body: Callable[[_Right], None]) -> None:
+        self.code.loop(integer(0), self.head.rights, 1, lambda number: body(self._right(number)))
 
     def _ceiling(self, value: ir.Value, unit: int) -> ir.Value:
         return self.code.b.sdiv(self.code.add(value, unit - 1), integer(unit))
@@ -180,7 +188,7 @@ class _Product:
 
         def block(u0: ir.Value) -> None:
             u1 = code.minimum(code.add(u0, UNITS), self.last_unit)
-            self._pack(self.a, self.a_stride, self.m, self.unit, u0, u1,
+            self._pack(self.head.a, self.head.stride, self.m, self.unit, u0, u1,
                        self.units, _unit_size(self.unit))  # fmt: skip
             count = code.b.sub(u1, u0)
             self._each_right(lambda right: code.loop(
@@ -191,7 +199,7 @@ class _Product:
 
         code.loop(self.first_unit, code.add(self.last_unit, UNITS - 1), UNITS, block)
 
-    def _panels_of(self, right: "_Right") -> ir.Value:
+    def _panels_of(self, right: _Right) -> ir.Value:
         return self.code.at(self.panels, self.code.mul(right.first, _panel_size(self.panel)))
 
     def _pack(
@@ -238,7 +246,7 @@ class _Product:
 
         code.loop(integer(0), self.depth, 1, row)
 
-    def _tile(self, right: "_Right", u0: ir.Value, u: ir.Value, j: ir.Value) -> None:
+    def _tile(self, right: _Right, u0: ir.Value, u: ir.Value, j: ir.Value) -> None:
         """One unit of a with one panel of b, added to the result."""
         code, b = self.code, self.code.b
         totals = self._totals(
@@ -246,7 +254,7 @@ class _Product:
             code.at(self._panels_of(right), code.mul(j, _panel_size(self.panel))),
         )
         row, column = code.mul(code.add(u0, u), self.unit), code.mul(j, self.panel)
-        first = b.icmp_signed("==", code.add(self.n0, self.done), integer(0))
+        first = b.icmp_signed("==", code.add(self.n0, self.head.done), integer(0))
         inside = b.and_(
             b.icmp_signed("<=", code.add(row, self.unit), self.m),
             b.icmp_signed("<=", code.add(column, self.panel), right.k),
