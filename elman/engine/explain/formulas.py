@@ -5,10 +5,11 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
-import torch
 from torch import Tensor, fx
 
-from elman.engine.graph.nodes import name_of, row_shape
+from elman.engine.graph.nodes import factors, is_product, row_shape, source_of
+from elman.engine.graph.operations import Kind, operation_of
+from elman.engine.graph.schemas import bound, name_of
 from elman.engine.plan.parts import Loop, Part
 from elman.engine.program.row_program import (
     Carried,
@@ -29,10 +30,7 @@ _INFIX = {
     "gt": ">", "ge": ">=", "and": "&", "or": "|",
 }  # fmt: skip
 _LOOSE = {"add", "sub", "eq", "ne", "lt", "le", "gt", "ge", "and", "or"}  # need brackets inside * /
-_SAME_NUMBERS = {
-    "view", "reshape", "_unsafe_view", "expand", "unsqueeze", "squeeze", "broadcast_in_dim",
-}  # fmt: skip
-_OTHER_VIEWS = {"permute", "slice", "getitem", "split_with_sizes", "sym_size"}
+_SILENT = {Kind.RESHAPES, Kind.SPLITS, Kind.PICKS, Kind.MOVES}
 _LONG = 60  # characters from which on a formula gets a name of its own
 
 
@@ -42,25 +40,31 @@ class Names:
     def __init__(self, known: dict[fx.Node, str]) -> None:
         self._known = known
         for node, name in list(known.items()):
-            while name_of(node) in _SAME_NUMBERS and node.args[0] not in known:
-                node = node.args[0]  # type: ignore[assignment]
+            while _is_reshaped(node) and source_of(node) not in known:
+                node = source_of(node)
                 known[node] = name
 
     def of(self, node: fx.Node) -> str:
         if node in self._known:
             return self._known[node]
-        name, args = name_of(node), node.args
-        if name in ("permute", "t", "transpose") and node.meta["val"].dim() == 2:
-            return f"{self.of(args[0])}.T"  # type: ignore[arg-type]
-        if name == "slice":
-            axis, start, end = ([*args, 0, None, None])[1:4]
+        kind = operation_of(node).kind
+        if kind is Kind.MOVES and node.meta["val"].dim() == 2:
+            return f"{self.of(source_of(node))}.T"
+        if name_of(node) == "slice":
+            given = bound(node)
+            start, end = given["start"] or "", given["end"]
             end = "" if end is None or (isinstance(end, int) and end >= 1 << 62) else end
-            return f"{self.of(args[0])}[{':, ' * int(axis)}{start or ''}:{end}]"  # type: ignore
-        if name == "sym_size":
+            return f"{self.of(given['self'])}[{':, ' * given['dim']}{start}:{end}]"
+        if name_of(node) == "sym_size":
             return "rows"
-        if name in _SAME_NUMBERS:
-            return self.of(args[0])  # type: ignore[arg-type]
+        if _is_reshaped(node):
+            return self.of(source_of(node))
         return node.name
+
+
+def _is_reshaped(node: fx.Node) -> bool:
+    """Whether it is its first argument in another shape."""
+    return node.op == "call_function" and operation_of(node).kind is Kind.RESHAPES
 
 
 class LoopText:
@@ -180,7 +184,8 @@ def lines_of_part(part: Part, names: Names) -> list[tuple[str, str]]:
     """(name, formula) of the operations of straight-line code, without views."""
     found = []
     for node in part.nodes:
-        if name_of(node) in _SAME_NUMBERS | _OTHER_VIEWS:
+        is_moved = operation_of(node).kind in _SILENT or name_of(node) == "sym_size"
+        if is_moved:
             continue
         found.append((names.of(node), _call(node, names.of)))
     return found
@@ -210,8 +215,8 @@ def product_flops(part: Part) -> int:
     """Floating-point operations of the part's matrix products for each row and step."""
     total = 0
     for node in part.nodes:
-        if node.target in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default):
-            left, right = [arg.meta["val"] for arg in node.args[-2:]]  # type: ignore[union-attr]
+        if is_product(node):
+            left, right = [factor.meta["val"] for factor in factors(node)]
             sizes = [*left.shape, right.shape[1]]
             if any(not isinstance(size, int) for size in sizes):
                 total += 2 * prod(int(size) for size in sizes if isinstance(size, int))

@@ -4,35 +4,15 @@ Every part of the planner asks these questions, so they stand here on their own:
 operation a node is, what its value looks like within a row, and which nodes others need.
 """
 
+import operator
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
-PRODUCTS = {torch.ops.aten.mm.default, torch.ops.aten.addmm.default}
-VIEWS = {
-    "view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "expand", "split_with_sizes",
-    "getitem", "slice", "select", "unbind", "broadcast_in_dim", "cat", "_to_copy",
-    "convert_element_type", "full", "full_like", "zeros_like", "ones_like",
-}  # fmt: skip
-FILLED = {
-    "zeros_like", "zeros", "new_zeros", "ones_like", "ones", "new_ones", "full", "full_like",
-    "new_full", "scalar_tensor",
-}  # fmt: skip
-
-
-def name_of(node: fx.Node) -> str:
-    """`mm`, `softmax`, ...: the operation's name as users know it."""
-    return _name_of(node.target)
-
-
-@lru_cache(maxsize=4096)  # torch puts the name together anew each time
-def _name_of(target: Any) -> str:
-    packet = getattr(target, "overloadpacket", None)
-    return getattr(packet or target, "__name__", str(target))
-
+from elman.engine.graph.operations import Kind, operation_of
+from elman.engine.graph.schemas import bound, name_of
 
 # Values.
 
@@ -64,11 +44,11 @@ def row_shape(node: fx.Node) -> tuple[int, ...]:
 def fill_value(node: fx.Node) -> float | int | None:
     """The number that fills a tensor such as `zeros_like(x)`, as its dtype holds it, if it is
     known."""
-    name = name_of(node) if node.op == "call_function" else ""
-    if name not in FILLED:
+    if node.op != "call_function" or not operation_of(node).is_filled:
         return None
-    position = {"full": 1, "full_like": 1, "new_full": 2, "scalar_tensor": 0}.get(name)
-    fill = node.args[position] if position is not None else int("ones" in name)
+    given = bound(node)
+    fills = [given[name] for name in ("fill_value", "s") if name in given]
+    fill = fills[0] if fills else int("ones" in name_of(node))
     dtype = node.meta["val"].dtype
     if not isinstance(fill, bool | int | float) or dtype.is_complex:
         return None
@@ -86,15 +66,27 @@ def is_random(node: fx.Node) -> bool:
 
 def is_view(node: fx.Node) -> bool:
     """A view, or a constant; not one of several results that are computed together."""
-    if name_of(node) == "getitem" and name_of(node.args[0]) not in VIEWS:
-        return False
-    return name_of(node) in VIEWS
+    if is_part(node):
+        return operation_of(source_of(node)).is_view
+    return operation_of(node).is_view
+
+
+def is_part(node: fx.Node) -> bool:
+    """One of several results of an operation."""
+    return node.target is operator.getitem
+
+
+def source_of(node: fx.Node) -> fx.Node:
+    """The first argument of an operation that has a value for it."""
+    source = node.args[0]
+    assert isinstance(source, fx.Node)
+    return source
 
 
 def shares_memory(node: fx.Node) -> bool:
     """Whether torch may give this value in the memory of one that it is made from."""
-    if name_of(node) == "getitem":
-        return shares_memory(node.args[0])
+    if is_part(node):
+        return shares_memory(source_of(node))
     schema = getattr(node.target, "_schema", None)
     is_alias = schema is not None and any(result.alias_info for result in schema.returns)
     return is_alias or name_of(node) == "_unsafe_view"  # its schema denies it
@@ -110,6 +102,25 @@ def in_memory_of(nodes: Iterable[fx.Node]) -> set[fx.Node]:
             found.add(node)
             stack += node.all_input_nodes if shares_memory(node) else []
     return found
+
+
+def is_product(node: fx.Node) -> bool:
+    """A matrix product that a loop may run, `mm` or `addmm`."""
+    return operation_of(node).kind is Kind.MULTIPLIES
+
+
+def factors(product: fx.Node) -> tuple[fx.Node, fx.Node]:
+    """Left and right."""
+    given = bound(product)
+    return given.get("mat1", given["self"]), given["mat2"]
+
+
+def is_product_of_rows(node: fx.Node) -> bool:
+    """A product of rows with a weight that all of them share."""
+    if not is_product(node) or not is_row_tensor(node):
+        return False
+    left, right = factors(node)
+    return is_row_value(left) and not is_row_value(right)
 
 
 def is_cheap(node: fx.Node) -> bool:
@@ -129,10 +140,10 @@ def is_elementwise(node: fx.Node) -> bool:
 
 def transposed_weight(node: fx.Node) -> fx.Node | None:
     """The argument of the call that this node transposes, or None if it is something else."""
-    if name_of(node) not in ("t", "transpose", "permute") or len(node.meta["val"].shape) != 2:
+    if operation_of(node).kind is not Kind.MOVES or node.meta["val"].dim() != 2:
         return None
-    source = node.args[0]
-    if name_of(node) == "permute" and [axis % 2 for axis in node.args[1]] != [1, 0]:
+    source, order = source_of(node), bound(node).get("dims")
+    if order is not None and [axis % 2 for axis in order] != [1, 0]:
         return None
     return source if source.op == "placeholder" else None
 

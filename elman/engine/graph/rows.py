@@ -11,46 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from elman.engine.graph.nodes import VIEWS, ancestors, descendants, is_random, name_of, present
+from elman.engine.graph.nodes import (
+    ancestors,
+    descendants,
+    is_elementwise,
+    is_random,
+    present,
+    source_of,
+)
+from elman.engine.graph.operations import Rows, operation_of
+from elman.engine.graph.schemas import bound, name_of
 from elman.engine.graph.trace import Trace
 from elman.errors import UnsupportedStep
-
-aten, prims = torch.ops.aten, torch.ops.prims
-
-# Operations along listed axes: position of the axes among the arguments, and their default.
-_ALONG = {
-    "sum": (1, None), "mean": (1, None), "amax": (1, None), "amin": (1, None), "prod": (1, None),
-    "var": (1, None), "any": (1, None), "all": (1, None), "argmax": (1, None), "argmin": (1, None),
-    "max": (1, None), "min": (1, None), "linalg_vector_norm": (2, None),
-    "_softmax": (1, None), "_log_softmax": (1, None), "logsumexp": (1, None),
-    "cumsum": (1, None), "cumprod": (1, None), "flip": (1, None), "sort": (1, -1),
-    "topk": (2, -1), "slice": (1, 0), "select": (1, 0), "split_with_sizes": (2, 0),
-    "split": (2, 0), "cat": (1, 0), "slice_scatter": (2, 0), "select_scatter": (2, 0),
-    "gather": (1, None), "index_select": (1, None), "unbind": (1, 0), "roll": (2, None),
-    "scatter": (1, None), "scatter_add": (1, None),
-}  # fmt: skip
-_RESHAPING = {"view", "_unsafe_view", "reshape"}
-_AXIS_SAFE = {
-    "permute",
-    "unsqueeze",
-    "squeeze",
-    "expand",
-    "transpose",
-    "broadcast_in_dim",
-    "getitem",
-}
-_PRODUCTS = {"mm", "addmm", "bmm", "baddbmm"}
-_FRESH = {
-    "full", "full_like", "zeros_like", "ones_like", "empty_like", "rand_like", "randn_like",
-    "rand", "randn", "empty", "zeros", "ones", "new_zeros", "new_full", "scalar_tensor",
-    "empty_permuted", "empty_strided", "new_empty",
-}  # fmt: skip
-
-_LINEAR = VIEWS | {
-    "add", "sub", "neg", "sum", "permute", "t", "transpose", "clone", "slice_scatter",
-    "select_scatter", "constant_pad_nd",
-}  # fmt: skip
-_LINEAR_IN_ONE = _PRODUCTS | {"mul"}
 
 
 def require_independent_rows(trace: Trace) -> None:
@@ -92,10 +64,10 @@ class _Rows:
     def check(self, node: fx.Node) -> None:
         if node.op != "call_function":
             return
-        axes = self.axes(node)
+        axes, operation = self.axes(node), operation_of(node)
         sources = [a for a in node.all_input_nodes if self.axes(a)]
         if not sources:
-            if axes and name_of(node) not in _FRESH | {"expand", "broadcast_in_dim", "sym_size"}:
+            if axes and operation.rows not in (Rows.MADE, Rows.BROADCAST):
                 raise self.error(node, "makes one value for each row out of none")
             self._require_no_row_count(node)
             return
@@ -105,20 +77,21 @@ class _Rows:
             return
         if len(axes) > 1:
             raise self.error(node, "pairs rows with rows")
-        name = name_of(node)
-        if name in _PRODUCTS:
-            self._check_product(node, name)
-        elif name in _ALONG:
-            self._check_along(node, name)
-        elif name in _RESHAPING:
+        if operation.rows is Rows.MULTIPLIED:
+            self._check_product(node)
+        elif operation.rows is Rows.ALONG:
+            self._check_along(node)
+        elif operation.rows is Rows.RESHAPED:
             self._check_reshape(node, sources[0])
-        elif torch.Tag.pointwise in getattr(node.target, "tags", ()) or name in _FRESH:
-            self._check_pointwise(node, axes[0], sources)
-        elif name not in _AXIS_SAFE and not self._known(node, name):
+        elif is_elementwise(node) or operation.rows is Rows.MADE:
+            self._check_elementwise(node, axes[0], sources)
+        elif operation.rows is None:
             raise UnsupportedStep(
-                f"{name} {self._place(node)} is no operation that is known to keep the rows of a "
-                f"batch apart; it runs with backend='reference'"
+                f"{operation.name} {self._place(node)} is no operation that is known to keep the "
+                f"rows of a batch apart; it runs with backend='reference'"
             )
+        elif operation.name == "embedding":
+            self._check_embedding(node)
 
     def check_draws(self, node: fx.Node) -> None:
         """A step draws anew each time; what has no rows is computed once for all."""
@@ -134,9 +107,15 @@ class _Rows:
         if not self._trace.calls_back or self.axes(node) or node not in self._of_rows:
             return
         varying = [source in self._of_rows for source in node.all_input_nodes]
-        is_linear = name_of(node) in _LINEAR or (
-            name_of(node) in _LINEAR_IN_ONE and varying.count(True) == 1
-        ) or (name_of(node) == "div" and varying in ([True], [True, False]))  # fmt: skip
+        match operation_of(node).linear:
+            case "in all":
+                is_linear = True
+            case "in one":
+                is_linear = varying.count(True) == 1
+            case "in the first":
+                is_linear = varying in ([True], [True, False])
+            case _:
+                is_linear = False
         if not is_linear and not any(self.axes(source) for source in node.all_input_nodes):
             raise self.error(node, "changes a gradient that is summed over the rows")
 
@@ -146,15 +125,11 @@ class _Rows:
         nodes = list(self._trace.graph.nodes)
         return descendants([node for node in nodes if self.axes(node)], nodes)
 
-    def _known(self, node: fx.Node, name: str) -> bool:
-        if name == "embedding":
-            if len(node.args) > 3 and node.args[3] and present(self._trace.d_closed):
-                raise self.error(node, "counts rows for its gradient (scale_grad_by_freq)")
-            return True
-        return name in ("_to_copy", "native_dropout", "bernoulli", "where", "div", "mul", "add",
-                        "constant_pad_nd", "convert_element_type")  # fmt: skip
+    def _check_embedding(self, node: fx.Node) -> None:
+        if bound(node)["scale_grad_by_freq"] and present(self._trace.d_closed):
+            raise self.error(node, "counts rows for its gradient (scale_grad_by_freq)")
 
-    def _check_pointwise(self, node: fx.Node, axis: int, sources: list[fx.Node]) -> None:
+    def _check_elementwise(self, node: fx.Node, axis: int, sources: list[fx.Node]) -> None:
         value = node.meta["val"]
         rank = (value[0] if isinstance(value, tuple | list) else value).dim()
         for source in sources:
@@ -164,43 +139,38 @@ class _Rows:
         self._require_no_row_count(node)
 
     def _require_no_row_count(self, node: fx.Node) -> None:
-        if torch.Tag.pointwise not in getattr(node.target, "tags", ()):
+        if not is_elementwise(node):
             return
         for source in node.all_input_nodes:
             value = source.meta.get("val")
             if not isinstance(value, Tensor | tuple | list):
                 raise self.error(node, "uses the number of rows as a value")
 
-    def _check_product(self, node: fx.Node, name: str) -> None:
-        left, right = node.args[-2:] if name in ("mm", "bmm") else node.args[1:3]
+    def _check_product(self, node: fx.Node) -> None:
+        left, right = [value for value in bound(node).values() if isinstance(value, fx.Node)][-2:]
         for side, contracted in ((left, -1), (right, -2)):
             rank = side.meta["val"].dim()
             if rank + contracted in self.axes(side):
                 raise self.error(node, "sums over rows")
 
-    def _check_along(self, node: fx.Node, name: str) -> None:
-        source = node.args[0]
-        if isinstance(source, list | tuple):
-            source = source[0]
-        position, default = _ALONG[name]
-        along = node.args[position] if len(node.args) > position else default
-        along = node.kwargs.get("dim", along)
-        rank = source.meta["val"].dim()
+    def _check_along(self, node: fx.Node) -> None:
+        given = bound(node)
+        source = given["tensors"][0] if "tensors" in given else source_of(node)
+        along = given.get("dim", given.get("dims"))
         if along is None or along == []:
             raise self.error(node, "works over all rows")
         listed = [along] if isinstance(along, int) else list(along)
-        if name in ("slice", "slice_scatter") and listed == [0] and self._is_whole(node, name):
+        if listed == [0] and "start" in given and self._is_whole(given):
             return
-        axes = self.axes(source)
+        axes, rank = self.axes(source), source.meta["val"].dim()
         if axes and axes[0] in [axis % rank for axis in listed]:
             raise self.error(node, "works along the rows")
 
-    def _is_whole(self, node: fx.Node, name: str) -> bool:
+    def _is_whole(self, given: dict[str, Any]) -> bool:
         """Whether a slice takes all rows."""
-        first = 2 if name == "slice" else 3
-        start, end, step = [*node.args[first:], *[None] * 3][:3]
+        start, end = given["start"], given["end"]
         to_end = end is None or end == 2**63 - 1 or self._is_row_count(end)
-        return start in (0, None) and to_end and step in (1, None)
+        return start in (0, None) and to_end and given["step"] in (1, None)
 
     def _is_row_count(self, value: Any) -> bool:
         size = value.meta.get("val") if isinstance(value, fx.Node) else None

@@ -5,12 +5,11 @@ from typing import Any
 import torch
 from torch import fx
 
-from elman.engine.graph.nodes import is_random
+from elman.engine.graph.nodes import is_random, source_of
+from elman.engine.graph.operations import Kind, operation_of
+from elman.engine.graph.schemas import bound
 
 aten = torch.ops.aten
-_SAME = {
-    aten.alias.default, aten.detach.default, aten.clone.default, aten.lift_fresh_copy.default,
-}  # fmt: skip
 
 
 def simplify(graph: fx.Graph) -> None:
@@ -34,7 +33,7 @@ def _drop_kept_axis(node: fx.Node) -> None:
     """`view(sum(x, [0], keepdim=True), x.shape[1:])` is `sum(x, [0])`."""
     if node.target not in (aten.view.default, aten._unsafe_view.default):
         return
-    total, shape = node.args[0], tuple(node.meta["val"].shape)
+    total, shape = source_of(node), tuple(node.meta["val"].shape)
     if total.target is not aten.sum.dim_IntList or total.args[1:] != ([0], True):
         return
     if shape == tuple(total.meta["val"].shape[1:]):
@@ -43,14 +42,14 @@ def _drop_kept_axis(node: fx.Node) -> None:
 
 def _shortcut(node: fx.Node) -> fx.Node | None:
     """An earlier node with the same value, where that can be seen from the operation."""
-    if node.target in _SAME:
-        return node.args[0]
+    if operation_of(node).kind is Kind.COPIES:
+        return source_of(node)
     if node.target is aten.permute.default:
-        source, order = node.args[0], list(node.args[1])
+        source, order = source_of(node), bound(node)["dims"]
         if source.target is aten.permute.default:
-            inner = source.args[1]
+            inner = bound(source)["dims"]
             if [inner[i] for i in order] == list(range(len(order))):
-                return source.args[0]
+                return source_of(source)
     return None
 
 

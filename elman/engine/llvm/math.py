@@ -231,7 +231,6 @@ _FUNCTIONS: dict[str, Emitter] = {
     "sub": lambda b, x, y: b.fsub(x, y),
     "mul": lambda b, x, y: b.fmul(x, y),
     "div": lambda b, x, y: b.fdiv(x, y),
-    "fma": fma,
     "neg": lambda b, x: b.fneg(x),
     "reciprocal": lambda b, x: b.fdiv(_Type(x.type).const(1.0), x),
     "where": lambda b, c, x, y: b.select(truth(b, c), x, y),

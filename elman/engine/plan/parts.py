@@ -13,25 +13,23 @@ import torch
 from torch import Tensor, fx
 
 from elman.engine.graph.nodes import (
-    PRODUCTS,
+    factors,
     is_elementwise,
+    is_product_of_rows,
     is_random,
     is_row_value,
     is_view,
-    name_of,
     row_shape,
+    source_of,
     unique,
 )
-from elman.engine.graph.operations import products_of_one_left
+from elman.engine.graph.operations import Kind, operation_of, products_of_one_left
+from elman.engine.graph.schemas import bound, name_of
 from elman.engine.graph.trace import Trace
 from elman.engine.machine import Limits
 from elman.engine.program.lower import Lowering
 from elman.engine.program.row_program import RowProgram, Types
 from elman.errors import UnsupportedStep
-
-_VIEWS = {torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default}
-_FREE_VIEWS = {"split_with_sizes", "getitem", "slice", "select", "unbind"}
-_REDUCTIONS = {"sum", "amax", "amin", "mean", "var"}
 
 
 @dataclass
@@ -124,7 +122,8 @@ class Parts:
             before = max((stage[s] for s in node.all_input_nodes if s in stage), default=0)
             is_odd = before % 2 == 1
             fused = fuse and (self._can_be_fused(node) or self._is_fusable_sum(node))
-            if fused and name_of(node) in _FREE_VIEWS and not is_odd:
+            is_part = operation_of(node).kind in (Kind.SPLITS, Kind.PICKS)
+            if fused and is_part and not is_odd:
                 fused = False  # torch needs no copy for it
             stage[node] = before if fused == is_odd else before + 1
         found: dict[int, list[fx.Node]] = {}
@@ -141,14 +140,14 @@ class Parts:
             return False
         if node.meta["obstacle"]:
             return False
-        is_row_by_row = is_view(node) or name_of(node) in _REDUCTIONS
+        is_row_by_row = is_view(node) or operation_of(node).kind is Kind.REDUCES
         return is_elementwise(node) or is_row_by_row or self._is_small_product(node)
 
     def _is_fusable_sum(self, node: fx.Node) -> bool:
         """Whether a sum over rows, such as the gradient of a bias, can be taken in passing."""
-        if node.target is not torch.ops.aten.sum.dim_IntList or list(node.args[1] or ()) != [0]:
+        if name_of(node) != "sum" or bound(node).get("dim") != [0]:
             return False
-        source = node.args[0]
+        source = source_of(node)
         same_type = source.meta["val"].dtype == node.meta["val"].dtype == self._types.stored
         return is_row_value(source) and same_type
 
@@ -173,7 +172,7 @@ class Parts:
         sums = [node for node in targets if not is_row_value(node)]
         program = lowering.program(
             [], [lowering.full(node) for node in outputs], [],
-            [lowering.full(node.args[0]) for node in sums],
+            [lowering.full(source_of(node)) for node in sums],
         )  # fmt: skip
         return Loop(program, lowering.streams, outputs, lowering.vectors, lowering.weights, sums)
 
@@ -195,13 +194,17 @@ class Parts:
             if node in together:
                 group = together[node]
                 if node is group[0]:
-                    lefts = (copy_of(node.args[0]), *[copy_of(one.args[1]) for one in group])
-                    found = graph.call_function(products_of_one_left, lefts)
+                    rights = [copy_of(factors(one)[1]) for one in group]
+                    given = (copy_of(factors(node)[0]), *rights)
+                    found = graph.call_function(products_of_one_left, given)
                     for number, one in enumerate(group):
                         copies[one] = graph.call_function(operator.getitem, (found, number))
                 continue
             copies[node] = copy = graph.node_copy(node, copy_of)
-            if node.target in _VIEWS:  # the trace saw no strides that were not its own
+            if name_of(node) in (
+                "view",
+                "_unsafe_view",
+            ):  # the trace saw no strides that were not its own
                 copy.target = torch.ops.aten.reshape.default
         graph.output(tuple(copies[node] for node in targets))
         return TorchCode(inputs, targets, graph)
@@ -212,13 +215,16 @@ class Parts:
         """Products of one left operand with several right ones that are ready, by each of them."""
         groups: dict[fx.Node, list[fx.Node]] = {}
         for node in nodes:
-            if node.target is torch.ops.aten.mm.default and node.args[1] in ready:
-                groups.setdefault(node.args[0], []).append(node)
+            if name_of(node) != "mm":
+                continue
+            left, right = factors(node)
+            if right in ready:
+                groups.setdefault(left, []).append(node)
         return {node: group for group in groups.values() if len(group) > 1 for node in group}
 
     def _is_row_count(self, node: fx.Node) -> bool:
         value = node.meta.get("val")
-        return isinstance(value, torch.SymInt) and value.node.expr == self._trace.rows
+        return isinstance(value, torch.SymInt) and bool(value.node.expr == self._trace.rows)
 
     def _passes(self, node: fx.Node) -> int:
         """How often torch would pass over memory for this node; a product counts as two."""
@@ -230,8 +236,7 @@ class Parts:
 
     def _is_small_product(self, node: fx.Node) -> bool:
         """A product of rows with a weight that stays in a core's own cache."""
-        if node.target not in PRODUCTS or not is_row_value(node) or not is_row_value(node.args[-2]):
+        if not is_product_of_rows(node):
             return False
-        weight = node.args[-1].meta["val"]
-        size = weight.numel() * weight.element_size()
-        return not is_row_value(node.args[-1]) and size <= self._limits.fused_weight_bytes
+        weight = factors(node)[1].meta["val"]
+        return weight.numel() * weight.element_size() <= self._limits.fused_weight_bytes

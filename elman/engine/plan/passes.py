@@ -16,26 +16,29 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
-import torch
 from torch import fx
 
 from elman.engine.graph.nodes import (
-    PRODUCTS,
-    VIEWS,
     ancestors,
     descendants,
+    factors,
     fill_value,
     is_cheap,
+    is_part,
+    is_product,
+    is_product_of_rows,
     is_random,
     is_row_tensor,
     is_row_value,
     is_view,
-    name_of,
     present,
     row_shape,
+    source_of,
     transposed_weight,
     unique,
 )
+from elman.engine.graph.operations import Kind, operation_of
+from elman.engine.graph.schemas import name_of
 from elman.engine.graph.trace import Trace
 from elman.engine.machine import Limits
 from elman.engine.plan.overlay import overlays
@@ -44,11 +47,6 @@ from elman.engine.program.exact import find_obstacles, require_exact_state
 from elman.engine.program.lower import Lowering
 from elman.engine.program.row_program import Types
 from elman.errors import UnsupportedStep
-
-_ARITHMETIC = {
-    "add", "sub", "rsub", "mul", "neg", "abs", "minimum", "maximum", "where", "lt", "le", "gt",
-    "ge", "eq", "ne", "relu", "clamp", "logical_and", "logical_or", "logical_not", "bitwise_not",
-}  # fmt: skip
 
 
 @dataclass
@@ -135,7 +133,7 @@ class _Planner:
         # Other results of one operation, such as the mask of a dropout, are made in passing.
         self._forward |= {
             node for node in self._nodes
-            if name_of(node) == "getitem" and node.args[0] in self._forward
+            if is_part(node) and source_of(node) in self._forward
         }  # fmt: skip
         self._from_state = descendants(trace.state, self._nodes)
         carried = present(trace.cot_state)
@@ -148,8 +146,8 @@ class _Planner:
         self._back_loop |= {
             node
             for node in self._backward
-            if node.target is torch.ops.aten.cat.default
-            and all(part in self._back_loop for part in node.args[0])
+            if operation_of(node).kind is Kind.JOINS
+            and all(part in self._back_loop for part in node.all_input_nodes)
         }  # the loop had better write them whole than in pieces that are joined later
         self._recomputed: set[fx.Node] = set()
 
@@ -249,7 +247,8 @@ class _Planner:
                 return set()
             found.add(current)
             stack += [source for source in current.all_input_nodes if is_row_value(source)]
-        functions = [n for n in found if name_of(n) not in _ARITHMETIC and name_of(n) not in VIEWS]
+        known = map(operation_of, found)
+        functions = [one for one in known if not one.is_arithmetic and not one.is_view]
         return found if len(found) <= 8 and len(functions) <= 1 else set()
 
     def _joined_products(self, keep: set[fx.Node]) -> set[fx.Node]:
@@ -259,11 +258,11 @@ class _Planner:
         inside = self._absorbing(self._loop, candidates, keep)
         found = {
             node for node in candidates
-            if node.target in PRODUCTS and node not in keep and is_row_tensor(node)
-            and not is_row_value(node.args[-1]) and is_row_value(node.args[-2])
+            if is_product_of_rows(node) and node not in keep
             and all(user in inside for user in node.users)
         }  # fmt: skip
-        weights = {node.args[-1] for node in [*found, *self._loop] if node.target in PRODUCTS}
+        products = [node for node in (*found, *self._loop) if is_product(node)]
+        weights = {factors(node)[1] for node in products}
         size = sum(prod(weight.meta["val"].shape) for weight in weights)
         fits = size * self._types.stored.itemsize <= self._limits.joined_weight_bytes
         return found if fits else set()

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from elman.engine.graph.nodes import FILLED, VIEWS, fill_value, name_of
+from elman.engine.graph.intervals import bounds_of
+from elman.engine.graph.nodes import fill_value
+from elman.engine.graph.operations import Kind, PointwiseName, operation_of
 from elman.engine.program.bounds import (
-    ON_NUMBERS,
-    bounds_of,
     find_bounds,
     first_value,
     has_rule,
@@ -23,21 +23,12 @@ from elman.engine.program.bounds import (
     whole_range,
     within,
 )
-from elman.engine.program.row_program import PointwiseName, Types
+from elman.engine.program.row_program import Types
 from elman.errors import UnsupportedStep
 
 _NO_CODE = "computes with integers or bools in a way for which the loop has no code"
 _LIMITS = {
     torch.float64: 1 << 53, torch.float32: 1 << 24, torch.float16: 1 << 11, torch.bfloat16: 1 << 8,
-}  # fmt: skip
-_COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge"}
-_ON_FLAGS: dict[str, PointwiseName] = {
-    "add": "or", "mul": "and", "bitwise_and": "and", "bitwise_or": "or", "bitwise_xor": "ne",
-    "bitwise_not": "not",
-}  # fmt: skip
-_GIVE_FLAGS = {
-    *_ON_FLAGS, *VIEWS, *FILLED, "logical_and", "logical_or", "logical_not", "isnan", "where",
-    "amax", "amin", "minimum", "maximum", "slice_scatter", "select_scatter",
 }  # fmt: skip
 
 
@@ -63,7 +54,7 @@ def function_of_flags(node: fx.Node) -> PointwiseName | None:
     """What an operation on bools is, if it means another one on numbers."""
     value = node.meta.get("val")
     is_bool = isinstance(value, Tensor) and value.dtype == torch.bool
-    return _ON_FLAGS.get(name_of(node)) if is_bool else None
+    return operation_of(node).on_flags if is_bool else None
 
 
 def is_integer(node: fx.Node) -> bool:
@@ -92,10 +83,12 @@ def _obstacle(node: fx.Node, types: Types) -> str | None:
         if value.dtype in (types.stored, types.computed) or fill_value(node) is not None:
             return None
         return _computes_in(value.dtype, types)
-    if name_of(node) in _COMPARISONS:
+    operation = operation_of(node)
+    if operation.kind is Kind.COMPARES:
         return _obstacle_to_comparison(node, types)
     if value.dtype == torch.bool:
-        is_known = name_of(node) in _GIVE_FLAGS and node.kwargs.get("alpha", 1) == 1
+        gives_flags = operation.gives_flags or operation.on_flags is not None
+        is_known = gives_flags and node.kwargs.get("alpha", 1) == 1
         return _inexact(node.all_input_nodes, None, types) if is_known else _NO_CODE
     if not node.meta["is_proved"] and (not has_rule(node) or _takes_floats(node)):
         return _NO_CODE
@@ -114,7 +107,7 @@ def _obstacle_to_comparison(node: fx.Node, types: Types) -> str | None:
 
 
 def _operands(node: fx.Node) -> list[Any]:
-    numbers = node.args[:3] if name_of(node) in ON_NUMBERS else ()
+    numbers = node.args[:3] if operation_of(node).on_numbers else ()
     limits = [node.kwargs.get(key) for key in ("min", "max")]
     return [*node.all_input_nodes, *numbers, *limits]
 

@@ -24,7 +24,7 @@ from elman.engine.program.row_program import (
 _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "neg": torch.neg, "abs": torch.abs, "sign": torch.sign, "reciprocal": torch.reciprocal,
     "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div,
-    "sqrt": torch.sqrt, "rsqrt": torch.rsqrt, "pow": torch.pow, "fma": lambda a, b, c: a * b + c,
+    "sqrt": torch.sqrt, "rsqrt": torch.rsqrt, "pow": torch.pow,
     "minimum": torch.minimum, "maximum": torch.maximum, "floor": torch.floor, "ceil": torch.ceil,
     "round": torch.round, "trunc": torch.trunc, "remainder": torch.remainder, "fmod": torch.fmod,
     "exp": torch.exp, "expm1": torch.expm1, "log": torch.log, "log1p": torch.log1p,

@@ -12,39 +12,20 @@ from typing import Any
 import torch
 from torch import fx
 
-from elman.engine.graph.nodes import fill_value, is_row_value, name_of, row_shape
+from elman.engine.graph.nodes import fill_value, is_row_value, row_shape, source_of
+from elman.engine.graph.operations import ARITY, Kind, PointwiseName, operation_of
+from elman.engine.graph.schemas import bound
 from elman.engine.program.exact import function_of_flags, is_exact, is_integer
 from elman.engine.program.operands import Operands, Value
 from elman.engine.program.ops import MANY, OpBuilder
 from elman.engine.program.row_program import (
     Carried,
     Input,
-    PointwiseName,
     Product,
     RowProgram,
     Types,
 )
-from elman.engine.program.views import SPLITS, ViewLowering
-
-aten = torch.ops.aten
-
-_UNARY: dict[Any, PointwiseName] = {
-    aten.neg.default: "neg", aten.abs.default: "abs", aten.sign.default: "sign",
-    aten.sgn.default: "sign", aten.reciprocal.default: "reciprocal", aten.sqrt.default: "sqrt",
-    aten.rsqrt.default: "rsqrt", aten.exp.default: "exp", aten.expm1.default: "expm1",
-    aten.log.default: "log", aten.log1p.default: "log1p", aten.log2.default: "log2",
-    aten.exp2.default: "exp2", aten.tanh.default: "tanh", aten.sigmoid.default: "sigmoid",
-    aten.erf.default: "erf", aten.sin.default: "sin", aten.cos.default: "cos",
-    aten.floor.default: "floor", aten.ceil.default: "ceil", aten.round.default: "round",
-    aten.trunc.default: "trunc", aten.isnan.default: "isnan", aten.logical_not.default: "not",
-    aten.bitwise_not.default: "not",
-}  # fmt: skip
-_BINARY: dict[str, PointwiseName] = {
-    "mul": "mul", "div": "div", "minimum": "minimum", "maximum": "maximum", "pow": "pow",
-    "remainder": "remainder", "fmod": "fmod", "eq": "eq", "ne": "ne", "lt": "lt", "le": "le",
-    "gt": "gt", "ge": "ge", "logical_and": "and", "logical_or": "or", "bitwise_and": "and",
-    "bitwise_or": "or", "add": "add", "sub": "sub",
-}  # fmt: skip
+from elman.engine.program.views import ViewLowering
 
 
 class Lowering:
@@ -55,8 +36,7 @@ class Lowering:
     state: placeholders of what the loop carries, one for each state leaf; None for a cotangent
         that nothing depends on.
 
-    `streams`, `vectors` and `weights` are what the program reads, in its order. `_lower_x` lowers
-    the operation x, of a known shape within a row.
+    `streams`, `vectors` and `weights` are what the program reads, in its order.
     """
 
     def __init__(
@@ -88,8 +68,8 @@ class Lowering:
                 stack.pop()
                 continue
             place = "carried" if current in self._state else self._place(current)
-            if name_of(current) in SPLITS:
-                place = "here"
+            if operation_of(current).kind is Kind.SPLITS:
+                place = "here"  # it has no value of its own: the parts read what is split
             missing = [
                 source for source in current.all_input_nodes
                 if place == "here" and source not in values and is_row_value(source)
@@ -144,94 +124,89 @@ class Lowering:
         return self._computed(node, shape)
 
     def _computed(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
-        target, name = node.target, name_of(node)
+        operation = operation_of(node)
         logical = function_of_flags(node)
         if logical is not None:
             flags = [self._operands.op(argument, shape, node) for argument in node.args[:2]]
             return Value(self._ops.pointwise(logical, *flags), shape)
-        if is_integer(node) and name == "neg":  # never -0.0, which integers don't know
-            source = self._operands.values[node.args[0]]
-            return Value(self._ops.pointwise("sub", self._ops.constant(0.0), source.op), shape)
-        if target in _UNARY:
-            source = self._operands.values[node.args[0]]
-            return Value(self._ops.pointwise(_UNARY[target], source.op), shape)
-        view = self._views.lower(node, shape)
-        if view is not None:
-            return view
-        handler = getattr(self, f"_lower_{name.strip('_')}", None)
+        if operation.pointwise is not None:
+            return Value(self._elementwise(node, operation.pointwise, shape), shape)
+        handler = _HANDLERS.get(operation.handler or "")
         if handler is not None:
-            return Value(handler(node, shape), shape)
-        if name in _BINARY:
-            return Value(self._binary(node, _BINARY[name], shape), shape)
-        raise self._operands.unsupported(node)
+            return Value(handler(self, node, shape), shape)
+        view = self._views.lower(node, shape)
+        if view is None:
+            raise self._operands.unsupported(node)
+        return view
 
     # Elementwise operations and constants.
 
-    def _binary(self, node: fx.Node, name: PointwiseName, shape: tuple[int, ...]) -> int:
-        a, b = node.args[:2]
-        if node.kwargs.get("rounding_mode") is not None:
+    def _elementwise(self, node: fx.Node, name: PointwiseName, shape: tuple[int, ...]) -> int:
+        given = bound(node)
+        if given.get("rounding_mode") is not None or given.get("decimals", 0) != 0:
             raise self._operands.unsupported(node)
-        if name == "pow" and isinstance(b, int | float):
-            return self._ops.power(self._operands.op(a, shape, node), float(b))
-        left, right = self._operands.op(a, shape, node), self._operands.op(b, shape, node)
-        factor = node.kwargs.get("alpha", 1)
-        if factor != 1:
-            right = self._ops.pointwise("mul", right, self._ops.constant(float(factor)))
-        result = self._ops.pointwise(name, left, right)
+        first, *rest = list(given.values())[: ARITY[name]]
+        if name == "pow" and isinstance(rest[0], int | float):
+            return self._ops.power(self._operands.op(first, shape, node), float(rest[0]))
+        numbers = [self._operands.op(argument, shape, node) for argument in (first, *rest)]
+        if given.get("alpha", 1) != 1:
+            numbers[1] = self._scaled_by(numbers[1], given["alpha"])
+        if name == "neg" and is_integer(node):  # never -0.0, which integers don't know
+            return self._ops.pointwise("sub", self._ops.constant(0.0), numbers[0])
+        result = self._ops.pointwise(name, *numbers)
         if is_integer(node) and name in ("mul", "remainder", "fmod"):
             return self._ops.pointwise("add", result, self._ops.constant(0.0))  # never -0.0
         return result
 
-    def _lower_rsub(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        a, b = (self._operands.op(arg, shape, node) for arg in node.args[:2])
-        return self._ops.pointwise("sub", b, a)
+    def _scaled_by(self, op: int, factor: float) -> int:
+        if factor == 1:
+            return op
+        return self._ops.pointwise("mul", op, self._ops.constant(float(factor)))
 
-    def _lower_relu(self, node: fx.Node, shape: tuple[int, ...]) -> int:
+    def _rsub(self, node: fx.Node, shape: tuple[int, ...]) -> int:
+        given = bound(node)
+        a, b = (self._operands.op(given[name], shape, node) for name in ("self", "other"))
+        return self._ops.pointwise("sub", b, self._scaled_by(a, given["alpha"]))
+
+    def _relu(self, node: fx.Node, shape: tuple[int, ...]) -> int:
         zero = self._ops.constant(0.0)
         return self._ops.pointwise("maximum", self._operands.op(node.args[0], shape, node), zero)
 
-    def _lower_clamp(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        low, high = [*node.args[1:3], None, None][:2]
-        low, high = node.kwargs.get("min", low), node.kwargs.get("max", high)
-        result = self._operands.op(node.args[0], shape, node)
-        if low is not None:
-            result = self._ops.pointwise("maximum", result, self._operands.op(low, shape, node))
-        if high is not None:
-            result = self._ops.pointwise("minimum", result, self._operands.op(high, shape, node))
+    def _clamp(self, node: fx.Node, shape: tuple[int, ...]) -> int:
+        given = bound(node)
+        result = self._operands.op(given["self"], shape, node)
+        if given["min"] is not None:
+            low = self._operands.op(given["min"], shape, node)
+            result = self._ops.pointwise("maximum", result, low)
+        if given["max"] is not None:
+            high = self._operands.op(given["max"], shape, node)
+            result = self._ops.pointwise("minimum", result, high)
         return result
 
-    def _lower_where(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        args = [self._operands.op(arg, shape, node) for arg in node.args]
-        return self._ops.pointwise("where", *args)
-
-    def _lower_to_copy(self, node: fx.Node, shape: tuple[int, ...]) -> int:
+    def _convert(self, node: fx.Node, shape: tuple[int, ...]) -> int:
         value = self._operands.op(node.args[0], shape, node)
         if node.meta["val"].dtype == torch.bool:
             return self._ops.pointwise("ne", value, self._ops.constant(0.0))
         return value
 
-    _lower_convert_element_type = _lower_to_copy
-
-    def _lower_full_like(self, node: fx.Node, shape: tuple[int, ...]) -> int:
+    def _full(self, node: fx.Node, shape: tuple[int, ...]) -> int:
         constant = fill_value(node)
         if constant is None:
             raise self._operands.unsupported(node)
         return self._ops.constant(constant)
 
-    _lower_zeros_like = _lower_ones_like = _lower_full = _lower_full_like
-
     # Products and reductions.
 
-    def _lower_mm(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        return self._product(node, *node.args)
+    def _mm(self, node: fx.Node, shape: tuple[int, ...]) -> int:
+        given = bound(node)
+        return self._product(node, given["self"], given["mat2"])
 
-    def _lower_addmm(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        bias, left, weight = node.args
-        product = self._product(node, left, weight)
-        scales = [node.kwargs.get(key, 1) for key in ("beta", "alpha")]
-        if scales != [1, 1]:
+    def _addmm(self, node: fx.Node, shape: tuple[int, ...]) -> int:
+        given = bound(node)
+        product = self._product(node, given["mat1"], given["mat2"])
+        if (given["beta"], given["alpha"]) != (1, 1):
             raise self._operands.unsupported(node)
-        return self._ops.pointwise("add", product, self._operands.op(bias, shape, node))
+        return self._ops.pointwise("add", product, self._operands.op(given["self"], shape, node))
 
     def _product(self, node: fx.Node, left: Any, weight: Any) -> int:
         if is_row_value(weight) or not is_row_value(left):
@@ -246,14 +221,13 @@ class Lowering:
             Product(int(n), self._ops.widened(source.op, int(k)), self.weights.index(weight))
         )
 
-    def _lower_sum(self, node: fx.Node, shape: tuple[int, ...]) -> int:
+    def _sum(self, node: fx.Node, shape: tuple[int, ...]) -> int:
         found = self._sum_of_leading(node)
         return self._reduced(node, "sum") if found is None else found
 
     def _sum_of_leading(self, node: fx.Node) -> int | None:
         """A sum over the first axes of a row: whole slices are added."""
-        source = self._operands.values[node.args[0]]
-        axes = node.args[1] if len(node.args) > 1 else None
+        source, axes = self._source(node), bound(node).get("dim")
         rank = len(source.shape) + 1
         if not isinstance(axes, list | tuple) or len(axes) >= rank - 1:
             return None
@@ -265,25 +239,25 @@ class Lowering:
         wide = self._ops.widened(source.op, count * width)
         return self._ops.sum_of_slices(wide, count, width)
 
-    def _lower_amax(self, node: fx.Node, shape: tuple[int, ...]) -> int:
+    def _amax(self, node: fx.Node, shape: tuple[int, ...]) -> int:
         return self._reduced(node, "amax")
 
-    def _lower_amin(self, node: fx.Node, shape: tuple[int, ...]) -> int:
+    def _amin(self, node: fx.Node, shape: tuple[int, ...]) -> int:
         return self._reduced(node, "amin")
 
-    def _lower_mean(self, node: fx.Node, shape: tuple[int, ...]) -> int:
+    def _mean(self, node: fx.Node, shape: tuple[int, ...]) -> int:
         return self._scaled(self._reduced(node, "sum"), node)
 
     def _scaled(self, total: int, node: fx.Node) -> int:
-        count = prod(self._operands.values[node.args[0]].shape) // max(prod(row_shape(node)), 1)
+        count = prod(self._source(node).shape) // max(prod(row_shape(node)), 1)
         return self._ops.pointwise("mul", total, self._ops.constant(1.0 / count if count else nan))
 
-    def _lower_var(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        """`prims.var(x, [axes], correction)`."""
-        if len(node.args) < 3:
+    def _var(self, node: fx.Node, shape: tuple[int, ...]) -> int:
+        correction = bound(node)["correction"]
+        if correction is None:
             raise self._operands.unsupported(node)
         return self._ops.cat([
-            self._ops.variance(part, float(node.args[2])) for part in self._groups(node)
+            self._ops.variance(part, float(correction)) for part in self._groups(node)
         ])  # fmt: skip
 
     def _reduced(self, node: fx.Node, name: Any) -> int:
@@ -291,9 +265,10 @@ class Lowering:
 
     def _groups(self, node: fx.Node) -> list[int]:
         """The values that are reduced, one group for each number that comes out."""
-        source = self._operands.values[node.args[0]]
-        along: Any = node.args[1] if len(node.args) > 1 else list(range(len(source.shape) + 1))
+        source, given = self._source(node), bound(node)
         rank = len(source.shape) + 1
+        along = given.get("dim", given.get("dims"))
+        along = list(range(rank)) if along is None else along
         axes = sorted(axis % rank for axis in ([along] if isinstance(along, int) else along))
         kept = prod(source.shape[: axes[0] - 1]) if axes else 0
         trailing = axes == list(range(axes[0], rank)) if axes else False
@@ -302,3 +277,16 @@ class Lowering:
         width = prod(source.shape) // kept
         wide = self._ops.widened(source.op, prod(source.shape))
         return [self._ops.slice(wide, i * width, width) for i in range(kept)]
+
+    def _source(self, node: fx.Node) -> Value:
+        return self._operands.values[source_of(node)]
+
+
+Handler = Callable[[Lowering, fx.Node, tuple[int, ...]], int]
+_HANDLERS: dict[str, Handler] = {
+    "rsub": Lowering._rsub, "relu": Lowering._relu, "clamp": Lowering._clamp,
+    "convert": Lowering._convert, "full": Lowering._full, "mm": Lowering._mm,
+    "addmm": Lowering._addmm, "sum": Lowering._sum, "amax": Lowering._amax,
+    "amin": Lowering._amin, "mean": Lowering._mean, "var": Lowering._var,
+}  # fmt: skip
+"""What puts an operation together from several ops, for a known shape within a row."""

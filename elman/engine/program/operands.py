@@ -11,7 +11,8 @@ from typing import Any
 
 from torch import Tensor, fx
 
-from elman.engine.graph.nodes import fill_value, is_row_value, name_of
+from elman.engine.graph.nodes import fill_value, is_row_value
+from elman.engine.graph.schemas import name_of
 from elman.engine.program.ops import MANY, OpBuilder
 from elman.engine.program.row_program import Slice
 from elman.errors import UnsupportedStep

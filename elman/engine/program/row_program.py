@@ -20,15 +20,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 
-PointwiseName = Literal[
-    # arithmetic
-    "add", "sub", "mul", "div", "neg", "abs", "sign", "reciprocal", "sqrt", "rsqrt", "pow",
-    "minimum", "maximum", "floor", "ceil", "round", "trunc", "remainder", "fmod", "fma",
-    # elementary functions
-    "exp", "expm1", "log", "log1p", "log2", "exp2", "tanh", "sigmoid", "erf", "sin", "cos",
-    # comparisons give 1.0 or 0.0; `where(condition, a, b)` takes a if condition != 0
-    "eq", "ne", "lt", "le", "gt", "ge", "where", "and", "or", "not", "isnan",
-]  # fmt: skip
+from elman.engine.graph.operations import PointwiseName
 
 
 @dataclass(frozen=True)

@@ -4,93 +4,85 @@ Reshaping changes no elements, parts of a value are slices of it, and what is jo
 a part of another value is put together from slices.
 """
 
-import operator
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
-import torch
 from torch import fx
 
-from elman.engine.graph.nodes import is_row_value, name_of, row_shape
+from elman.engine.graph.nodes import is_row_value, row_shape, source_of
+from elman.engine.graph.operations import Kind, operation_of
+from elman.engine.graph.schemas import bound
 from elman.engine.program.operands import Operands, Value
 from elman.engine.program.ops import MANY, OpBuilder
 
-aten = torch.ops.aten
-
-_RESHAPING = {
-    aten.view.default, aten._unsafe_view.default, aten.reshape.default, aten.unsqueeze.default,
-    aten.squeeze.default, aten.squeeze.dim, aten.squeeze.dims,
-}  # fmt: skip
-SPLITS = ("split_with_sizes", "unbind")
-"""They have no value of their own: the parts read what is split."""
-
 
 class ViewLowering:
-    """Lowers views. `_lower_x` lowers the operation x, of a known shape within a row."""
+    """Lowers views, and what is put together from parts."""
 
     def __init__(self, ops: OpBuilder, operands: Operands) -> None:
         self._ops = ops
         self._operands = operands
 
     def lower(self, node: fx.Node, shape: tuple[int, ...]) -> Value | None:
-        """The node's value, or None if it is not a view."""
-        name = name_of(node)
-        if node.target in _RESHAPING or name in ("expand", "broadcast_in_dim"):
-            return self._reshaped(node, name, shape)
-        if name in SPLITS:  # the parts are taken by getitem
-            return self._value(node.args[0])
-        if node.target is operator.getitem:
-            return self._part_of_split(node, shape)
-        handler = getattr(self, f"_lower_{name}", None)
-        return None if handler is None else Value(handler(node, shape), shape)
+        """The node's value, of a known shape within a row; None if it is nothing of the kind."""
+        handler = _HANDLERS.get(operation_of(node).handler or "")
+        return None if handler is None else handler(self, node, shape)
 
-    def _value(self, node: fx.Node) -> Value:
-        return self._operands.values[node]
+    def _reshape(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
+        return self._reshaped(node, shape, None)
 
-    def _reshaped(self, node: fx.Node, name: str, shape: tuple[int, ...]) -> Value:
-        if not is_row_value(node.args[0]):  # what all rows share, once for each row
-            return Value(self._operands.op(node.args[0], shape, node), shape)
-        source = self._value(node.args[0])
+    def _broadcast_in_dim(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
+        return self._reshaped(node, shape, bound(node)["broadcast_dimensions"])
+
+    def _reshaped(
+        self, node: fx.Node, shape: tuple[int, ...], becomes: Sequence[int] | None
+    ) -> Value:
+        """becomes: which axis of the result each axis becomes, if they do not follow each other."""
+        first = source_of(node)
+        if not is_row_value(first):  # what all rows share, once for each row
+            return Value(self._operands.op(first, shape, node), shape)
+        source = self._operands.values[first]
         if self._ops.width(source.op) in (1, prod(shape)):
             return Value(source.op, shape)
         inner = source.shape
-        if name == "broadcast_in_dim":  # args[2]: which axis of the result each axis becomes
-            sizes = dict(zip([axis - 1 for axis in node.args[2][1:]], inner, strict=True))
+        if becomes is not None:
+            sizes = dict(zip([axis - 1 for axis in becomes[1:]], inner, strict=True))
             inner = tuple(sizes.get(axis, 1) for axis in range(len(shape)))
         return Value(self._operands.broadcast(Value(source.op, inner), shape, node), shape)
 
     # Parts.
 
-    def _part_of_split(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
-        split, index = node.args
-        name = name_of(split)
-        if name == "unbind":
-            sizes, axis = [1] * split.args[0].meta["val"].shape[split.args[1]], split.args[1]
-        elif name == "split_with_sizes":
-            sizes = split.args[1]
-            axis = split.args[2] if len(split.args) > 2 else 0
-        else:
+    def _split(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
+        return self._operands.values[source_of(node)]  # the parts are taken by getitem
+
+    def _getitem(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
+        split, index = source_of(node), bound(node)["index"]
+        if operation_of(split).kind is not Kind.SPLITS:
             raise self._operands.unsupported(split)
-        source = self._value(split.args[0])
+        given = bound(split)
+        axis = given["dim"]
+        sizes = given.get("split_sizes") or [1] * given["self"].meta["val"].shape[axis]
+        source = self._operands.values[source_of(split)]
         start = sum(sizes[:index])
         return Value(self._along(source, axis, start, sizes[index], node), shape)
 
-    def _lower_slice(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        source, axis, start, end, step = [*node.args, *[None] * 5][:5]
-        found = self._value(source)
-        axis = (axis or 0) % (len(found.shape) + 1)
+    def _slice(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
+        given = bound(node)
+        found = self._operands.values[given["self"]]
+        axis = given["dim"] % (len(found.shape) + 1)
         if axis == 0:
-            return found.op
-        if step not in (None, 1):
+            return Value(found.op, shape)
+        if given["step"] not in (None, 1):
             raise self._operands.unsupported(node)
-        begin = slice(start, end).indices(found.shape[axis - 1])[0]
-        return self._along(found, axis, begin, shape[axis - 1], node)
+        begin = slice(given["start"], given["end"]).indices(found.shape[axis - 1])[0]
+        return Value(self._along(found, axis, begin, shape[axis - 1], node), shape)
 
-    def _lower_select(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        source, axis, index = node.args
-        found = self._value(source)
+    def _select(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
+        given = bound(node)
+        found, axis = self._operands.values[given["self"]], given["dim"]
         size = found.shape[axis % (len(found.shape) + 1) - 1]
-        return self._along(found, axis, index % size, 1, node)
+        return Value(self._along(found, axis, given["index"] % size, 1, node), shape)
 
     def _along(self, source: Value, axis: Any, start: int, size: int, node: fx.Node) -> int:
         """Elements `start : start + size` along an axis of the batch tensor."""
@@ -111,42 +103,43 @@ class ViewLowering:
 
     # Put together.
 
-    def _lower_cat(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        axis = (node.args[1] if len(node.args) > 1 else 0) % (len(shape) + 1) - 1
+    def _cat(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
+        given = bound(node)
+        axis = given["dim"] % (len(shape) + 1) - 1
         parts = []
         if axis < 0 or prod(shape[:axis]) != 1:
             raise self._operands.unsupported(node)
-        for part in node.args[0]:
+        for part in given["tensors"]:
             part_shape = (
                 row_shape(part) if is_row_value(part) else tuple(part.meta["val"].shape[1:])
             )
             if prod(part_shape) == 0:
                 continue
             parts.append(self._full(part, part_shape, node))
-        return self._ops.cat(parts)
+        return Value(self._ops.cat(parts), shape)
 
-    def _lower_slice_scatter(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        into, part, axis, start, end, step = [*node.args, *[None] * 6][:6]
-        axis = (axis or 0) % (len(shape) + 1) - 1
+    def _slice_scatter(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
+        given = bound(node)
+        axis = given["dim"] % (len(shape) + 1) - 1
         if axis < 0:
-            return self._operands.op(part, shape, node)
-        if step not in (None, 1):
+            return Value(self._operands.op(given["src"], shape, node), shape)
+        if given["step"] not in (None, 1):
             raise self._operands.unsupported(node)
-        begin, stop, _ = slice(start, end).indices(shape[axis])
-        return self._scattered(node, shape, into, part, axis, begin, stop)
+        begin, stop, _ = slice(given["start"], given["end"]).indices(shape[axis])
+        return Value(self._written(node, shape, axis, begin, stop), shape)
 
-    def _lower_select_scatter(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        into, part, axis, index = node.args
-        axis = axis % (len(shape) + 1) - 1
-        index = index % shape[axis]
-        return self._scattered(node, shape, into, part, axis, index, index + 1)
+    def _select_scatter(self, node: fx.Node, shape: tuple[int, ...]) -> Value:
+        given = bound(node)
+        axis = given["dim"] % (len(shape) + 1) - 1
+        index = given["index"] % shape[axis]
+        return Value(self._written(node, shape, axis, index, index + 1), shape)
 
-    def _scattered(
-        self, node: fx.Node, shape: tuple[int, ...], into: Any, part: Any, axis: int,
-        begin: int, stop: int,
-    ) -> int:  # fmt: skip
-        """`into` with `part` in place of `begin : stop` along an axis."""
-        ops = self._ops
+    def _written(
+        self, node: fx.Node, shape: tuple[int, ...], axis: int, begin: int, stop: int
+    ) -> int:
+        """The node's first argument with the second in place of `begin : stop` along an axis."""
+        ops, given = self._ops, bound(node)
+        into, part = given["self"], given["src"]
         outer, inner = prod(shape[:axis]), prod(shape[axis + 1 :])
         if outer > MANY:
             raise self._operands.unsupported(node)
@@ -164,3 +157,13 @@ class ViewLowering:
     def _full(self, argument: Any, shape: tuple[int, ...], node: fx.Node) -> int:
         """The op of an argument, as wide as its shape says."""
         return self._ops.widened(self._operands.op(argument, shape, node), prod(shape))
+
+
+Handler = Callable[[ViewLowering, fx.Node, tuple[int, ...]], Value]
+_HANDLERS: dict[str, Handler] = {
+    "reshape": ViewLowering._reshape,
+    "broadcast_in_dim": ViewLowering._broadcast_in_dim, "split": ViewLowering._split,
+    "getitem": ViewLowering._getitem, "slice": ViewLowering._slice,
+    "select": ViewLowering._select, "cat": ViewLowering._cat,
+    "slice_scatter": ViewLowering._slice_scatter, "select_scatter": ViewLowering._select_scatter,
+}  # fmt: skip

@@ -12,10 +12,10 @@ from math import isnan
 
 from torch import Tensor, fx
 
-from elman.engine.graph.nodes import VIEWS, descendants, name_of, present
+from elman.engine.graph.nodes import descendants, present
+from elman.engine.graph.operations import operation_of
+from elman.engine.graph.schemas import name_of
 from elman.engine.graph.trace import Trace
-
-_KEEPS_ZEROS = VIEWS | {"permute", "t", "transpose", "neg", "alias", "detach", "clone"}
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Unused:
             node = stack.pop()
             if node.op == "output" or (name_of(node) == "add" and node in used):
                 continue
-            if name_of(node) not in _KEEPS_ZEROS and name_of(node) != "add":
+            if not operation_of(node).keeps_zeros and name_of(node) != "add":
                 return False
             stack += node.users
         return True
