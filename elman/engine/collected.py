@@ -9,7 +9,7 @@ from elman.engine import workspace
 from elman.engine.layout import Folded
 from elman.engine.nodes import is_view, row_shape, shares_memory
 from elman.engine.plan import Plan
-from elman.engine.runners import Environment, matrix, width_of
+from elman.engine.runners import Environment, matrix, no_view, width_of
 
 
 @dataclass
@@ -135,11 +135,14 @@ class Collected:
         if made is not None:
             return made
         value = self._layout.unfold(self.values[node])
-        return (
-            value.clone(memory_format=torch.contiguous_format)
-            if node in self._places.shared
-            else value
-        )
+        if node in self._places.shared:
+            return value.clone(memory_format=torch.contiguous_format)
+        if not value._is_view():
+            return value
+        # The saved value becomes a view of the output, so that it shows when that was changed.
+        whole = no_view(value)
+        self.values[node] = whole.detach().view(self.values[node].shape)
+        return whole
 
 
 class Gradients:

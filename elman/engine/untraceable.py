@@ -36,11 +36,18 @@ def reason(error: Exception, per_row: PerRow | None = None) -> str:
         return _reason_of(per_row, place)
     if asks_for_values(error):
         what = f"the step depends on the values of a tensor{place}, as `if` and `.item()` do"
+    elif asks_for_rows(error):
+        what = f"the step depends on the number of rows of its batch{place}"
     elif isinstance(error, UnsupportedOperatorException):
         what = f"{_short(error)}{place} can't be traced"
     else:
         what = f"the step can't be traced{place} ({type(error).__name__}: {_short(error)})"
     return f"{what}; it runs with backend='reference'"
+
+
+def asks_for_rows(error: Exception) -> bool:
+    """Whether a part of torch that sees no symbols was given the number of rows."""
+    return "not tracked with proxy" in str(error)
 
 
 def asks_for_values(error: Exception) -> bool:
