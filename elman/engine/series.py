@@ -92,8 +92,9 @@ def _owner_of(step: Any) -> Any:
     owner = getattr(step, "__self__", None)
     if owner is not None:
         return owner
-    cells = getattr(step, "__closure__", None) or ()
+    cells, code = getattr(step, "__closure__", None) or (), getattr(step, "__code__", None)
     held = [cell.cell_contents for cell in cells if cell != CellType()]
+    held += [step.__globals__.get(name) for name in (code.co_names if code else ())]
     return next((value for value in held if isinstance(value, nn.Module)), step)
 
 
