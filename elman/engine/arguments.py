@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -96,10 +97,13 @@ def check(
     constants: Nest | None = None,
 ) -> Arguments:
     """Arguments for a backend, or an error that says which of them does not fit and why."""
+    if not isinstance(reverse, bool | np.bool_):
+        raise ArgumentError(f"reverse must be True or False, got {reverse!r:.60}")
     inputs, input_structure = flatten(input, "input")
     steps, rows = _leading_sizes(inputs, input_structure)
     leaves, state_structure = flatten_state(state, constants, rows)
-    if checkpoint is not None and not (isinstance(checkpoint, Integral) and checkpoint >= 1):
+    is_count = isinstance(checkpoint, Integral) and not isinstance(checkpoint, bool)
+    if checkpoint is not None and not (is_count and checkpoint >= 1):
         raise ArgumentError(f"checkpoint must be a number of steps >= 1, got {checkpoint!r}")
     return Arguments(
         inputs=inputs,
@@ -111,7 +115,7 @@ def check(
         lengths=_lengths(lengths, steps, rows),
         reset=_reset(reset, steps, rows),
         reset_state=_reset_state(reset, reset_state, state, constants),
-        reverse=bool(reverse),
+        reverse=bool(reverse),  # numpy's, too
         checkpoint=checkpoint,
         has_constants=constants is not None,
     )

@@ -130,6 +130,40 @@ def test_a_graph_can_be_run_backward_twice_and_after_a_change_of_its_output():
     torch.testing.assert_close(torch.autograd.grad(output.sum(), x)[0], 2 * first)
 
 
+PLACES = {
+    "in the loop": lambda h, x: h,
+    "after the loop": lambda h, x: h.exp() @ torch.eye(4),
+    "before the loop": lambda h, x: x.sin(),
+    "of another shape": lambda h, x: h.sin().view(-1, 2, 2),
+    "of a number a row": lambda h, x: h.sum(1),
+}
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (3,), (3, 2, 2)], ids=str)
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("options", [{}, {"lengths": [5, 0, 3]}, {"reverse": True}], ids=str)
+def test_all_that_a_scan_returns_may_be_changed_in_place(place, options, shape):
+    def step(x, state):
+        h, other = state
+        h, other = torch.tanh(h * 0.5 + x), other.cos()
+        return PLACES[place](h, x), (h, other)
+
+    def results(backend):
+        output, (h, other) = elman.scan(
+            step, x, (first, torch.zeros(shape)), backend=backend, **options
+        )
+        if backend == "reference":  # whose results autograd may have kept
+            return output + 1, h * 3, other - 2
+        return output.add_(1), h.mul_(3), other.sub_(2)
+
+    x, first = torch.randn(5, 3, 4, requires_grad=True), torch.randn(3, 4, requires_grad=True)
+    gradients = []
+    for backend in ("llvm", "reference"):
+        loss = sum(result.pow(2).sum() for result in results(backend))
+        gradients.append(torch.autograd.grad(loss, [x, first]))
+    torch.testing.assert_close(*gradients)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("name", CELLS)
 def test_a_backward_pass_in_chunks_of_time_gives_the_same(name, variant):

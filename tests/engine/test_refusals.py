@@ -75,8 +75,8 @@ def has_no_lowering(x, h):
 
 
 STEPS = {
-    mixes_by_mean: "sum at test_refusals.py:\\d+ joins all rows",
-    mixes_by_product: "mm.*test_refusals.py:\\d+.*rows",
+    mixes_by_mean: "mean at test_refusals.py:\\d+ joins all rows",
+    mixes_by_product: "matmul at test_refusals.py:\\d+.*rows",
     mixes_by_softmax: "rows",
     mixes_by_sorting: "flip.*test_refusals.py:\\d+.*along the rows",
     mixes_by_regrouping: "rows",
@@ -100,6 +100,39 @@ def test_refused_by_name_and_run_by_the_plain_loop(step):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it is said once
         elman.scan(step, X, H)
+
+
+LINEAR, CONVOLUTION = torch.nn.Linear(5, 5), torch.nn.Conv1d(5, 5, 3, padding=1)
+LOST = {
+    "a layer on more axes": (
+        lambda x, h: (h, torch.tanh(h + LINEAR(torch.stack([h, x], 1)).sum(1))),
+        r"^linear at test_refusals\.py:\d+ regroups rows, so it can't be seen that",
+    ),
+    "stacked before the rows": (
+        lambda x, h: (h, torch.stack([h, x], 0).logsumexp(0)),
+        r"^stack at test_refusals\.py:\d+ works along the rows, so it can't be seen that",
+    ),
+    "numbers for each row": (
+        lambda x, h: (h, h + x * torch.randint(0, 5, (len(h), 1))),
+        r"^the step depends on the number of rows of its batch at test_refusals\.py:\d+;",
+    ),
+    "rows that torch counts": (
+        lambda x, h: (h, torch.tanh(x + CONVOLUTION(h.unsqueeze(2)).squeeze(2))),
+        r"^conv1d depends on the number of rows of its batch at test_refusals\.py:\d+ ",
+    ),
+    "rows counted behind a layer": (
+        lambda x, h: (h, LINEAR(h).view(len(x), 5, 1).exp().squeeze(2) + x),
+        r"^the step depends on the number of rows of its batch at test_refusals\.py:\d+;",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_a_step_that_mixes_no_rows_is_not_accused_of_it(name):
+    step, words = LOST[name]
+    with pytest.raises(UnsupportedStep, match=words) as caught:
+        elman.scan(step, X, H, backend="llvm")
+    assert "must treat" not in str(caught.value)
 
 
 def test_rows_together_and_one_at_a_time_agree_when_a_step_is_accepted():

@@ -217,6 +217,8 @@ def test_wrong_arguments_and_steps_are_named(arguments, error, words):
         ),
         ({"checkpoint": 0}, ArgumentError, ">= 1"),
         ({"checkpoint": 1.5}, ArgumentError, ">= 1, got 1.5"),
+        ({"checkpoint": True}, ArgumentError, ">= 1, got True"),
+        ({"reverse": "no"}, ArgumentError, "True or False, got 'no'"),
         ({"lengths": "abc"}, ArgumentError, "lengths must be 2 integers.*'abc'"),
         ({"lengths": [[1], [1, 2]]}, ArgumentError, "lengths must be 2 integers"),
         ({"backend": "cuda"}, ArgumentError, "backend must be one of.*cuda"),

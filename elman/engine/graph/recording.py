@@ -281,6 +281,11 @@ def _is_alike(old: Any, new: Any) -> bool:
     return not hasattr(old, "tobytes")  # an object of the step's own
 
 
+def name_of_call(function: Any) -> str:
+    """`matmul` for `@`, too."""
+    return _name(function).strip("_")
+
+
 def _name(function: Any) -> str:
     """Of an attribute its name, and not that of the function that gets it."""
     name = function if isinstance(function, str) else getattr(function, "__name__", str(function))

@@ -68,7 +68,7 @@ class _Rows:
         sources = [a for a in node.all_input_nodes if self.axes(a)]
         if not sources:
             if axes and operation.rows not in (Rows.MADE, Rows.BROADCAST):
-                raise self.error(node, "makes one value for each row out of none")
+                raise self.error(node, "makes values for rows out of none", is_proved=False)
             self._require_no_row_count(node)
             return
         if not axes:
@@ -164,7 +164,7 @@ class _Rows:
             return
         axes, rank = self.axes(source), source.meta["val"].dim()
         if axes and axes[0] in [axis % rank for axis in listed]:
-            raise self.error(node, "works along the rows")
+            raise self.error(node, "works along the rows", is_proved="tensors" not in given)
 
     def _is_whole(self, given: dict[str, Any]) -> bool:
         """Whether a slice takes all rows."""
@@ -184,12 +184,18 @@ class _Rows:
             same = before[0].node.expr == rows and after[0].node.expr == rows
             if same:
                 return
-        raise self.error(node, "regroups rows")
+        raise self.error(node, "regroups rows", is_proved=False)
 
-    def error(self, node: fx.Node, what: str) -> UnsupportedStep:
+    def error(self, node: fx.Node, what: str, is_proved: bool = True) -> UnsupportedStep:
+        """is_proved: whether rows are mixed, and not only lost from sight."""
+        call = self._trace.calls.get(node, name_of(node))
+        why = (
+            "but a step must treat the rows of a batch independently"
+            if is_proved
+            else "so it can't be seen that the step treats the rows of a batch independently"
+        )
         return UnsupportedStep(
-            f"{name_of(node)} {self._place(node)} {what}, but a step "
-            f"must treat the rows of a batch independently; it runs with backend='reference'"
+            f"{call} {self._place(node)} {what}, {why}; it runs with backend='reference'"
         )
 
     def _place(self, node: fx.Node) -> str:

@@ -27,7 +27,7 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 from elman.engine.arguments import Arguments
 from elman.engine.graph import untraceable
 from elman.engine.graph.decompositions import decompositions
-from elman.engine.graph.recording import Recording
+from elman.engine.graph.recording import Recording, name_of_call
 from elman.engine.graph.rehearsal import Rehearsal, call, without_callers_hooks
 from elman.engine.graph.simplify import simplify
 from elman.engine.graph.split_cat import split_cat_products
@@ -53,6 +53,7 @@ class Trace:
     cot_outputs, cot_state: placeholders for the cotangents of outputs and next state, None where
         the value carries no gradient.
     lines:    where in the user's source a node comes from.
+    calls:    the function of torch that the user called there.
     one_row:  what the step does in another way for a single row, or None.
     calls_back: whether the backward pass runs code of the user's, which sees what holds then.
     """
@@ -72,6 +73,7 @@ class Trace:
     d_state: list[fx.Node | None] = field(default_factory=list)
     d_closed: list[fx.Node | None] = field(default_factory=list)
     lines: dict[fx.Node, str] = field(default_factory=dict)
+    calls: dict[fx.Node, str] = field(default_factory=dict)
     one_row: str | None = None
     calls_back: bool = False
 
@@ -253,7 +255,8 @@ class _Tracer:
             closed_nodes=closed_nodes, outputs=list(outputs), next_state=list(following),
             output_structure=seen.output_structure, cot_outputs=cotangent_of[: len(outputs)],
             cot_state=cotangent_of[len(outputs) :], d_inputs=d_inputs, d_state=d_state,
-            d_closed=d_closed, lines=self._lines, one_row=self._rehearsal.one_row,
+            d_closed=d_closed, lines=self._lines, calls=self._recorded.made_by,
+            one_row=self._rehearsal.one_row,
             calls_back=seen.calls_back,
         )  # fmt: skip
 
@@ -284,7 +287,8 @@ class _Lift(Recording):
         shapes: ShapeEnv,
     ) -> None:  # fmt: skip
         super().__init__(is_reachable, device)
-        self.first_guard: str | None = None
+        self.first_guard: tuple[str, str] | None = None
+        self.made_by: dict[fx.Node, str] = {}
         self._lines, self._shapes = lines, shapes
 
     def run(self, function: Any, args: tuple, kwargs: dict, line: str) -> Any:
@@ -295,10 +299,11 @@ class _Lift(Recording):
         last, had_guards = nodes.prev, bool(self._shapes.guards)
         result = function(*args, **kwargs)
         if not had_guards and self._shapes.guards:
-            self.first_guard = line
+            self.first_guard = name_of_call(function), line
         node = last.next
         while node is not nodes:
             self._lines.setdefault(node, line)
+            self.made_by.setdefault(node, name_of_call(function))
             node = node.next
         return result
 

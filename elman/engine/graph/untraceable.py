@@ -36,6 +36,8 @@ def reason(error: Exception, per_row: PerRow | None = None) -> str:
         return _reason_of(per_row, place)
     if asks_for_values(error):
         what = f"the step depends on the values of a tensor{place}, as `if` and `.item()` do"
+    elif asks_for_rows(error):
+        what = f"the step depends on the number of rows of its batch{place}"
     elif isinstance(error, UnsupportedOperatorException):
         what = f"{_short(error)}{place} can't be traced"
     else:
@@ -43,27 +45,36 @@ def reason(error: Exception, per_row: PerRow | None = None) -> str:
     return f"{what}; it runs with backend='reference'"
 
 
+def asks_for_rows(error: Exception) -> bool:
+    """Whether a part of torch that sees no symbols was given the number of rows."""
+    return "not tracked with proxy" in str(error)
+
+
 def asks_for_values(error: Exception) -> bool:
     return isinstance(error, GuardOnDataDependentSymNode | DataDependentOutputException)
 
 
-def reason_of_guard(guard: Any, operation: str | None, per_row: PerRow | None = None) -> str:
+def reason_of_guard(
+    guard: Any, operation: tuple[str, str] | None, per_row: PerRow | None = None
+) -> str:
     """The same for a condition on the number of rows (a `ShapeGuard`).
 
-    operation: the line of the operation of torch that sets it, if one does.
+    operation: the operation of torch that sets it, and its line, if one does.
     """
     frame = guard.sloc.framework_loc
     if isinstance(frame, traceback.FrameSummary) and is_users_file(frame.filename):
-        place = f" at {line(frame.filename, frame.lineno)}"
+        asker, place = "the step", f" at {line(frame.filename, frame.lineno)}"
+    elif operation is not None:
+        asker, place = operation[0], f" at {operation[1]}"
     else:
-        place = f" at {operation}" if operation else ""
+        asker, place = "the step", ""
     condition = _with_rows(str(guard.expr))
     if per_row is not None and _compares_rows(condition, per_row):
         return _reason_of(per_row, place)
     # The number of a trace says nothing to a user.
     said = "" if re.search(rf"\b{HINT}\b", condition) else f" ({condition})"
     return (
-        f"the step depends on the number of rows of its batch{place}{said}; "
+        f"{asker} depends on the number of rows of its batch{place}{said}; "
         f"it runs with backend='reference'"
     )
 

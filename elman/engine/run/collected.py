@@ -8,7 +8,7 @@ from torch import Tensor, fx
 from elman.engine.graph.nodes import is_view, row_shape, shares_memory
 from elman.engine.plan.passes import Plan
 from elman.engine.run.layout import Folded, Take
-from elman.engine.run.runners import Environment, matrix, width_of
+from elman.engine.run.runners import Environment, matrix, no_view, width_of
 
 
 @dataclass
@@ -136,11 +136,14 @@ class Collected:
         if made is not None:
             return made
         value = self._layout.unfold(self.values[node])
-        return (
-            value.clone(memory_format=torch.contiguous_format)
-            if node in self._places.shared
-            else value
-        )
+        if node in self._places.shared:
+            return value.clone(memory_format=torch.contiguous_format)
+        if not value._is_view():
+            return value
+        # The saved value becomes a view of the output, so that it shows when that was changed.
+        whole = no_view(value)
+        self.values[node] = whole.detach().view(self.values[node].shape)
+        return whole
 
 
 class Gradients:

@@ -22,6 +22,7 @@ from elman.engine.run.runners import (
     as_node,
     is_plain,
     matrix,
+    no_view,
     width_of,
 )
 from elman.engine.run.unused import Unused
@@ -78,7 +79,7 @@ class CompiledStep:
         if layout.total == 0:
             found.collect(self._nothing(runner, prepared, constants, inputs), slice(0, 0))
         outputs = [found.output(node) for node in trace.outputs]
-        final = [_shaped(b, leaf) for b, leaf in zip(buffers, state, strict=True)]
+        final = [no_view(_shaped(b, leaf)) for b, leaf in zip(buffers, state, strict=True)]
         return outputs, final, found.saved()
 
     def backward(

@@ -177,6 +177,16 @@ def matrix(value: Tensor) -> Tensor:
     return value if value.stride(1) == 1 or value.shape[1] == 1 else value.contiguous()
 
 
+def no_view(value: Tensor) -> Tensor:
+    """The same memory as a tensor of its own: what an operation of autograd returns as a view may
+    not be changed in place, and a user may do so."""
+    if not value._is_view():
+        return value
+    return torch.empty(0, dtype=value.dtype, device=value.device).set_(
+        value.untyped_storage(), value.storage_offset(), value.shape, value.stride()
+    )
+
+
 def _vector(value: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """What all rows share, spread to the shape that it has within a row, as one vector."""
     if value.dtype == dtype and value.shape == shape and value.is_contiguous():

@@ -3,7 +3,10 @@
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
+from types import CellType
 from typing import Any
+
+from torch import nn
 
 from elman.engine.run.family import Refusal
 from elman.engine.source import warn
@@ -24,7 +27,7 @@ class Series:
     """
 
     def __init__(self) -> None:
-        self._step: Callable[[], Any] = lambda: None
+        self._owner: Callable[[], Any] = lambda: None
         self._found: tuple[tuple, list[float]] = ((), [])
         self._count = 0
         self._refusal: Refusal | None = None
@@ -53,19 +56,19 @@ class Series:
             self._pause = min(2**over, _LONGEST_PAUSE) if over >= 0 else 0
         elif is_change and self._count == PATIENCE + 1:
             self._complain(step, parts, floats)
-        self._step = _weakly(step)
+        self._owner = _weakly(_owner_of(step))
         self._found = (parts, floats)
 
     def _goes_on(self, step: Any, parts: tuple) -> bool:
-        return self._step() is step or differs_in_values(self._found[0], parts)
+        return self._owner() is _owner_of(step) or differs_in_values(self._found[0], parts)
 
     def _complain(self, step: Any, parts: tuple, floats: list[float]) -> None:
         name = getattr(step, "__qualname__", type(step).__qualname__)
         what = changed(step, *self._found, parts, floats)
         warn(
-            f"elman.scan has compiled {name} {self._count} times, because something that it reads "
-            f"keeps changing ({what}); make it a tensor, whose value may change freely, or pass it "
-            f"with the input"
+            f"elman.scan has compiled {name} {self._count} times, because something that it can "
+            f"reach keeps changing ({what}); keep that out of its reach, or make it a tensor, "
+            f"whose value may change freely, or pass it with the input"
         )
 
 
@@ -81,6 +84,18 @@ def series_of(step: Any, kind: Any) -> Series:
     while len(_series) > _MOST:
         _series.popitem(last=False)
     return found
+
+
+def _owner_of(step: Any) -> Any:
+    """Whose step it is. A bound method, or a function inside of another, is a new object at each
+    call; the object that it belongs to, or the first module that it closes over, stays."""
+    owner = getattr(step, "__self__", None)
+    if owner is not None:
+        return owner
+    cells, code = getattr(step, "__closure__", None) or (), getattr(step, "__code__", None)
+    held = [cell.cell_contents for cell in cells if cell != CellType()]
+    held += [step.__globals__.get(name) for name in (code.co_names if code else ())]
+    return next((value for value in held if isinstance(value, nn.Module)), step)
 
 
 def _weakly(step: Any) -> Callable[[], Any]:

@@ -161,6 +161,56 @@ def test_a_refused_step_that_keeps_changing_is_tried_less_and_less(compilations,
     assert series.PATIENCE <= len(compilations) <= series.PATIENCE + 6
 
 
+class Model(torch.nn.Module):
+    """Keeps a record of its training where its step can reach it."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.layer = torch.nn.Linear(5, 5)
+        self.function = function
+        self.losses = []
+
+    def step(self, x, h):
+        h = self.function(self.layer(h) + x)
+        return h, h
+
+    def forward(self, x, h):
+        return self.step(x, h)
+
+
+MODEL = Model(torch.tanh)
+STEPS = {
+    "the module": lambda model: model,
+    "a method": lambda model: model.step,
+    "a function in a function": lambda model: lambda x, h: model(x, h),
+    "a function of a global": lambda model: lambda x, h: MODEL(x, h),
+}
+
+
+def trained(model, step_of, calls):
+    for number in range(calls):
+        elman.scan(step_of(model), X, H)
+        model.losses.append(number)
+
+
+@pytest.mark.filterwarnings("default:elman.scan has compiled")
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_made_anew_from_what_keeps_growing_is_spoken_of(name):
+    model = MODEL if "global" in name else Model(torch.tanh)
+    with pytest.warns(UserWarning, match=r"can reach keeps changing \(.*losses") as caught:
+        trained(model, STEPS[name], series.PATIENCE + 2)
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_refused_step_made_anew_is_tried_less_and_less(name, compilations, quiet):
+    model = MODEL if "global" in name else Model(torch.atan)
+    model.function = torch.atan
+    trained(model, STEPS[name], 30)
+    model.function = torch.tanh
+    assert len(compilations) <= 12
+
+
 def test_a_step_that_becomes_possible_is_compiled_again(compilations, quiet):
     settings = {"count": 0, "checks": True}
 
