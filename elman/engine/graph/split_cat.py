@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from torch import fx
 
+from elman.engine.graph.nodes import factors, is_product, source_of
+from elman.engine.graph.schemas import bound
+
 aten = torch.ops.aten
 
 
@@ -37,24 +40,24 @@ class _Splitter:
             if any(source in self._backward for source in node.all_input_nodes):
                 self._backward.add(node)
                 if node.target is aten.mm.default:
-                    self._split_gradient(node, *node.args)
-            elif node.target is aten.mm.default:
-                self._split(node, None, *node.args)
-            elif node.target is aten.addmm.default and not node.kwargs:
-                self._split(node, *node.args)
+                    self._split_gradient(node)
+            elif is_product(node) and not node.kwargs:
+                self._split(node)
         if self._seams:
             for node in list(self._graph.nodes):
                 if node.target is aten.slice.Tensor:
                     self._cut(node)
             self._graph.eliminate_dead_code()
 
-    def _split(self, node: fx.Node, bias: Any, left: fx.Node, weight: fx.Node) -> None:
-        """`cat(parts) @ weight` as a sum of products."""
-        if left.target is not aten.cat.default or not _along_columns(left):
+    def _split(self, node: fx.Node) -> None:
+        """`cat(parts) @ weight`, and perhaps a bias, as a sum of products."""
+        left, weight = factors(node)
+        bias = source_of(node) if node.target is aten.addmm.default else None
+        if not _joins_columns(left):
             return
-        if not all(part.meta["val"].dim() == 2 for part in left.args[0]):
+        parts = bound(left)["tensors"]
+        if not all(part.meta["val"].dim() == 2 for part in parts):
             return
-        parts = left.args[0]
         ends = [0, *accumulate(int(part.meta["val"].shape[1]) for part in parts)]
         self._seams.setdefault(_base(weight), set()).update(ends)
         with self._graph.inserting_before(node):
@@ -73,13 +76,15 @@ class _Splitter:
         node.replace_all_uses_with(total)
         self._graph.erase_node(node)
 
-    def _split_gradient(self, node: fx.Node, left: fx.Node, right: fx.Node) -> None:
+    def _split_gradient(self, node: fx.Node) -> None:
         """`d.T @ cat(parts)` as a cat of products."""
-        is_joined = right.target is aten.cat.default and _along_columns(right)
-        if not is_joined or right in self._backward or left.target is not aten.permute.default:
+        left, right = factors(node)
+        is_transposed = left.target is aten.permute.default
+        if not _joins_columns(right) or right in self._backward or not is_transposed:
             return
         with self._graph.inserting_before(node):
-            shares = [self._new(node, aten.mm.default, left, part) for part in right.args[0]]
+            parts = bound(right)["tensors"]
+            shares = [self._new(node, aten.mm.default, left, part) for part in parts]
             joined = self._graph.call_function(aten.cat.default, (shares, 1))
         joined.meta["val"] = node.meta["val"]
         self._backward |= {*shares, joined}
@@ -88,13 +93,13 @@ class _Splitter:
 
     def _cut(self, node: fx.Node) -> None:
         """`(d @ W.T)[:, start:end]` as `d @ W.T[:, start:end]`."""
-        source, axis, start, end = [*node.args, *[None] * 4][:4]
-        if axis != 1 or len(node.args) > 4 or not isinstance(start, int) or source.op != (
-            "call_function"
-        ):  # fmt: skip
+        given = bound(node)
+        source, start = given["self"], given["start"]
+        is_plain = given["dim"] == 1 and given["step"] == 1 and isinstance(start, int)
+        if not is_plain or source.op != "call_function":
             return
         width = int(source.meta["val"].shape[1])
-        start, end, _ = slice(start, end).indices(width)
+        start, end, _ = slice(start, given["end"]).indices(width)
         if not self._is_cotangent(source, start, end):
             return
         with self._graph.inserting_before(node):
@@ -105,7 +110,7 @@ class _Splitter:
     def _is_cotangent(self, node: fx.Node, start: int, end: int) -> bool:
         """Whether the node is a sum of products with weights that were split at these seams."""
         if node.target is aten.mm.default:
-            return {start, end} <= self._seams.get(_base(node.args[1]), set())
+            return {start, end} <= self._seams.get(_base(factors(node)[1]), set())
         if node.target is aten.add.Tensor and not node.kwargs:
             return all(
                 isinstance(term, fx.Node)
@@ -117,10 +122,12 @@ class _Splitter:
 
     def _share_of(self, node: fx.Node, start: int, end: int) -> fx.Node:
         if node.target is aten.mm.default:
-            left, weight = node.args
+            left, weight = factors(node)
             share = self._new(node, aten.slice.Tensor, weight, 1, start, end)
             return self._new(node, aten.mm.default, left, share)
-        terms = [self._share_of(term, start, end) for term in node.args]
+        terms = [
+            self._share_of(term, start, end) for term in node.args if isinstance(term, fx.Node)
+        ]
         return self._new(node, aten.add.Tensor, *terms)
 
     def _new(self, like: fx.Node, target: Any, *args: Any) -> fx.Node:
@@ -132,13 +139,12 @@ class _Splitter:
         return node
 
 
-def _along_columns(cat: fx.Node) -> bool:
-    axis = cat.args[1] if len(cat.args) > 1 else 0
-    return axis in (1, -1)
+def _joins_columns(node: fx.Node) -> bool:
+    return node.target is aten.cat.default and bound(node)["dim"] in (1, -1)
 
 
 def _base(weight: fx.Node) -> fx.Node:
     """The tensor of which a weight is a transposition."""
     while weight.target is aten.permute.default:
-        weight = weight.args[0]
+        weight = source_of(weight)
     return weight

@@ -118,7 +118,9 @@ class _Tracer:
         self._fake.cache_enabled = False  # torch would keep what no other trace can use
         hint, source = untraceable.HINT, ConstantSource("rows")
         symbol = shapes.create_symbol(hint, source, dynamic_dim=DimDynamic.DYNAMIC)
-        self._rows = shapes.create_symintnode(symbol, hint=hint)
+        rows = shapes.create_symintnode(symbol, hint=hint)
+        assert isinstance(rows, torch.SymInt)
+        self._rows = rows
         self._shapes = shapes
         self._lines: dict[fx.Node, str] = {}
         self._seen: _Seen
@@ -310,7 +312,7 @@ class _Lift(Recording):
 
 def _behind(results: Iterable[Tensor]) -> Iterator[Any]:
     """Every operation that autograd would go back through."""
-    stack = [result.grad_fn for result in results]
+    stack: list[Any] = [result.grad_fn for result in results]
     seen: set[Any] = {None}
     while stack:
         node = stack.pop()
