@@ -5,49 +5,18 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from elman.cells import CELLS
 from elman.engine import BACKENDS
-from elman.engine.arguments import Arguments
 from elman.engine.backends import on
-from elman.engine.machine import Limits, Machine
-from elman.engine.program.interpret import Interpreter
-from elman.engine.program.row_program import RowProgram
+from elman.engine.machine import Machine
 from elman.errors import UnsupportedStep
 from tests.engine.comparing import Run, oracle
 from tests.engine.settings import forget
+from tests.engine.torch_machine import COMPUTES_IN, Torch
 
 STEPS, ROWS = 5, 4
-COMPUTES_IN = {
-    torch.float64: torch.float64, torch.float32: torch.float32, torch.bfloat16: torch.float32,
-}  # fmt: skip
-
-
-class Torch:
-    """A machine that stores bfloat16, too, and computes with it in float32, as a GPU would."""
-
-    name = "torch"
-    device = "cpu"
-    limits = Limits()
-    operations: dict = {}  # noqa: RUF012
-
-    def __init__(self) -> None:
-        self.programs: list[RowProgram] = []
-
-    def computes_in(self, stored: torch.dtype) -> torch.dtype | None:
-        return COMPUTES_IN.get(stored)
-
-    def compile(self, program: RowProgram) -> Interpreter:
-        self.programs.append(program)
-        return Interpreter(program, COMPUTES_IN[program.dtype])
-
-    def take(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-        return torch.full(shape, float("nan"), dtype=dtype, device=device)
-
-    def refuses(self, arguments: Arguments) -> str | None:
-        return "it runs no more than nine rows" if arguments.rows > 9 else None
 
 
 @pytest.fixture

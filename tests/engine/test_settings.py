@@ -5,10 +5,9 @@ import torch
 from torch.utils import _pytree as pytree
 
 from elman.cells import CELLS
-from elman.engine import arguments, workspace
+from elman.engine import arguments, backends, workspace
 from elman.engine.llvm import openmp, threads
 from elman.engine.llvm import products as faster
-from elman.engine.program.interpret import Interpreter
 from elman.engine.run import cache
 from tests.engine.comparing import Run, oracle
 from tests.engine.settings import SETTINGS, engine_set
@@ -52,7 +51,7 @@ def joins(setting):
         cell = CELLS["lstm"](3, 4)
         input, state = torch.randn(STEPS, ROWS, 3), cell.initial_state(ROWS)
         given = arguments.check(input, state, None, None, None, False, None)
-        plan = cache._Compiler(cell, given, True, Interpreter).compile().plan
+        plan = cache._Compiler(cell, given, True, backends._llvm()).compile().plan
         return plan.joins(STEPS, ROWS), plan.joined is not None
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 import elman
 from elman.engine import arguments
 from elman.engine.program import exact
-from elman.engine.program.interpret import Interpreter
 from elman.engine.run import cache, function
 from elman.errors import UnsupportedStep
+from tests.engine.torch_machine import Torch
 
 BIG = torch.tensor([2**40 + 1, -(2**40) - 1, 7, 2**24 + 1])
 BYTES = torch.tensor([200, 3, 255, 0], dtype=torch.uint8)
@@ -103,7 +103,7 @@ def inputs(dtype):
 
 def interpreted(step, x, h):
     given = arguments.check(x, h, None, None, None, False, None)
-    compiled = cache._Compiler(step, given, False, Interpreter).compile()
+    compiled = cache._Compiler(step, given, False, Torch()).compile()
     return function.run(step, given, lambda *_: (compiled, compiled.plan.trace.closed))
 
 
