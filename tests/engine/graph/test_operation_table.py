@@ -31,7 +31,7 @@ def test_every_elementwise_function_is_printed(name):
     ops = (*(Input(2, index) for index in range(count)), Pointwise(2, name, tuple(range(count))))
     program = RowProgram(torch.float32, ops, (), (count,), (2,) * count)
     graph = fx.Graph()
-    nodes = [graph.placeholder(letter) for letter in "abcr"[: count] + "r"]
+    nodes = [graph.placeholder(letter) for letter in "abcr"[:count] + "r"]
     loop = Loop(program, nodes[:-1], nodes[-1:], [], [])
     names = Names({node: node.name for node in nodes})
     (((_, formula, _),),) = LoopText(loop, stages_of(program), names, []).stages()
