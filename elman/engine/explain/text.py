@@ -12,8 +12,9 @@ from elman.engine.arguments import Arguments, check
 from elman.engine.backends import machine_for, require_plain_call
 from elman.engine.constants import StepWithConstants
 from elman.engine.explain import formulas
+from elman.engine.plan.one_pass import Pass
 from elman.engine.plan.parts import Loop
-from elman.engine.plan.passes import Pass, Plan
+from elman.engine.plan.passes import Plan
 from elman.engine.program.stages import stages_of
 from elman.engine.run.cache import compiled_step
 from elman.errors import UnsupportedStep

@@ -9,7 +9,8 @@ from torch import Tensor, fx
 from elman.engine.arguments import Arguments
 from elman.engine.faults import failure, is_no_fault
 from elman.engine.graph.nodes import ancestors, is_random
-from elman.engine.plan.passes import Pass, Plan
+from elman.engine.plan.one_pass import Pass
+from elman.engine.plan.passes import Plan
 from elman.engine.program.row_program import Resets
 from elman.engine.run.collected import Collected, Gradients, Places, Saved, rows_of
 from elman.engine.run.garbage import no_collections

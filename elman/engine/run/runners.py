@@ -8,8 +8,8 @@ from torch import Tensor, fx, nn
 
 from elman.engine.graph.nodes import row_shape, transposed_weight
 from elman.engine.machine import Machine
+from elman.engine.plan.one_pass import Pass
 from elman.engine.plan.parts import Loop, Part, TorchCode
-from elman.engine.plan.passes import Pass
 from elman.engine.program.row_program import Resets, Schedule
 from elman.engine.run.layout import single_step
 
