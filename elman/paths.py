@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from elman.errors import ArgumentError
 
 
-def paths_of(data: str | os.PathLike | Iterable[str | os.PathLike] | None) -> list[str]:
+def paths_of(data: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None) -> list[str]:
     """The path or paths that were given; none for None.
 
     Raises:
@@ -29,7 +29,7 @@ def paths_of(data: str | os.PathLike | Iterable[str | os.PathLike] | None) -> li
     return [path_of(path) for path in paths]
 
 
-def path_of(data: str | os.PathLike) -> str:
+def path_of(data: str | os.PathLike[str]) -> str:
     """One path.
 
     Raises:

@@ -90,7 +90,7 @@ def recorded(settings: Any) -> dict[str, Any]:
     return {name: value for name, value in given(settings).items() if name in kept}
 
 
-def _checked(kind: type, field: dataclasses.Field, value: Any, source: str) -> Any:
+def _checked(kind: type, field: dataclasses.Field[Any], value: Any, source: str) -> Any:
     if value is None and field.default is None:
         return None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):

@@ -89,7 +89,7 @@ def trains(kind: TaskKind) -> Callable[[Callable[..., None]], Callable[..., None
     return decorate
 
 
-def _option(cls: type, field: dataclasses.Field, default: Any) -> inspect.Parameter:
+def _option(cls: type, field: dataclasses.Field[Any], default: Any) -> inspect.Parameter:
     kind: Any = field_type(cls, field.name)
     choices = field.metadata["choices"]
     text = field.metadata["help"]

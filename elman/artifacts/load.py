@@ -15,7 +15,7 @@ from elman.tasks.cell import CellClass, find_cell, is_own
 
 
 def load(
-    run: str | os.PathLike,
+    run: str | os.PathLike[str],
     cell: CellClass | None = None,
     *,
     device: str = "cpu",

@@ -92,7 +92,7 @@ class RunFolder:
         except ValueError:
             raise RunError(f"{path} is not valid JSON; restore it or train anew") from None
 
-    def write_vocabulary(self, value: dict) -> None:
+    def write_vocabulary(self, value: dict[str, Any]) -> None:
         text = json.dumps(value, ensure_ascii=True, indent=1)
         write_atomically(self.path / "vocabulary.json", text.encode("utf-8"))
 
@@ -118,7 +118,7 @@ class RunFolder:
         write_atomically(self.path / "metrics.jsonl", text.encode("utf-8"))
 
 
-def open_run(path: str | os.PathLike) -> RunFolder:
+def open_run(path: str | os.PathLike[str]) -> RunFolder:
     """The run in a folder that exists.
 
     Raises:
@@ -133,7 +133,7 @@ def open_run(path: str | os.PathLike) -> RunFolder:
 
 
 def create_run(
-    path: str | os.PathLike, force: bool, fill: Callable[[RunFolder], None]
+    path: str | os.PathLike[str], force: bool, fill: Callable[[RunFolder], None]
 ) -> RunFolder:
     """A new run folder at `path`, which appears at once and complete, after `fill` wrote into it.
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,7 +73,7 @@ class Arguments:
         """That of the first leaf; a machine refuses a call whose tensors are elsewhere."""
         return (self.state or self.inputs)[0].device
 
-    def kind(self) -> tuple:
+    def kind(self) -> tuple[Any, ...]:
         """What a trace bakes in of them: all but values and the numbers of steps and rows; and the
         device."""
         inputs = tuple([(x.dtype, x.shape[2:], x.requires_grad) for x in self.inputs])

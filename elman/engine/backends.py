@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch.utils._device import DeviceContext
@@ -51,7 +52,7 @@ def on(machine: Machine) -> Backend:
     from elman.engine.run import function
     from elman.engine.run.cache import compiled_step
 
-    def find(step: reference.Step, arguments: Arguments) -> tuple:
+    def find(step: reference.Step, arguments: Arguments) -> tuple[Any, ...]:
         try:
             return compiled_step(step, arguments, machine)
         except Exception as error:

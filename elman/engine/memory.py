@@ -82,7 +82,7 @@ def are_plain(tensors: list[Tensor], device: str = "cpu") -> bool:
     return True
 
 
-def own_allocations() -> AbstractContextManager:
+def own_allocations() -> AbstractContextManager[Any]:
     """Without the modes that take part in every function of torch, above all a default device."""
     if torch._C._len_torch_function_stack():
         return torch._C.DisableTorchFunction()

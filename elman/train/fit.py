@@ -26,8 +26,8 @@ from elman.train.settings import BUDGET, TrainingSettings
 
 def fit(
     task: str,
-    data: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
-    run: str | os.PathLike | None = None,
+    data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    run: str | os.PathLike[str] | None = None,
     *,
     cell: str | CellClass | None = None,
     force: bool = False,
@@ -65,8 +65,8 @@ def fit(
 
 def start(
     task: str,
-    data: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
-    run: str | os.PathLike | None = None,
+    data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    run: str | os.PathLike[str] | None = None,
     *,
     cell: str | CellClass | None = None,
     force: bool = False,
@@ -98,7 +98,7 @@ def start(
 
 
 def resume(
-    run: str | os.PathLike,
+    run: str | os.PathLike[str],
     *,
     cell: CellClass | None = None,
     listener: Listener | None = None,

@@ -22,7 +22,7 @@ _EXTRA = [
 
 
 @lru_cache(maxsize=1)
-def decompositions() -> Mapping[Any, Callable]:
+def decompositions() -> Mapping[Any, Callable[..., Any]]:
     """The table; torch takes 40 ms to put its own together."""
     table = dict(core_aten_decompositions())
     table.update(get_decompositions(_EXTRA))

@@ -50,7 +50,7 @@ class Call:
     function: Any
     given: list[Any]
     built: Any
-    results: list[tuple]
+    results: list[tuple[Any, ...]]
     line: str
 
     @property
@@ -94,7 +94,7 @@ class Recording(TorchFunctionMode):
         self,
         is_reachable: Callable[[Any], bool],
         device: str,
-        during: Callable[[], AbstractContextManager] = nullcontext,
+        during: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         super().__init__()
         self.calls: list[Call] = []
@@ -121,7 +121,7 @@ class Recording(TorchFunctionMode):
         given = [self._number(tensor) for tensor in results]
         self.calls.append(Call("return", given, None, [], "the end of the step"))
 
-    def release(self) -> list[weakref.ref]:
+    def release(self) -> list[weakref.ref[Any]]:
         """Let go of all tensors that were met; says where they were."""
         references = [weakref.ref(tensor) for tensor in self._kept]
         for held in (self._kept, self._numbers, self._known, self.stand_ins, self._data):
@@ -136,7 +136,11 @@ class Recording(TorchFunctionMode):
             )
 
     def __torch_function__(
-        self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+        self,
+        function: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         if function is torch.ops.prim.device.default:  # autograd asks, not the step
             return function(*args, **(kwargs or {}))
@@ -170,7 +174,7 @@ class Recording(TorchFunctionMode):
         self.calls.append(Call(function, given, built, results, line))
         return result
 
-    def run(self, function: Any, args: tuple, kwargs: dict, line: str) -> Any:
+    def run(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], line: str) -> Any:
         return function(*args, **kwargs)
 
     def _require_allowed(self, function: Any, first: Tensor, frame: FrameType, line: str) -> None:

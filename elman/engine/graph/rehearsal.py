@@ -106,7 +106,7 @@ class Rehearsal:
 
 def call(
     step: Step, a: Arguments, inputs: list[Tensor], state: list[Tensor], rows: Any,
-    recording: Recording, during: AbstractContextManager,
+    recording: Recording, during: AbstractContextManager[Any],
 ) -> tuple[list[Tensor], Structure, list[Tensor]]:  # fmt: skip
     """Leaves of the output, its structure, and leaves of the next state; checked as the plain loop
     does.
@@ -131,7 +131,7 @@ def call(
     return output, structure, following
 
 
-def without_callers_hooks(pack: Any, unpack: Any) -> AbstractContextManager:
+def without_callers_hooks(pack: Any, unpack: Any) -> AbstractContextManager[Any]:
     """In place of the caller's hooks on saved tensors, such as those of torch.utils.checkpoint."""
     if torch._C._autograd._top_saved_tensors_default_hooks(True) is None:
         return nullcontext()
@@ -159,7 +159,7 @@ def _differs(first: Recording, traced: Recording, rows: int) -> str:
     return difference(first.calls, traced.calls, in_numbers)
 
 
-def _still_there(references: list[weakref.ref]) -> str:
+def _still_there(references: list[weakref.ref[Any]]) -> str:
     """Where tensors of the rehearsal were kept, and are no more; empty if nowhere."""
     if all(reference() is None for reference in references):
         return ""

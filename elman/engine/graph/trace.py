@@ -151,7 +151,9 @@ class _Tracer:
         inputs = [self._row_tensor(leaf, 2, leaf.requires_grad) for leaf in a.inputs]
         state = [self._row_tensor(leaf, 1, True) for leaf in a.state]
 
-        def joint(inputs: list[Tensor], state: list[Tensor]) -> tuple:  # make_fx wants a function
+        def joint(
+            inputs: list[Tensor], state: list[Tensor]
+        ) -> tuple[Any, ...]:  # make_fx wants a function
             return self._joint(inputs, state)
 
         with self._fake, enable_python_dispatcher(), without_callers_hooks(_as_it_is, _as_it_is):
@@ -163,7 +165,7 @@ class _Tracer:
             )(inputs, state)
         return module.graph
 
-    def _joint(self, inputs: list[Tensor], state: list[Tensor]) -> tuple:
+    def _joint(self, inputs: list[Tensor], state: list[Tensor]) -> tuple[Any, ...]:
         """The step forward and backward.
 
         Which tensors the step closes over, and what its results look like, shows only now. So what
@@ -293,7 +295,7 @@ class _Lift(Recording):
         self.made_by: dict[fx.Node, str] = {}
         self._lines, self._shapes = lines, shapes
 
-    def run(self, function: Any, args: tuple, kwargs: dict, line: str) -> Any:
+    def run(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], line: str) -> Any:
         proxy_mode = get_proxy_mode()
         if proxy_mode is None:
             return function(*args, **kwargs)
@@ -358,7 +360,7 @@ def _floats(value: Any) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
 
 
-def _divided(items: list, sizes: list[int]) -> list[list]:
+def _divided(items: list[Any], sizes: list[int]) -> list[list[Any]]:
     """The items in groups of these sizes, and the rest."""
     groups, start = [], 0
     for size in sizes:

@@ -9,6 +9,7 @@ ones, so that a process compiles each of them once.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import llvmlite.ir as ir
 
@@ -99,7 +100,7 @@ def _share_of_second(code: Code, rows: ir.Value, large: int) -> ir.Value:
 
 
 def _block(
-    code: Code, arguments: tuple, row: ir.Value, rows: int, part: range, vectors: int
+    code: Code, arguments: tuple[Any, ...], row: ir.Value, rows: int, part: range, vectors: int
 ) -> None:
     """Sums of some rows, from `row` on, with some of a tile's vectors."""
     left, left_stride, k, weights, sums, sums_stride, _ = arguments

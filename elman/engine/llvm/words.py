@@ -14,7 +14,7 @@ from elman.engine.llvm.builder import I64, POINTER, Code, integer
 Number = Annotated[Any, I64]
 Address = Annotated[Any, POINTER]
 
-R = TypeVar("R", bound=tuple)
+R = TypeVar("R", bound=tuple[Any, ...])
 
 
 def load(code: Code, block: ir.Value, record: type[R], start: int = 0) -> R:
@@ -24,7 +24,9 @@ def load(code: Code, block: ir.Value, record: type[R], start: int = 0) -> R:
     return record(*[code.slot(block, start + index, kind) for index, kind in enumerate(kinds)])
 
 
-def place_of(code: Code, block: ir.Value, record: type[tuple], start: int, number: ir.Value) -> Any:
+def place_of(
+    code: Code, block: ir.Value, record: type[tuple[Any, ...]], start: int, number: ir.Value
+) -> Any:
     """Where record `number` lies, of several of a kind that begin at the word `start`."""
     size = len(record._fields)  # type: ignore[attr-defined]
     first = code.b.gep(block, [integer(start)], source_etype=I64)

@@ -7,12 +7,13 @@ What the ops stand for in a graph is not known here.
 from math import nan, prod
 from typing import Any, Literal
 
+from elman.engine.graph.operations import PointwiseName
 from elman.engine.program.row_program import (
     Cat,
     Constant,
     Op,
     Pointwise,
-    PointwiseName,
+   
     Reduce,
     Slice,
     Vector,
@@ -95,7 +96,7 @@ class OpBuilder:
 
     # Arithmetic.
 
-    def pointwise(self, name: PointwiseName, *args: int) -> int:
+    def pointwise(self, name: *args: int) -> int:
         return self.add(Pointwise(max(self.width(arg) for arg in args), name, args))
 
     def power(self, base: int, exponent: float) -> int:

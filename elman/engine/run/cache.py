@@ -42,7 +42,7 @@ _LIMIT_BYTES = 1 << 28
 _LIMIT_LATEST = 16
 
 _entries: Store[Family] = Store(_LIMIT, _LIMIT_BYTES)
-_latest: dict[int, tuple[weakref.ref, Fingerprint]] = {}  # by the id of the step
+_latest: dict[int, tuple[weakref.ref[Any], Fingerprint]] = {}  # by the id of the step
 _compiling = threading.RLock()  # a step may itself scan
 _remembering = threading.Lock()
 
@@ -77,13 +77,13 @@ def compiled_step(
 class _Served(NamedTuple):
     """A compiled step for one kind of arguments, and what the step closes over."""
 
-    kind: tuple
+    kind: tuple[Any, ...]
     compiled: Callable[[], CompiledStep | None]  # weak: the store alone keeps it
     closed: list[Tensor]
 
 
 def _looked_up(
-    step: Step, arguments: Arguments, found: Fingerprint, kind: tuple, machine: Machine
+    step: Step, arguments: Arguments, found: Fingerprint, kind: tuple[Any, ...], machine: Machine
 ) -> tuple[_Served, CompiledStep]:
     family = _entries.get((found.key, kind))
     entry = family.find(found) if family is not None else None
@@ -96,7 +96,7 @@ def _looked_up(
     return _Served(kind, weakref.ref(entry.compiled), entry.closed_over(found)), entry.compiled
 
 
-def _modes() -> tuple:
+def _modes() -> tuple[Any, ...]:
     """What else a step can ask for that depends on the call."""
     return torch.is_grad_enabled(), torch.get_default_dtype()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cached_property, lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, fx
@@ -184,7 +185,9 @@ class CompiledStep:
         return Unused(self.plan.trace)
 
     @cached_property
-    def carries(self) -> Callable[[tuple[bool, ...], tuple[bool, ...], tuple[bool, ...]], list]:
+    def carries(
+        self,
+    ) -> Callable[[tuple[bool, ...], tuple[bool, ...], tuple[bool, ...]], list[Any]]:
         """For inputs, state and closed-over tensors that require gradients or not: which results
         have one. A counter that is part of the state has none, as in the plain loop."""
         trace = self.plan.trace

@@ -74,7 +74,9 @@ class _Call:
         self.layout: Folded = layout_of(arguments)
         self._generator: Tensor | None = None  # its state before the forward pass, if that draws
 
-    def parts(self, tensors: Sequence[Any]) -> tuple[list, list, list | None, list]:
+    def parts(
+        self, tensors: Sequence[Any]
+    ) -> tuple[list[Any], list[Any], list[Any] | None, list[Any]]:
         """Inputs, state, reset state and closed-over tensors (or what belongs to each)."""
         a, start = self.arguments, 0
         sizes = [len(a.inputs), len(a.state), len(a.reset_state or ())]

@@ -77,7 +77,11 @@ class _Swap(TorchFunctionMode):
         self._new = {id(tensor): instead for tensor, instead in zip(old, new, strict=True)}
 
     def __torch_function__(
-        self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+        self,
+        function: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         swap = lambda value: self._new.get(id(value), value)  # noqa: E731
         args, kwargs = pytree.tree_map(swap, (args, kwargs or {}))

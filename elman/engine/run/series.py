@@ -28,20 +28,22 @@ class Series:
 
     def __init__(self) -> None:
         self._owner: Callable[[], Any] = lambda: None
-        self._found: tuple[tuple, list[float]] = ((), [])
+        self._found: tuple[tuple[Any, ...], list[float]] = ((), [])
         self._count = 0
         self._refusal: Refusal | None = None
         self._refused = 0
         self._pause = 0
 
-    def known_refusal(self, step: Any, parts: tuple) -> Refusal | None:
+    def known_refusal(self, step: Any, parts: tuple[Any, ...]) -> Refusal | None:
         """The last refusal, while it is not yet time to try again."""
         if self._pause == 0 or not self._goes_on(step, parts):
             return None
         self._pause -= 1
         return self._refusal
 
-    def add(self, step: Any, parts: tuple, floats: list[float], refusal: Refusal | None) -> None:
+    def add(
+        self, step: Any, parts: tuple[Any, ...], floats: list[float], refusal: Refusal | None
+    ) -> None:
         """Another compilation; parts and floats: of the step's fingerprint."""
         if not self._goes_on(step, parts):
             self.__init__()  # type: ignore[misc]
@@ -59,10 +61,10 @@ class Series:
         self._owner = _weakly(_owner_of(step))
         self._found = (parts, floats)
 
-    def _goes_on(self, step: Any, parts: tuple) -> bool:
+    def _goes_on(self, step: Any, parts: tuple[Any, ...]) -> bool:
         return self._owner() is _owner_of(step) or differs_in_values(self._found[0], parts)
 
-    def _complain(self, step: Any, parts: tuple, floats: list[float]) -> None:
+    def _complain(self, step: Any, parts: tuple[Any, ...], floats: list[float]) -> None:
         name = getattr(step, "__qualname__", type(step).__qualname__)
         what = changed(step, *self._found, parts, floats)
         warn(

@@ -85,7 +85,7 @@ def read_state_of(reader: "Reader", value: Any) -> None:
                 reader.item(own, name)
 
 
-def _level(logger: logging.Logger) -> tuple:
+def _level(logger: logging.Logger) -> tuple[Any, ...]:
     return logger.getEffectiveLevel(), logger.disabled, logger.manager.disable
 
 

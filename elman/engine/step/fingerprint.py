@@ -27,7 +27,7 @@ class Key:
 
     __slots__ = ("_hash", "parts")
 
-    def __init__(self, parts: tuple) -> None:
+    def __init__(self, parts: tuple[Any, ...]) -> None:
         self.parts = parts
         self._hash = hash(parts)
 

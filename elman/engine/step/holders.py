@@ -81,10 +81,10 @@ class Named:
     target: Any
     place: Place
     text: str
-    read: Callable[[Any], dict]
+    read: Callable[[Any], dict[str, Any]]
     put: Callable[[Any, Any, Any], Any]
     remove: Callable[[Any, Any], Any]
-    before: dict = field(init=False)
+    before: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
         self.before = self.read(self.target)
@@ -169,7 +169,7 @@ def slots(value: Any, place: Place) -> Named | None:
     if not members:
         return None
 
-    def read(value: Any) -> dict:
+    def read(value: Any) -> dict[str, Any]:
         found = {name: getattr(value, name, _MISSING) for name in members}
         return {name: held for name, held in found.items() if held is not _MISSING}
 
@@ -180,7 +180,7 @@ def slots(value: Any, place: Place) -> Named | None:
     )  # fmt: skip
 
 
-def variables(namespace: dict, names: set[str], place: Place) -> Named:
+def variables(namespace: dict[str, Any], names: set[str], place: Place) -> Named:
     """Global variables that the step's code names; others may change at any time."""
     return Named(
         namespace, place, "sets the global variable {place}{name}",
@@ -190,7 +190,7 @@ def variables(namespace: dict, names: set[str], place: Place) -> Named:
 
 
 def closure_variable(value: CellType, place: Place) -> Named:
-    def read(value: CellType) -> dict:
+    def read(value: CellType) -> dict[str, Any]:
         try:
             return {place.label: value.cell_contents}
         except ValueError:  # not filled yet
@@ -258,7 +258,7 @@ def numpys_random_numbers() -> Whole | None:
     return None if numpy is None else _of_numpy(numpy, numpy.random.mtrand._rand, place)
 
 
-def _set_members(value: set, old: dict[int, Any]) -> None:
+def _set_members(value: set[Any], old: dict[int, Any]) -> None:
     value.clear()
     value.update(old.values())
 
@@ -273,7 +273,7 @@ def _overwrite(value: Any, old: bytes) -> None:
 
 
 _BUFFERS = (bytearray, array.array, ctypes._SimpleCData, ctypes.Structure, ctypes.Array)
-_WHOLE: tuple = (
+_WHOLE: tuple[Any, ...] = (
     (list, "changes the list {place}", list, lambda v, old: list.__setitem__(v, slice(None), old)),
     (set, "changes the set {place}", lambda v: {id(member): member for member in v}, _set_members),
     (collections.deque, "changes the deque {place}", list, _refill),

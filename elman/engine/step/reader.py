@@ -179,7 +179,7 @@ class Reader:
         self.floats.append(value)
         self.places.append(place)
 
-    def _tuple(self, place: Place, values: tuple) -> None:
+    def _tuple(self, place: Place, values: tuple[Any, ...]) -> None:
         if not self.is_new(values):  # who sees it elsewhere would not see another one here
             self.pinned.update(self._in_tuple.get(id(values), ()))
             return

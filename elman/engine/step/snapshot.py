@@ -43,7 +43,9 @@ class Snapshot:
         self.tensors: dict[int, Place] = {}
         self._holders: list[Holder] = []
         self._caches: list[tuple[Any, int]] = []
-        self._names: dict[int, tuple[dict, set[str], Place]] = {}  # by the id of a namespace
+        self._names: dict[
+            int, tuple[dict[str, Any], set[str], Place]
+        ] = {}  # by the id of a namespace
         self._seen: dict[int, Any] = {}  # by id; held, so that the id stays theirs
         self._to_visit: list[tuple[Any, Place]] = []
         self._modules: list[tuple[types.ModuleType, Place]] = []
@@ -176,7 +178,7 @@ class Snapshot:
         self._code_names |= mentioned
         self._named(function.__globals__, mentioned, None)
 
-    def _named(self, namespace: dict, names: Iterable[str], place: Place | None) -> None:
+    def _named(self, namespace: dict[str, Any], names: Iterable[str], place: Place | None) -> None:
         """Names that code looks up, in its global variables or in a module."""
         known = self._names.setdefault(id(namespace), (namespace, set(), Place(place, "")))[1]
         new = set(names) - known

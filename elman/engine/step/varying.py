@@ -75,8 +75,8 @@ class Record:
 
 
 def numbers_replaced(
-    function: Any, args: tuple, kwargs: dict[str, Any]
-) -> tuple[tuple, dict[str, Any]]:
+    function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Arguments of one of torch's functions with something that torch knows for every number."""
     if getattr(_active, "record", None) is None:
         return args, kwargs
@@ -90,7 +90,7 @@ def numbers_replaced(
     )
 
 
-def _is_one_dtype(function: Any, args: tuple) -> bool:
+def _is_one_dtype(function: Any, args: tuple[Any, ...]) -> bool:
     """Whether the result's dtype is that of a tensor with dimensions, whatever stands for the
     number: beside integers, or tensors of no dimension, a tensor would weigh more than a float."""
     if function in (torch.where, Tensor.where):
@@ -140,7 +140,11 @@ class Number:
 
     @classmethod
     def __torch_function__(
-        cls, function: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+        cls,
+        function: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         # Where no mode replaces numbers: in what the backward pass calls, such as a hook.
         told = lambda leaf: leaf._answer(_itself) if type(leaf) is Number else leaf  # noqa: E731
@@ -181,7 +185,7 @@ class Number:
             self._record.guards.append((lambda floats: question(expression(floats)), answer))
         return answer
 
-    def _computed(self, function: Callable, operands: tuple) -> Any:
+    def _computed(self, function: Callable[..., Any], operands: tuple[Any, ...]) -> Any:
         """A number computed from numbers, or `NotImplemented`, as a float would say."""
         if not all(isinstance(operand, float | int) for operand in operands):
             return NotImplemented
@@ -191,7 +195,9 @@ class Number:
         parts = [_expression_of(operand) for operand in operands]
         return Number(value, lambda floats: function(*[p(floats) for p in parts]), self._record)
 
-    def _answer_of(self, function: Callable, operands: tuple, value: Any) -> Any:
+    def _answer_of(
+        self, function: Callable[..., Any], operands: tuple[Any, ...], value: Any
+    ) -> Any:
         parts = [_expression_of(operand) for operand in operands]
         self._record.guards.append((lambda floats: function(*[p(floats) for p in parts]), value))
         return value
@@ -215,12 +221,12 @@ def _expression_of(value: Any) -> Expression:
 def _add_operators() -> None:
     """The methods that Python looks up in the class."""
 
-    def computing(function: Callable, swapped: bool = False) -> Callable:
+    def computing(function: Callable[..., Any], swapped: bool = False) -> Callable[..., Any]:
         if swapped:
             return lambda self, other: self._computed(function, (other, self))
         return lambda self, other: self._computed(function, (self, other))
 
-    def asking(question: Callable) -> Callable:
+    def asking(question: Callable[..., Any]) -> Callable[..., Any]:
         return lambda self: self._answer(question)
 
     for name in ("add", "sub", "mul", "truediv", "floordiv", "mod"):
@@ -233,7 +239,7 @@ def _add_operators() -> None:
     for name in ("neg", "pos", "abs"):
         function = getattr(operator, name)
         setattr(Number, f"__{name}__", lambda self, f=function: self._computed(f, (self,)))
-    questions: dict[str, Callable] = {
+    questions: dict[str, Callable[..., Any]] = {
         "bool": bool, "int": int, "float": float, "complex": complex, "repr": repr, "str": str,
         "trunc": math.trunc, "floor": math.floor, "ceil": math.ceil,
     }  # fmt: skip

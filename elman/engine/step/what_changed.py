@@ -12,7 +12,7 @@ from elman.engine.step.varying import bits
 _LONGEST = 60
 
 
-def differs_in_values(old: tuple, new: tuple) -> bool:
+def differs_in_values(old: tuple[Any, ...], new: tuple[Any, ...]) -> bool:
     """Whether two keys differ in plain values alone, such as a number or a name."""
     if len(old) != len(new):
         return False
@@ -27,7 +27,11 @@ def _are_values(a: Any, b: Any) -> bool:
 
 
 def changed(
-    step: Any, old: tuple, old_floats: list[float], new: tuple, new_floats: list[float]
+    step: Any,
+    old: tuple[Any, ...],
+    old_floats: list[float],
+    new: tuple[Any, ...],
+    new_floats: list[float],
 ) -> str:
     """`self.temperature: 0.51 -> 0.52`: the first of the changes."""
     reader = _NamingReader(step)
@@ -52,7 +56,7 @@ def _value(part: Any) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
 
 
-class _Named(list):
+class _Named(list[Any]):
     """Parts; takes down where the reader is as each comes in."""
 
     def __init__(self, trail: list[str], names: list[str]) -> None:

@@ -226,7 +226,7 @@ def _is_sound(
     )  # fmt: skip
 
 
-def _is_list_of(value: object, kind: type) -> TypeGuard[list]:
+def _is_list_of(value: object, kind: type) -> TypeGuard[list[Any]]:
     return isinstance(value, list) and all(type(item) is kind for item in value)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def cleaned(examples: Examples) -> Examples:
 
     What was left out is counted in the notes.
     """
-    seen: set[tuple] = set()
+    seen: set[tuple[Any, ...]] = set()
     kept = []
     empty = repeated = 0
     for number, (item, label) in enumerate(zip(examples.items, examples.labels, strict=True)):

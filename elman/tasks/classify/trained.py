@@ -20,7 +20,7 @@ from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.task import predict
 from elman.tasks.shared.table import listing
 
-Source = str | os.PathLike
+Source = str | os.PathLike[str]
 READING = ("data_format", "header", "text_column", "label_column", "encoding")
 """Settings that say how a file is read, which may differ from file to file."""
 

@@ -29,7 +29,7 @@ from elman.tasks.forecast.table import read_table
 from elman.tasks.forecast.windows import Windows, windows_between
 from elman.tasks.shared.table import listing
 
-Path = str | os.PathLike
+Path = str | os.PathLike[str]
 Retrain = Callable[[Panel, int], "TrainedForecast"]
 
 

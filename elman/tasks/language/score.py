@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ class Loss:
     def perplexity(self) -> float:
         return math.exp(self.nats) if self.nats < 700 else math.inf
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "bits": self.bits, "perplexity": self.perplexity}
 
 

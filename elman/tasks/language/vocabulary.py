@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,7 @@ class Vocabulary:
     def _sorted(self) -> np.ndarray:
         return np.array(self.code_points, dtype=np.uint32)
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         return {"level": self.level, "characters": [chr(point) for point in self.code_points]}
 
     @classmethod

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from elman.errors import DataError
 from elman.tasks.shared.text import line_ends, lines_of
@@ -89,7 +89,7 @@ def splits_evenly(lines: list[str], separator: str, width: int) -> bool:
     return all(len(fields) == width for fields in plain)
 
 
-def _format(dialect: Dialect) -> dict:
+def _format(dialect: Dialect) -> dict[str, Any]:
     if not dialect.quoted:
         return {"delimiter": dialect.separator, "quoting": csv.QUOTE_NONE}
     # Written by hand, a field in quotes often stands after a space.
