@@ -8,16 +8,7 @@ from math import nan, prod
 from typing import Any, Literal
 
 from elman.engine.graph.operations import PointwiseName
-from elman.engine.program.row_program import (
-    Cat,
-    Constant,
-    Op,
-    Pointwise,
-   
-    Reduce,
-    Slice,
-    Vector,
-)
+from elman.engine.program.row_program import Cat, Constant, Op, Pointwise, Reduce, Slice, Vector
 
 MANY = 64
 """Pieces into which a value may be cut before the program would grow too long."""
@@ -96,7 +87,7 @@ class OpBuilder:
 
     # Arithmetic.
 
-    def pointwise(self, name: *args: int) -> int:
+    def pointwise(self, name: PointwiseName, *args: int) -> int:
         return self.add(Pointwise(max(self.width(arg) for arg in args), name, args))
 
     def power(self, base: int, exponent: float) -> int:
