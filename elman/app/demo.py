@@ -9,8 +9,8 @@ import typer
 
 from elman.app import terminal
 from elman.app.own_cell import Leaky
+from elman.app.progress import Watcher
 from elman.app.race import ROWS, STEPS, race
-from elman.app.watch import Watcher
 from elman.artifacts.checkpoint import Progress
 from elman.errors import TrainingError
 from elman.tasks.base import Task

@@ -9,9 +9,9 @@ from elman.app import classify, forecast, language, terminal
 from elman.app.classify import DataFormat, Encoding, Header, TextColumn
 from elman.app.language import Unknown
 from elman.app.options import AsJson, Device, OwnCell, Run
+from elman.app.progress import Watcher
 from elman.app.retrain import Retraining
 from elman.app.training import named_cell
-from elman.app.watch import Watcher
 from elman.artifacts.load import load
 from elman.artifacts.run_folder import open_run
 from elman.errors import ArgumentError

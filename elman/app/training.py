@@ -7,7 +7,7 @@ import tomli_w
 
 from elman.app import terminal
 from elman.app.options import TrainOptions, read_config_file
-from elman.app.watch import Watcher
+from elman.app.progress import Watcher
 from elman.artifacts.run_folder import RunFolder
 from elman.settings import build, given, names, refuse_unknown
 from elman.tasks import TASKS

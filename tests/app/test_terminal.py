@@ -1,7 +1,7 @@
 """What a run folder says can't drive the terminal."""
 
 from elman.app import terminal
-from elman.app.watch import Watcher
+from elman.app.progress import Watcher
 
 
 def test_control_characters_do_not_reach_a_terminal(capsys):

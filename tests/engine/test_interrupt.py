@@ -73,13 +73,13 @@ def test_pieces_cover_every_row_and_step_once(rows, backwards, small_pieces):
     small_pieces(3000)
     active = torch.tensor([rows - rows * t // 9 for t in range(9)])
     offsets = torch.cat([active.new_zeros(1), active.cumsum(0)])
-    schedule = elman.engine.program.row_program.Schedule(
+    timetable = elman.engine.program.row_program.Timetable(
         rows, 9, int(offsets[-1]), offsets, backwards
     )
     bounds = torch.tensor([0, rows // 2, rows])
     seen = torch.zeros(9, rows, dtype=torch.int64)
     at = dict.fromkeys(range(rows), 8 if backwards else 0)
-    for piece in pieces.pieces_of(schedule, 20, 2, bounds):
+    for piece in pieces.pieces_of(timetable, 20, 2, bounds):
         assert piece.bounds.diff().min() >= 0
         mine = range(int(piece.bounds[0]), int(piece.bounds[-1]))
         times = range(piece.first, piece.first + piece.steps)

@@ -20,7 +20,7 @@ from elman.engine.llvm.arguments import RESET_AFTER, RESET_BEFORE, loaded
 from elman.engine.llvm.builder import I8, I32, I64, POINTER, VOID, Code, integer
 from elman.engine.llvm.elements import Elements, Spot, Values, identity, join
 from elman.engine.llvm.geometry import GROUP, Geometry, Tiling, geometry_of
-from elman.engine.llvm.jit import Target as Processor
+from elman.engine.llvm.jit import Processor
 from elman.engine.llvm.product import product
 from elman.engine.llvm.threads import add_entry
 from elman.engine.program.row_program import Carried, Input, Reduce, RowProgram, Slice
@@ -253,7 +253,7 @@ class Loops:
         columns = tiling.vectors * self.code.lanes
 
         def tile(j: ir.Value) -> None:
-            for one in tiling.passes:
+            for one in tiling.accumulations:
                 self._product(tiling, one, j)
             start = self.code.mul(j, columns)
             self._each_row(lambda r: self._row_of_tile(tiling, r, start))

@@ -12,7 +12,7 @@ GROUP = 32
 
 
 @dataclass(frozen=True)
-class Pass:
+class Accumulation:
     """Products of one block that share a left operand and one loop over k.
 
     places: one accumulator each. first: its number among the block's accumulators.
@@ -33,14 +33,16 @@ class Tiling:
     block: Block
     vectors: int
     tiles: int
-    passes: list[Pass] = field(default_factory=list)
+    accumulations: list[Accumulation] = field(default_factory=list)
 
     @property
     def accumulators(self) -> int:
-        return sum(len(one.places) for one in self.passes)
+        return sum(len(one.places) for one in self.accumulations)
 
     def accumulator_of(self) -> dict[Place, int]:
-        return {place: one.first + i for one in self.passes for i, place in enumerate(one.places)}
+        return {
+            place: one.first + i for one in self.accumulations for i, place in enumerate(one.places)
+        }
 
 
 @dataclass
@@ -116,6 +118,8 @@ def _tiling(
             op = program.ops[places[0][0]]
             assert isinstance(op, Product)
             k = program.ops[op.left].width
-            tiling.passes.append(Pass(op.left, places, tiling.accumulators, k, packed))
+            tiling.accumulations.append(
+                Accumulation(op.left, places, tiling.accumulators, k, packed)
+            )
             packed += tiling.tiles * k * len(places) * vectors * lanes
     return tiling, packed

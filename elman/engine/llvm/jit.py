@@ -16,7 +16,7 @@ LIBM = ("expm1", "log1p", "erf", "log", "log2", "exp2", "sin", "cos", "pow", "fm
 
 
 @dataclass(frozen=True)
-class Target:
+class Processor:
     """What emission has to know of a processor.
 
     vector_bytes: size of its vector registers; registers: how many it has.
@@ -37,7 +37,7 @@ class Target:
 
 
 @lru_cache(maxsize=1)
-def host() -> Target:
+def host() -> Processor:
     """The processor of this machine.
 
     Raises:
@@ -53,7 +53,7 @@ def host() -> Target:
             f"the compiled loop needs fused multiply-add, which this processor ({cpu}) has not; "
             f"use backend='reference'"
         )
-    return Target(cpu, features.flatten(), *_vector_registers(is_arm, features), triple)
+    return Processor(cpu, features.flatten(), *_vector_registers(is_arm, features), triple)
 
 
 def _vector_registers(is_arm: bool, features: Mapping[str, bool]) -> tuple[int, int]:

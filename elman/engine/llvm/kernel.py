@@ -13,7 +13,7 @@ from elman.engine.llvm.jit import Compiled, host
 from elman.engine.llvm.packing import Copy, Packing
 from elman.engine.llvm.pieces import pieces_of, row_cost
 from elman.engine.llvm.threads import Worker
-from elman.engine.program.row_program import Product, Resets, RowProgram, Schedule
+from elman.engine.program.row_program import Product, Resets, RowProgram, Timetable
 
 SMALL = 2_000_000
 """Floating-point operations below which more than one thread would only cost time."""
@@ -43,7 +43,7 @@ class LLVMKernel:
 
     def __call__(
         self,
-        schedule: Schedule,
+        timetable: Timetable,
         *,
         inputs: list[Tensor],
         vectors: list[Tensor],
@@ -52,21 +52,21 @@ class LLVMKernel:
         outputs: list[Tensor],
         resets: Resets | None = None,
     ) -> list[Tensor]:
-        if schedule.steps < 1 or schedule.rows < 1:
+        if timetable.steps < 1 or timetable.rows < 1:
             dtype, ops = self.program.dtype, self.program.ops
             return [torch.zeros(ops[index].width, dtype=dtype) for index in self.program.sums]
-        threads, bounds = self._share(schedule)
+        threads, bounds = self._share(timetable)
         size = self._geometry.scratch
         # Taken anew for each call: calls may run side by side in several of the user's threads.
         scratch = workspace.take((threads * size,), self.program.dtype)
         rest = words_after_head(inputs, vectors, state, outputs, resets)
         reset_mask, reset_kind = reset_words(resets)
-        held = (schedule, scratch, weights, resets, inputs, vectors, state, outputs)
+        held = (timetable, scratch, weights, resets, inputs, vectors, state, outputs)
         whole: Tensor | None = None
-        for piece in pieces_of(schedule, self._row_cost, threads, bounds):
+        for piece in pieces_of(timetable, self._row_cost, threads, bounds):
             head = Head(
-                threads=threads, steps=piece.steps, backwards=schedule.backwards,
-                offsets=schedule.offsets.data_ptr() + 8 * piece.first,
+                threads=threads, steps=piece.steps, backwards=timetable.backwards,
+                offsets=timetable.offsets.data_ptr() + 8 * piece.first,
                 bounds=piece.bounds.data_ptr(), scratch=scratch.data_ptr(), scratch_size=size,
                 weights=weights.data_ptr(), reset_mask=reset_mask, reset_kind=reset_kind,
             )  # fmt: skip
@@ -85,15 +85,15 @@ class LLVMKernel:
             for start, index in zip(self._geometry.totals, self.program.sums, strict=False)
         ]
 
-    def _share(self, schedule: Schedule) -> tuple[int, Tensor]:
+    def _share(self, timetable: Timetable) -> tuple[int, Tensor]:
         """How many threads, and which rows each of them runs: `(threads + 1,)` bounds."""
-        total = schedule.total
-        threads = min(torch.get_num_threads(), -(-schedule.rows // 2))
+        total = timetable.total
+        threads = min(torch.get_num_threads(), -(-timetable.rows // 2))
         if threads <= 1 or total * self._row_flops < SMALL:
-            return 1, _even_bounds(schedule.rows, 1)
-        if total == schedule.steps * schedule.rows:
-            return threads, _even_bounds(schedule.rows, threads)
-        return threads, _ragged_bounds(schedule, threads, total)
+            return 1, _even_bounds(timetable.rows, 1)
+        if total == timetable.steps * timetable.rows:
+            return threads, _even_bounds(timetable.rows, threads)
+        return threads, _ragged_bounds(timetable, threads, total)
 
 
 @lru_cache(maxsize=256)
@@ -104,15 +104,15 @@ def _even_bounds(rows: int, threads: int) -> Tensor:
     return torch.tensor([min(rows, units * i // threads * unit) for i in range(threads + 1)])
 
 
-def _ragged_bounds(schedule: Schedule, threads: int, total: int) -> Tensor:
+def _ragged_bounds(timetable: Timetable, threads: int, total: int) -> Tensor:
     """Shares of about equal numbers of (time, row) pairs."""
-    active = schedule.offsets.diff()  # falls, so that it can be searched from its end
-    rows = torch.arange(schedule.rows)
-    lengths = schedule.steps - torch.searchsorted(active.flip(0), rows, right=True)
+    active = timetable.offsets.diff()  # falls, so that it can be searched from its end
+    rows = torch.arange(timetable.rows)
+    lengths = timetable.steps - torch.searchsorted(active.flip(0), rows, right=True)
     done = lengths.cumsum(0)
     goals = torch.arange(1, threads) * total // threads
     inner = torch.searchsorted(done, goals) + 1
-    return torch.cat([inner.new_zeros(1), inner, inner.new_tensor([schedule.rows])])
+    return torch.cat([inner.new_zeros(1), inner, inner.new_tensor([timetable.rows])])
 
 
 def _copies(program: RowProgram, geometry: Geometry) -> list[Copy]:
@@ -120,7 +120,7 @@ def _copies(program: RowProgram, geometry: Geometry) -> list[Copy]:
     copies = []
     for tiling in geometry.tilings.values():
         columns = tiling.vectors * geometry.lanes
-        for one in tiling.passes:
+        for one in tiling.accumulations:
             row_stride = len(one.places) * columns
             for number, (index, offset) in enumerate(one.places):
                 op = program.ops[index]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from elman.engine.llvm.builder import I32, I64, POINTER, VOID, Code, integer
-from elman.engine.llvm.jit import Compiled, Target, host
+from elman.engine.llvm.jit import Compiled, Processor, host
 from elman.engine.llvm.threads import Worker, add_entry
 from elman.engine.llvm.words import Address, Number, load, place_of
 from elman.engine.memory import require_addresses
@@ -93,12 +93,12 @@ def _compiled(dtype: torch.dtype) -> Worker:
     return Worker(Compiled(str(emit_packing(dtype, host()))))
 
 
-def emit_packing(dtype: torch.dtype, target: Target) -> ir.Module:
+def emit_packing(dtype: torch.dtype, processor: Processor) -> ir.Module:
     module = ir.Module()
-    module.triple = target.triple
+    module.triple = processor.triple
     element = ir.DoubleType() if dtype == torch.float64 else ir.FloatType()
     one = ir.Function(module, ir.FunctionType(VOID, [POINTER, I64]), "one")
-    _Packing(Code(one, element, target.lanes(dtype.itemsize))).emit()
+    _Packing(Code(one, element, processor.lanes(dtype.itemsize))).emit()
     add_entry(module, one)
     return module
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from elman.engine.llvm.geometry import GROUP
 from elman.engine.llvm.jit import LIBM
-from elman.engine.program.row_program import Pointwise, Product, RowProgram, Schedule
+from elman.engine.program.row_program import Pointwise, Product, RowProgram, Timetable
 
 PIECE = 400_000_000
 """Operations of one thread in a piece: 5 ms where all are products in the cache, and about 100 ms
@@ -44,43 +44,43 @@ def row_cost(program: RowProgram) -> int:
     return cost
 
 
-def pieces_of(schedule: Schedule, cost: int, threads: int, bounds: Tensor) -> list[Piece]:
+def pieces_of(timetable: Timetable, cost: int, threads: int, bounds: Tensor) -> list[Piece]:
     """The pieces in running order.
 
     cost: operations for a row in a step. bounds: `(threads + 1,)` rows, the shares of threads.
     """
-    if schedule.total * cost + schedule.steps * _STEP <= PIECE * threads:
-        return [Piece(0, schedule.steps, bounds)]
+    if timetable.total * cost + timetable.steps * _STEP <= PIECE * threads:
+        return [Piece(0, timetable.steps, bounds)]
     at_once = max(GROUP, PIECE * threads // cost // GROUP * GROUP)  # rows in one step
-    if schedule.rows <= at_once:
-        return list(_pieces_of_time(schedule, 0, schedule.rows, cost, threads, bounds))
+    if timetable.rows <= at_once:
+        return list(_pieces_of_time(timetable, 0, timetable.rows, cost, threads, bounds))
     return [
         piece
-        for begin in range(0, schedule.rows, at_once)
+        for begin in range(0, timetable.rows, at_once)
         for piece in _pieces_of_rows(
-            schedule, begin, min(begin + at_once, schedule.rows), cost, threads
+            timetable, begin, min(begin + at_once, timetable.rows), cost, threads
         )
     ]
 
 
 def _pieces_of_rows(
-    schedule: Schedule, begin: int, end: int, cost: int, threads: int
+    timetable: Timetable, begin: int, end: int, cost: int, threads: int
 ) -> Iterator[Piece]:
     share = -(-(end - begin) // threads // GROUP) * GROUP
     bounds = (begin + share * torch.arange(threads + 1)).clamp(max=end)
     bounds[-1] = end
-    return _pieces_of_time(schedule, begin, end, cost, threads, bounds)
+    return _pieces_of_time(timetable, begin, end, cost, threads, bounds)
 
 
 def _pieces_of_time(
-    schedule: Schedule, begin: int, end: int, cost: int, threads: int, bounds: Tensor
+    timetable: Timetable, begin: int, end: int, cost: int, threads: int, bounds: Tensor
 ) -> Iterator[Piece]:
     """Those of rows `begin` to `end`, of which fewer are active in each step."""
-    active = (schedule.offsets.diff().clamp(max=end) - begin).clamp(min=0)
+    active = (timetable.offsets.diff().clamp(max=end) - begin).clamp(min=0)
     done = (active.double() * cost + _STEP).cumsum(0)
     count = max(1, -(-int(done[-1]) // (PIECE * threads)))
     goals = done[-1] * torch.arange(1, count, dtype=torch.double) / count
     inner = torch.searchsorted(done, goals).tolist()
-    found = list(pairwise(sorted({0, *inner, schedule.steps})))
-    for first, last in reversed(found) if schedule.backwards else found:
+    found = list(pairwise(sorted({0, *inner, timetable.steps})))
+    for first, last in reversed(found) if timetable.backwards else found:
         yield Piece(first, last - first, bounds)

@@ -14,7 +14,7 @@ from typing import Any
 import llvmlite.ir as ir
 
 from elman.engine.llvm.builder import I64, POINTER, VOID, Code, integer
-from elman.engine.llvm.jit import Target, offer
+from elman.engine.llvm.jit import Processor, offer
 from elman.engine.llvm.math import fma
 
 _SIGNATURE = ir.FunctionType(VOID, [POINTER, I64, I64, POINTER, POINTER, I64, I64])
@@ -44,35 +44,35 @@ def variants_of(vectors: int, registers: int) -> list[Variant]:
     ]  # fmt: skip
 
 
-def product(module: ir.Module, element: ir.Type, vectors: int, target: Target) -> ir.Function:
+def product(module: ir.Module, element: ir.Type, vectors: int, processor: Processor) -> ir.Function:
     """`product(left, left_stride, k, weights, sums, sums_stride, rows)`, all in elements, for a
     module to call.
 
     left: row r begins at left + r * left_stride. weights: `[k][vectors][lanes]`. sums: row r, of
     `vectors * lanes` elements, is written at sums + r * sums_stride.
     """
-    name = _name(element, vectors, target)
+    name = _name(element, vectors, processor)
     known = module.globals.get(name)
     if known is None:
         known = ir.Function(module, _SIGNATURE, name)
-        offer(name, lambda: str(emit_product(element, vectors, target)))
+        offer(name, lambda: str(emit_product(element, vectors, processor)))
     return known
 
 
-def _name(element: ir.Type, vectors: int, target: Target) -> str:
+def _name(element: ir.Type, vectors: int, processor: Processor) -> str:
     """All that the code depends on, since modules find it by its name."""
-    return f"elman_product_{element}_{vectors}_of_{target.vector_bytes}_{target.registers}"
+    return f"elman_product_{element}_{vectors}_of_{processor.vector_bytes}_{processor.registers}"
 
 
-def emit_product(element: ir.Type, vectors: int, target: Target) -> ir.Module:
+def emit_product(element: ir.Type, vectors: int, processor: Processor) -> ir.Module:
     """A module with nothing but the product."""
     module = ir.Module()
-    module.triple = target.triple
-    function = ir.Function(module, _SIGNATURE, _name(element, vectors, target))
-    lanes = target.vector_bytes // (8 if isinstance(element, ir.DoubleType) else 4)
+    module.triple = processor.triple
+    function = ir.Function(module, _SIGNATURE, _name(element, vectors, processor))
+    lanes = processor.vector_bytes // (8 if isinstance(element, ir.DoubleType) else 4)
     code, rows = Code(function, element, lanes), function.args[-1]
     row: ir.Value = integer(0)
-    first, second, *few = variants_of(vectors, target.registers)
+    first, second, *few = variants_of(vectors, processor.registers)
 
     def run(row: ir.Value, end: ir.Value, variant: Variant) -> ir.Value:
         def block(at: ir.Value) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from elman.engine import workspace
 from elman.engine.llvm.builder import I64, POINTER, VOID, Code, integer
-from elman.engine.llvm.jit import Compiled, Target, host
+from elman.engine.llvm.jit import Compiled, Processor, host
 from elman.engine.llvm.math import fma
 from elman.engine.llvm.pieces import PIECE
 from elman.engine.llvm.threads import Worker, add_entry
@@ -86,8 +86,8 @@ def _compiled(dtype: torch.dtype) -> Worker:
 
 def _sizes(dtype: torch.dtype) -> tuple[int, int]:
     """Width of a unit of a and of a panel of b."""
-    target = host()
-    return unit_of(target.registers), VECTORS * target.lanes(dtype.itemsize)
+    processor = host()
+    return unit_of(processor.registers), VECTORS * processor.lanes(dtype.itemsize)
 
 
 def _panel_size(panel: int) -> int:
@@ -102,13 +102,13 @@ def _scratch_size(width: int, unit: int, panel: int) -> int:
     return width // panel * _panel_size(panel) + UNITS * _unit_size(unit) + unit * panel + 64
 
 
-def emit_transposed_product(dtype: torch.dtype, target: Target) -> ir.Module:
+def emit_transposed_product(dtype: torch.dtype, processor: Processor) -> ir.Module:
     module = ir.Module()
-    module.triple = target.triple
-    lanes = target.lanes(dtype.itemsize)
+    module.triple = processor.triple
+    lanes = processor.lanes(dtype.itemsize)
     element = ir.DoubleType() if dtype == torch.float64 else ir.FloatType()
     one = ir.Function(module, ir.FunctionType(VOID, [POINTER, I64]), "one")
-    _Product(Code(one, element, lanes), unit_of(target.registers)).emit()
+    _Product(Code(one, element, lanes), unit_of(processor.registers)).emit()
     add_entry(module, one)
     return module
 

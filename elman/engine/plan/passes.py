@@ -14,6 +14,7 @@ from outside, and the backward pass from the forward pass, are streams.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from torch import fx
 
@@ -27,6 +28,8 @@ from elman.engine.plan.overlay import overlays
 from elman.engine.plan.parts import Parts
 from elman.engine.program.exact import find_obstacles, require_exact_state
 from elman.engine.program.row_program import Types
+
+PassName = Literal["forward", "joined", "backward"]
 
 
 @dataclass
@@ -49,6 +52,11 @@ class Plan:
     before_all_at_once: bool
     overlaid: dict[fx.Node, tuple[fx.Node, int]]
     limits: Limits
+
+    def pass_of(self, name: PassName) -> Pass:
+        found = {"forward": self.forward, "joined": self.joined, "backward": self.backward}[name]
+        assert found is not None
+        return found
 
     def joins(self, steps: int, rows: int) -> bool:
         """Whether products of the input run inside the loop. That depends on sizes alone, so that

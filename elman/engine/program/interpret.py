@@ -16,8 +16,8 @@ from elman.engine.program.row_program import (
     Reduce,
     Resets,
     RowProgram,
-    Schedule,
     Slice,
+    Timetable,
     Vector,
 )  # fmt: skip
 
@@ -53,7 +53,7 @@ class Interpreter:
 
     def __call__(
         self,
-        schedule: Schedule,
+        timetable: Timetable,
         *,
         inputs: list[Tensor],
         vectors: list[Tensor],
@@ -62,15 +62,15 @@ class Interpreter:
         outputs: list[Tensor],
         resets: Resets | None = None,
     ) -> list[Tensor]:
-        device, wide = schedule.offsets.device, self._computed
+        device, wide = timetable.offsets.device, self._computed
         vectors = [vector.to(wide) for vector in vectors]
         sums = [
             torch.zeros(self.program.ops[index].width, dtype=wide, device=device)
             for index in self.program.sums
         ]
-        offsets = schedule.offsets.tolist()
+        offsets = timetable.offsets.tolist()
         steps = list(range(len(offsets) - 1))
-        for t in reversed(steps) if schedule.backwards else steps:
+        for t in reversed(steps) if timetable.backwards else steps:
             span, rows = slice(offsets[t], offsets[t + 1]), offsets[t + 1] - offsets[t]
             now = [leaf[:rows] for leaf in state]
             if resets is not None and resets.when == "before":

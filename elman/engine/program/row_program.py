@@ -140,7 +140,7 @@ class RowProgram:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Timetable:
     """Which rows run when.
 
     rows:      B, the number of rows in the state.
@@ -197,7 +197,7 @@ class Kernel(Protocol):
 
     def __call__(
         self,
-        schedule: Schedule,
+        timetable: Timetable,
         *,
         inputs: list[torch.Tensor],
         vectors: list[torch.Tensor],

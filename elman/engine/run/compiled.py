@@ -11,7 +11,7 @@ from elman.engine.arguments import Arguments
 from elman.engine.faults import failure, is_no_fault
 from elman.engine.graph.nodes import ancestors, is_random
 from elman.engine.plan.one_pass import Pass
-from elman.engine.plan.passes import Plan
+from elman.engine.plan.passes import PassName, Plan
 from elman.engine.program.row_program import Resets
 from elman.engine.run.collected import Collected, Gradients, Places, Saved, rows_of
 from elman.engine.run.garbage import no_collections
@@ -38,12 +38,8 @@ class CompiledStep:
         self.plan = plan
         self.site = site
         self.dtype = plan.forward.loop.program.dtype
-        self._runner = lru_cache(maxsize=None)(lambda name: _made(getattr(plan, name), site))
-        self._places = lru_cache(maxsize=None)(
-            lambda name, follows: Places(
-                plan, getattr(plan, name).loop.outputs, self.dtype, follows
-            )
-        )
+        self._runners: dict[PassName, PassRunner] = {}
+        self._places: dict[tuple[PassName, bool], Places] = {}
 
     def forward(
         self,
@@ -59,24 +55,24 @@ class CompiledStep:
         All tensors are without gradient. inputs are folded; state leaves are `(B, ...)`, sorted.
         """
         plan, trace = self.plan, self.plan.trace
-        name = "joined" if plan.joins(layout.steps, layout.rows) else "forward"
-        runner = self._runner(name)
+        name: PassName = "joined" if plan.joins(layout.steps, layout.rows) else "forward"
+        runner = self._runner_of(name)
         constants: Environment = dict(zip(trace.closed_nodes, closed, strict=True))
         prepared = runner.prepare(constants)
         buffers = [self._carried(leaf) for leaf in state]
         resets = self._resets(arguments, layout, reset_state)
         # A reset would put something between an output and the state before the next step.
-        places = self._places(name, layout.is_even and resets is None)
+        places = self._places_of(name, layout.is_even and resets is None)
         found = Collected(places, plan, layout, self.dtype, self.site.take, arguments.reverse)
         width = 0 if plan.before_all_at_once else runner.stream_width
-        for rows, schedule in self._chunks(
+        for rows, timetable in self._chunks(
             width, plan.limits.chunk_bytes, layout, arguments.reverse
         ):
             env = dict(constants)
             for node, leaf in zip(trace.inputs, inputs, strict=True):
                 env[node] = rows_of(leaf, rows)
             cut = resets and _cut(resets, rows)
-            runner.run(prepared, schedule, env, buffers, cut, found.written(rows))
+            runner.run(prepared, timetable, env, buffers, cut, found.written(rows))
             found.collect(env, rows)
         if layout.total == 0:
             found.collect(self._nothing(runner, prepared, constants, inputs), slice(0, 0))
@@ -100,7 +96,7 @@ class CompiledStep:
         d_outputs are folded; d_state is sorted and overwritten; d_reset, zeros `(B, ...)`, receives
         what leaves for the reset state; all are of the loop's dtype.
         """
-        trace, runner = self.plan.trace, self._runner("backward")
+        trace, runner = self.plan.trace, self._runner_of("backward")
         constants: Environment = dict(zip(trace.closed_nodes, closed, strict=True))
         prepared = runner.prepare(constants)
         by_row: Environment = dict(zip(trace.inputs, inputs, strict=True))
@@ -122,7 +118,7 @@ class CompiledStep:
         chunks = self._chunks(width, most, layout, not arguments.reverse)
         chunks = chunks or layout.chunks(1, backwards=True)  # of no step: gradients are zeros
         room = max([rows.stop - rows.start for rows, _ in chunks])
-        for number, (rows, schedule) in enumerate(chunks, 1):
+        for number, (rows, timetable) in enumerate(chunks, 1):
             env = dict(constants)
             if len(chunks) == 1:
                 env.update(by_row)
@@ -132,12 +128,12 @@ class CompiledStep:
                 by_row.clear()  # so that memory comes back as soon as a value has served
             cut = resets and _cut(resets, rows)
             runner.run(
-                prepared, schedule, env, buffers, cut,
+                prepared, timetable, env, buffers, cut,
                 # In no name of its own, which would keep a chunk's memory from the next one.
                 [
                     self._over(to_overwrite.get(node), rows, room, node_width)
                     for node, node_width in zip(
-                        runner.loop.loop.outputs, runner.loop.widths, strict=True
+                        runner.loop.outputs, runner.loop.widths, strict=True
                     )
                 ],
             )  # fmt: skip
@@ -152,6 +148,20 @@ class CompiledStep:
             return rows_of(buffer, rows)
         aside = self.site.take((room, width), self.dtype)
         return rows_of(aside, slice(0, rows.stop - rows.start))
+
+    def _runner_of(self, name: PassName) -> PassRunner:
+        found = self._runners.get(name)
+        if found is None:
+            found = self._runners[name] = _made(self.plan.pass_of(name), self.site)
+        return found
+
+    def _places_of(self, name: PassName, follows: bool) -> Places:
+        found = self._places.get((name, follows))
+        if found is None:
+            outputs = self.plan.pass_of(name).loop.outputs
+            found = Places(self.plan, outputs, self.dtype, follows)
+            self._places[name, follows] = found
+        return found
 
     def _carried(self, leaf: Tensor) -> Tensor:
         """A state's leaf in memory that the loop may change; it carries flags as numbers."""
@@ -238,7 +248,7 @@ class CompiledStep:
         env = dict(constants)
         env.update(zip(self.plan.trace.inputs, inputs, strict=True))
         runner.before.run(prepared, env, 0)
-        for node in runner.loop.loop.outputs:
+        for node in runner.loop.outputs:
             value = self.site.take((0, width_of(node)), self.dtype)
             env[node] = value if is_plain(node, self.dtype) else as_node(value, node)
         runner.after.run(prepared, env, 0)

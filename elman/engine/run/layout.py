@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from elman.engine.arguments import Arguments
-from elman.engine.program.row_program import Schedule
+from elman.engine.program.row_program import Timetable
 
 
 @lru_cache(maxsize=256)
@@ -24,15 +24,15 @@ def _even_offsets(steps: int, rows: int) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def single_step(rows: int) -> Schedule:
+def single_step(rows: int) -> Timetable:
     """All rows in one step, for code that has no state."""
-    return Schedule(rows, 1, rows, _even_offsets(1, rows))
+    return Timetable(rows, 1, rows, _even_offsets(1, rows))
 
 
 Take = Callable[[tuple[int, ...], torch.dtype], Tensor]
 """Gives uninitialised memory for a shape and a dtype."""
 
-Chunk = tuple[slice, Schedule]
+Chunk = tuple[slice, Timetable]
 """Rows of the layout that some time steps take, and when each of them runs."""
 
 
@@ -48,7 +48,7 @@ def _even_chunks(steps: int, rows: int, pieces: int, backwards: bool) -> tuple[C
     return tuple(
         (
             slice(begin * rows, end * rows),
-            Schedule(rows, end - begin, (end - begin) * rows, _even_offsets(end - begin, rows),
+            Timetable(rows, end - begin, (end - begin) * rows, _even_offsets(end - begin, rows),
                      backwards),
         )
         for begin, end in _pieces(steps, pieces, backwards)
@@ -146,7 +146,7 @@ class Packed(Folded):
             rows = slice(int(self.offsets[begin]), int(self.offsets[end]))
             offsets = self.offsets[begin : end + 1] - rows.start
             total = rows.stop - rows.start
-            found.append((rows, Schedule(self.rows, end - begin, total, offsets, backwards)))
+            found.append((rows, Timetable(self.rows, end - begin, total, offsets, backwards)))
         return tuple(found)
 
 

@@ -10,7 +10,7 @@ from elman.engine.graph.nodes import row_shape, transposed_weight
 from elman.engine.machine import Machine
 from elman.engine.plan.one_pass import Pass
 from elman.engine.plan.parts import Loop, Part, TorchCode
-from elman.engine.program.row_program import Resets, Schedule
+from elman.engine.program.row_program import Resets, Timetable
 from elman.engine.run.layout import single_step
 
 Environment = dict[fx.Node, Tensor]
@@ -30,11 +30,12 @@ class Site(NamedTuple):
 class LoopRunner:
     """A row program as a kernel that takes its arguments from an environment.
 
-    widths: of its outputs, in numbers a row.
+    outputs: the nodes whose values it writes. widths: theirs, in numbers a row.
     """
 
     def __init__(self, loop: Loop, site: Site) -> None:
-        self.loop = loop
+        self._loop = loop
+        self.outputs = loop.outputs
         self.dtype = loop.program.dtype
         self.widths = [loop.program.ops[index].width for index in loop.program.outputs]
         self._kernel = site.machine.compile(loop.program)
@@ -58,26 +59,26 @@ class LoopRunner:
             _vector(env[node], shape, self.dtype)
             if isinstance(node, fx.Node)
             else self._constant_vectors[number]
-            for number, (node, shape) in enumerate(self.loop.vectors)
+            for number, (node, shape) in enumerate(self._loop.vectors)
         ]
         weights = [env[node] for node in self._weights]
         return vectors, self._kernel.pack(weights, self._transposed)
 
     def run(
-        self, prepared: tuple[list[Tensor], object], schedule: Schedule, env: Environment,
+        self, prepared: tuple[list[Tensor], object], timetable: Timetable, env: Environment,
         state: list[Tensor], resets: Resets | None, written: list[Tensor],
     ) -> None:  # fmt: skip
         """Run the loop. Outputs are written to `written`, `(N, width)` each, and added to env."""
-        streams = [self._stream(env[node]) for node in self.loop.streams]
+        streams = [self._stream(env[node]) for node in self._loop.streams]
         vectors, weights = prepared
         sums = self._kernel(
-            schedule, inputs=streams, vectors=vectors, weights=weights, state=state,
+            timetable, inputs=streams, vectors=vectors, weights=weights, state=state,
             outputs=written, resets=resets,
         )  # fmt: skip
-        for node, value in zip(self.loop.sums, sums, strict=True):
+        for node, value in zip(self._loop.sums, sums, strict=True):
             shape = node.meta["val"].shape
             env[node] = value if len(shape) == 1 else value.view(shape)
-        for node, value, plain in zip(self.loop.outputs, written, self._plain, strict=True):
+        for node, value, plain in zip(self.outputs, written, self._plain, strict=True):
             env[node] = value if plain else as_node(value, node)
 
     def _stream(self, value: Tensor) -> Tensor:
@@ -142,15 +143,15 @@ class PassRunner:
         return {self.loop: self.loop.prepare(env)}
 
     def run(
-        self, prepared: PreparedLoops, schedule: Schedule, env: Environment,
+        self, prepared: PreparedLoops, timetable: Timetable, env: Environment,
         state: list[Tensor], resets: Resets | None, written: list[Tensor],
     ) -> None:  # fmt: skip
         """Results are added to env; written: memory for the loop's outputs."""
-        self.before.run(prepared, env, schedule.total)
-        self.loop.run(prepared[self.loop], schedule, env, state, resets, written)
+        self.before.run(prepared, env, timetable.total)
+        self.loop.run(prepared[self.loop], timetable, env, state, resets, written)
         for node in self._done_with:  # their memory may serve what comes now
             env.pop(node, None)
-        self.after.run(prepared, env, schedule.total)
+        self.after.run(prepared, env, timetable.total)
 
 
 def width_of(node: fx.Node) -> int:

@@ -18,7 +18,7 @@ _UNICODE = 0x110000
 
 
 @dataclass(frozen=True)
-class Fingerprint:
+class Checksums:
     """What tells one text from another: SHA-256 of its UTF-8 bytes (of the bytes themselves at
     level "byte") and of its encoded tokens."""
 
@@ -40,7 +40,7 @@ class Corpus:
         return self.tokens[:cut], self.tokens[cut:]
 
 
-def encode(data: list[str], level: str, folder: Path) -> tuple[Vocabulary, Fingerprint]:
+def encode(data: list[str], level: str, folder: Path) -> tuple[Vocabulary, Checksums]:
     """Write the sources' tokens to `folder`, in bounded memory, and describe them.
 
     Raises:
@@ -60,15 +60,15 @@ def encode(data: list[str], level: str, folder: Path) -> tuple[Vocabulary, Finge
         _renumber(raw, target, vocabulary)
         os.remove(raw)
     tokens = target.stat().st_size // _dtype(vocabulary).itemsize
-    return vocabulary, Fingerprint(tokens, digest.hexdigest(), _sha256(target))
+    return vocabulary, Checksums(tokens, digest.hexdigest(), _sha256(target))
 
 
-def open_corpus(folder: Path, vocabulary: Vocabulary, fingerprint: Fingerprint) -> Corpus:
+def open_corpus(folder: Path, vocabulary: Vocabulary, checksums: Checksums) -> Corpus:
     """The corpus that `encode` wrote, after checking that it is still the same."""
     path = folder / TOKENS
     if not path.is_file():
         raise RunError(f"{path} is missing; the run can't go on without its text")
-    if _sha256(path) != fingerprint.tokens_sha256:
+    if _sha256(path) != checksums.tokens_sha256:
         raise RunError(
             f"{path} is not the text that the run was started with (its SHA-256 differs); "
             f"restore the file, or start a new run"

@@ -11,7 +11,7 @@ from elman.errors import DataError, RunError
 from elman.tasks.base import Prepared, Restored
 from elman.tasks.cell import CellClass, try_out
 from elman.tasks.language import sources
-from elman.tasks.language.corpus import Corpus, Fingerprint, encode, open_corpus
+from elman.tasks.language.corpus import Checksums, Corpus, encode, open_corpus
 from elman.tasks.language.model import build_model
 from elman.tasks.language.settings import LanguageSettings
 from elman.tasks.language.task import LanguageTask, check_length
@@ -35,12 +35,12 @@ class LanguageKind:
         folder: Path,
         seed: int,
     ) -> Prepared:
-        vocabulary, fingerprint = encode(data, settings.level, folder)
-        check_length(open_corpus(folder, vocabulary, fingerprint), settings)
+        vocabulary, checksums = encode(data, settings.level, folder)
+        check_length(open_corpus(folder, vocabulary, checksums), settings)
         if cell is not None:
             input_size = settings.embedding_size or vocabulary.size
             try_out(cell, input_size, settings.hidden_size, settings.cell)
-        described = {"sources": sources.names(data), **dataclasses.asdict(fingerprint)}
+        described = {"sources": sources.names(data), **dataclasses.asdict(checksums)}
         return Prepared(vocabulary.to_json(), described)
 
     def open_task(
@@ -82,12 +82,12 @@ def _vocabulary(saved: Restored) -> Vocabulary:
 
 
 def _corpus(saved: Restored) -> Corpus:
-    return open_corpus(saved.folder, _vocabulary(saved), _fingerprint(saved.data))
+    return open_corpus(saved.folder, _vocabulary(saved), _checksums(saved.data))
 
 
-def _fingerprint(data: dict[str, Any]) -> Fingerprint:
+def _checksums(data: dict[str, Any]) -> Checksums:
     try:
-        return Fingerprint(
+        return Checksums(
             int(data["tokens"]), str(data["source_sha256"]), str(data["tokens_sha256"])
         )
     except (KeyError, TypeError, ValueError):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from elman.engine.llvm.kernel import LLVMKernel
-from elman.engine.program.row_program import Input, Pointwise, RowProgram, Schedule
+from elman.engine.program.row_program import Input, Pointwise, RowProgram, Timetable
 
 TRUE = {
     "exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "tanh": np.tanh,
@@ -32,8 +32,8 @@ def evaluate(name, x):
         values = x[: rows * p.inputs[0]].reshape(rows, p.inputs[0])
         output = torch.empty_like(values)
         kernel = LLVMKernel(p)
-        schedule = Schedule(rows, 1, rows, torch.tensor([0, rows]))
-        kernel(schedule, inputs=[values], vectors=[], weights=kernel.pack([]), state=[],
+        timetable = Timetable(rows, 1, rows, torch.tensor([0, rows]))
+        kernel(timetable, inputs=[values], vectors=[], weights=kernel.pack([]), state=[],
                outputs=[output])  # fmt: skip
         results.append(output.flatten())
     assert torch.equal(results[0][: len(results[1])].nan_to_num(7), results[1].nan_to_num(7))
@@ -105,6 +105,6 @@ def test_the_ends_of_the_range(dtype):
         ops = (Input(1, 0), Input(1, 1), Pointwise(1, name, (0, 1)))
         kernel = LLVMKernel(RowProgram(dtype, ops, (), (2,), (1, 1)))
         output = torch.empty(4, 1, dtype=dtype)
-        kernel(Schedule(4, 1, 4, torch.tensor([0, 4])), inputs=[pairs[:, :1], pairs[:, 1:]],
+        kernel(Timetable(4, 1, 4, torch.tensor([0, 4])), inputs=[pairs[:, :1], pairs[:, 1:]],
                vectors=[], weights=kernel.pack([]), state=[], outputs=[output])  # fmt: skip
         torch.testing.assert_close(output[:, 0], expected, equal_nan=True)

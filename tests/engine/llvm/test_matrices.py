@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from elman.engine.llvm.kernel import LLVMKernel
 from elman.engine.llvm.transposed import transposed_products
-from elman.engine.program.row_program import Carried, Pointwise, Product, RowProgram, Schedule
+from elman.engine.program.row_program import Carried, Pointwise, Product, RowProgram, Timetable
 
 sizes = st.integers(1, 130)
 
@@ -59,7 +59,7 @@ def test_weights_of_any_stride(width, rows, layout, double):
     expected = -(state.double() @ weight.double())
     output = torch.empty(rows, width, dtype=dtype)
     kernel = LLVMKernel(program)
-    kernel(Schedule(rows, 1, rows, torch.tensor([0, rows])), inputs=[], vectors=[],
+    kernel(Timetable(rows, 1, rows, torch.tensor([0, rows])), inputs=[], vectors=[],
            weights=kernel.pack([given_weight]), state=[state], outputs=[output])  # fmt: skip
     tolerance = 1e-10 if double else 1e-3
     torch.testing.assert_close(output.double(), expected, rtol=0, atol=tolerance)
@@ -75,6 +75,6 @@ def test_large_weights_are_packed_by_several_threads(size):
     weight, state = torch.randn(n, k).T, torch.randn(5, k)
     output = torch.empty(5, n)
     kernel = LLVMKernel(program)
-    kernel(Schedule(5, 1, 5, torch.tensor([0, 5])), inputs=[], vectors=[],
+    kernel(Timetable(5, 1, 5, torch.tensor([0, 5])), inputs=[], vectors=[],
            weights=kernel.pack([weight]), state=[state], outputs=[output])  # fmt: skip
     torch.testing.assert_close(output, state @ weight, rtol=1e-3, atol=1e-3)

@@ -7,16 +7,16 @@ import llvmlite.ir as ir
 import pytest
 import torch
 
-from elman.engine.llvm.jit import Target, host
+from elman.engine.llvm.jit import Processor, host
 from elman.engine.llvm.product import emit_product, widest_tile
 from elman.engine.llvm.transposed import emit_transposed_product
 
 TARGETS = {
-    "haswell": Target("haswell", "", 32, 16, "x86_64-unknown-linux-gnu"),
-    "skylake-avx512": Target("skylake-avx512", "", 64, 32, "x86_64-unknown-linux-gnu"),
-    "znver4": Target("znver4", "", 64, 32, "x86_64-unknown-linux-gnu"),
-    "apple-m1": Target("apple-m1", "", 16, 32, "arm64-apple-macosx"),
-    "neoverse-n1": Target("neoverse-n1", "", 16, 32, "aarch64-unknown-linux-gnu"),
+    "haswell": Processor("haswell", "", 32, 16, "x86_64-unknown-linux-gnu"),
+    "skylake-avx512": Processor("skylake-avx512", "", 64, 32, "x86_64-unknown-linux-gnu"),
+    "znver4": Processor("znver4", "", 64, 32, "x86_64-unknown-linux-gnu"),
+    "apple-m1": Processor("apple-m1", "", 16, 32, "arm64-apple-macosx"),
+    "neoverse-n1": Processor("neoverse-n1", "", 16, 32, "aarch64-unknown-linux-gnu"),
 }
 
 

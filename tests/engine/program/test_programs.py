@@ -20,8 +20,8 @@ from elman.engine.program.row_program import (
     Reduce,
     Resets,
     RowProgram,
-    Schedule,
     Slice,
+    Timetable,
     Vector,
 )  # fmt: skip
 from tests.engine.comparing import Expected
@@ -85,26 +85,26 @@ def schedules(draw):
     lengths = sorted(draw(st.lists(st.integers(0, 4), min_size=rows, max_size=rows)), reverse=True)
     active = [sum(length > t for length in lengths) for t in range(max(lengths))]
     offsets = torch.tensor([0, *torch.tensor(active).cumsum(0).tolist()])
-    return Schedule(rows, len(active), int(offsets[-1]), offsets, draw(st.booleans()))
+    return Timetable(rows, len(active), int(offsets[-1]), offsets, draw(st.booleans()))
 
 
-def run(kernel, program, schedule, when, seed, is_disturbed=False):
+def run(kernel, program, timetable, when, seed, is_disturbed=False):
     torch.manual_seed(seed)
     random = lambda *shape: torch.randn(shape).to(program.dtype)  # noqa: E731
-    inputs = [random(schedule.total, w) for w in program.inputs]
+    inputs = [random(timetable.total, w) for w in program.inputs]
     vectors = [random(w) for w in program.vectors]
     weights = [random(k, n) / k**0.5 for k, n in program.weights]
-    state = [random(schedule.rows, w) for w in program.carried]
+    state = [random(timetable.rows, w) for w in program.carried]
     resets = None
     if when is not None:
-        mask = torch.rand(schedule.total) < 0.3
-        resets = Resets(mask, [random(schedule.rows, w) for w in program.carried], when)
+        mask = torch.rand(timetable.total) < 0.3
+        resets = Resets(mask, [random(timetable.rows, w) for w in program.carried], when)
     outputs = [
-        torch.full((schedule.total, program.ops[i].width), float("nan"), dtype=program.dtype)
+        torch.full((timetable.total, program.ops[i].width), float("nan"), dtype=program.dtype)
         for i in program.outputs
     ]
     sums = kernel(
-        schedule, inputs=inputs, vectors=vectors, weights=kernel.pack(weights), state=state,
+        timetable, inputs=inputs, vectors=vectors, weights=kernel.pack(weights), state=state,
         outputs=outputs, resets=resets,
     )  # fmt: skip
     for index, found in zip(program.sums, () if is_disturbed else sums, strict=not is_disturbed):
@@ -116,28 +116,28 @@ def run(kernel, program, schedule, when, seed, is_disturbed=False):
     return {f"result {number}": tensor for number, tensor in enumerate(found)}
 
 
-def interpreted(program, schedule, when):
+def interpreted(program, timetable, when):
     """What the program gives: in double precision, and in its own."""
     double = replace(program, dtype=torch.float64)
-    exact = partial(run, Interpreter(double), double, schedule, when, 0)
+    exact = partial(run, Interpreter(double), double, timetable, when, 0)
     return Expected(
         exact(),
         lambda: exact(is_disturbed=True),
-        run(Interpreter(program), program, schedule, when, 0),
+        run(Interpreter(program), program, timetable, when, 0),
     )
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(programs(), schedules(), st.sampled_from([None, "before", "after"]))
-def test_machine_code_does_what_the_interpreter_does(program, schedule, when):
-    expected = interpreted(program, schedule, when)
+def test_machine_code_does_what_the_interpreter_does(program, timetable, when):
+    expected = interpreted(program, timetable, when)
     compiled = LLVMKernel(program)
-    found = run(compiled, program, schedule, when, 0)
+    found = run(compiled, program, timetable, when, 0)
     lines = expected.differences(found, program.dtype)
     assert not lines, "\n".join(lines)
     for threads in (1, 3):
         torch.set_num_threads(threads)
-        again = run(compiled, program, schedule, when, 0)
+        again = run(compiled, program, timetable, when, 0)
         for name, tensor in again.items():
             assert torch.equal(tensor.nan_to_num(), found[name].nan_to_num())
     torch.set_num_threads(2)
@@ -152,7 +152,7 @@ def test_a_sum_by_hand(backwards):
     x = torch.arange(12, dtype=torch.float64).view(6, 2)
     state, output = torch.zeros(3, 2, dtype=torch.float64), torch.empty(6, 2, dtype=torch.float64)
     kernel = LLVMKernel(program)
-    kernel(Schedule(3, 3, 6, offsets, backwards), inputs=[x], vectors=[], weights=kernel.pack([]),
+    kernel(Timetable(3, 3, 6, offsets, backwards), inputs=[x], vectors=[], weights=kernel.pack([]),
            state=[state], outputs=[output])  # fmt: skip
     assert state[:, 0].tolist() == [0 + 6 + 10, 2 + 8, 4]
     first_row = output[[0, 3, 5], 0].tolist()

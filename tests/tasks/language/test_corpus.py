@@ -63,29 +63,29 @@ def test_encoding_to_disk_and_back(tmp_path, text):
     source.write_text(text, encoding="utf-8", newline="")
     folder = tmp_path / "data"
     folder.mkdir()
-    vocabulary, fingerprint = encode([str(source)], "char", folder)
-    corpus = open_corpus(folder, vocabulary, fingerprint)
+    vocabulary, digest = encode([str(source)], "char", folder)
+    corpus = open_corpus(folder, vocabulary, digest)
     assert [p.name for p in folder.iterdir()] == [TOKENS]
-    assert fingerprint.tokens == len(text)
+    assert digest.tokens == len(text)
     assert vocabulary.decode(np.asarray(corpus.tokens)) == text
 
 
 def test_bytes_are_kept_as_they_are(tmp_path):
     source, folder = tmp_path / "any.bin", tmp_path
     source.write_bytes(bytes(range(256)))
-    vocabulary, fingerprint = encode([str(source)], "byte", folder)
-    assert open_corpus(folder, vocabulary, fingerprint).tokens.tolist() == list(range(256))
+    vocabulary, digest = encode([str(source)], "byte", folder)
+    assert open_corpus(folder, vocabulary, digest).tokens.tolist() == list(range(256))
 
 
 def test_another_text_than_at_the_start_is_refused(tmp_path, text_file):
-    vocabulary, fingerprint = encode([str(text_file)], "char", tmp_path)
+    vocabulary, digest = encode([str(text_file)], "char", tmp_path)
     with open(tmp_path / TOKENS, "r+b") as file:
         file.write(b"\1")
     with pytest.raises(RunError, match="SHA-256 differs"):
-        open_corpus(tmp_path, vocabulary, fingerprint)
+        open_corpus(tmp_path, vocabulary, digest)
     (tmp_path / TOKENS).unlink()
     with pytest.raises(RunError, match="missing"):
-        open_corpus(tmp_path, vocabulary, fingerprint)
+        open_corpus(tmp_path, vocabulary, digest)
 
 
 def test_the_split_is_contiguous(tmp_path, text_file):
