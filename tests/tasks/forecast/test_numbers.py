@@ -52,6 +52,9 @@ def test_marks(values, marks, dress):
         (["1.234", "5"], ";", {"y": ["1,5", "2"]}, 1234),
         (["1.234", "1.234.567"], ",", {}, 1234),
         (["12,34,567.5", "5"], ",", {}, 1234567.5),
+        (["1.459 €", "1.479 €"], ",", {}, 1.459),
+        (["1.150 €", "950 €"], ",", {"y": ["1.5", "2"]}, 1.15),
+        (["1.150 €", "950 €"], ";", {}, 1150),
     ],
 )  # fmt: skip
 def test_who_decides_what_a_comma_is(cells, separator, others, expected):
@@ -62,12 +65,19 @@ def test_unusual_cells_are_told_with_their_line():
     assert read(["5", "1,5"]).note == "x: '1,5' (t.csv, line 3) is read as 1.5"
     assert read(["1.234", "5"], ";").note == "x: '1.234' (t.csv, line 2) is read as 1.234"
     assert read(["1.234", "5.5"], ";").note == ""
+    assert read(["900", "1.150"]).note == "x: '1.150' (t.csv, line 3) is read as 1.15"
+    assert read(["5 €", "1,234 €"]).note == "x: '1,234 €' (t.csv, line 3) is read as 1234"
+    assert read(["2.345", "1.234"]).note == ""
 
 
 @pytest.mark.parametrize(
     ("cells", "separator", "words"),
     [
         (["1,234", "5,678"], "\t", r"line 2: x can be read in two ways, got '1,234', .* 1234 or"),
+        (["950 €", "1.150 €"], ",", r"line 3: x can be read in two .*'1.150 €', .* 1.15 or 1150"),
+        (["950 kr.", "", "1,150 kr."], ";", r"line 4: .* got '1,150 kr.', which is 1150 or 1.15"),
+        (["5€50", "6€20"], ",", r"line 2: .*'5€50'"),
+        (["٥٨", "٥٩"], ",", r"line 2: .*'٥٨'"),
         (["1.5", "2,5", "3.5"], ";", r"line 3: x must be a finite number.*'2,5'"),
         (["$5", "€5", "$6"], ",", r"line 3: .*'€5'"),
         (["5%", "5", "6%"], ",", r"line 3: .*'5'"),
