@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SAMPLE = 500
 _CLEARLY = 1.25  # times as regular must stamps be for their reading to win
 _CENTURY = 100 * 365 * DAY
-_ALL_DIGITS = r"^\d+$"
+_ALL_DIGITS = "^[0-9]+$"
 _UTC = "+00:00"
 
 
@@ -68,7 +68,7 @@ def stamps_of(table: Table, column: str, known: Style | None = None) -> Stamps:
 def looks_like_dates(column: "pl.Series") -> bool:
     """Whether most of the first cells are dates."""
     sample = column.drop_nulls().head(_SAMPLE)
-    digits = sample.str.contains(r"\d.*\d").sum()
+    digits = sample.str.contains("[0-9].*[0-9]").sum()
     return digits > len(sample) / 2 and bool(_formats(cut(sample)))
 
 
@@ -85,6 +85,8 @@ def read_stamps(text: "pl.Series", name: str, known: Style | None = None) -> Sta
     if not formats:
         values = whole_numbers(text)
         return _checked(values, Style(INDEX))
+    if parts.finer.any():
+        _refuse_finer(name, text[int(parts.finer.arg_true()[0])])
     format, found = _decided(parts, formats, name, known)
     values = found + parts.clock
     style = Style(format + parts.format)
@@ -118,9 +120,7 @@ def _of_moments(cells: "pl.Series", name: str, known: Style | None) -> Stamps:
     if cells.dtype == pl.Date:
         return Stamps(_microseconds(cells), Style("%Y-%m-%d"))
     if cells.dtype == pl.Datetime("ns") and (cells.dt.nanosecond() % 1000 != 0).any():
-        raise DataError(
-            f"{name} has stamps finer than a microsecond, which is the finest step; round them"
-        )
+        _refuse_finer(name, cells[int((cells.dt.nanosecond() % 1000 != 0).arg_true()[0])])
     zone = cells.dtype.time_zone if isinstance(cells.dtype, pl.Datetime) else None
     local = _microseconds(cells.dt.replace_time_zone(None))
     fraction = "%.f" if (local % SECOND).any() else ""
@@ -133,6 +133,13 @@ def _of_moments(cells: "pl.Series", name: str, known: Style | None) -> Stamps:
     if len(np.unique(local - utc)) > 1:
         return in_utc_or_local(utc, local, style, name)
     return Stamps(utc, Style(style.format, _UTC))
+
+
+def _refuse_finer(name: str, cell: object) -> NoReturn:
+    raise DataError(
+        f"{name} has stamps finer than a microsecond, which is the finest step, such as "
+        f"{shown(cell)}; round them"
+    )
 
 
 def _microseconds(cells: "pl.Series") -> np.ndarray:
@@ -154,7 +161,7 @@ def _formats(parts: Parts) -> list[str]:
         formats = (*DAYS, "%Y%m%d")
     elif not all_digits and _share(sample.cast(pl.Float64, strict=False)) > 0.5:
         return []  # numbers, whatever they look like
-    shapes = Counter(sample.str.replace_all(r"\d", "1").to_list())
+    shapes = Counter(sample.str.replace_all("[0-9]", "1").to_list())
     hits = {
         format: dates(sample, format)
         for format in formats

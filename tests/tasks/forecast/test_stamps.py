@@ -14,7 +14,7 @@ from elman.tasks.forecast.stamps import looks_like_dates, read_stamps, stamps_of
 from elman.tasks.forecast.style import CLOCKS, DATES, DAYS, FORMATS, INDEX, Style
 from elman.tasks.forecast.table import read_table
 from elman.tasks.shared.table import Table, whole_numbers
-from tests.tasks.forecast.tables import write
+from tests.tasks.forecast.tables import days, write
 
 EPOCH = datetime(1970, 1, 1)
 
@@ -131,6 +131,26 @@ def test_offsets_that_change():
     found = read(["2022-01-01T00:00:00+05:30"] * 2, Style("%Y-%m-%dT%H:%M:%S", "Z"))
     assert found.values[0] == micro(datetime(2021, 12, 31, 18, 30))
     assert found.style.zone == "Z"
+
+
+def test_what_no_microsecond_tells_is_refused():
+    texts = [f"2024-01-01 00:00:00.{1500 * i:09d}" for i in range(4)]
+    with pytest.raises(DataError, match=r"finer than a microsecond.*'2024-01-01 .*01500'; round"):
+        read(texts)
+    assert next_text([f"2024-01-01 00:00:00.00000{i}000" for i in range(4)]).endswith(".000004")
+
+
+@pytest.mark.parametrize("zero", ["\u0660", "\uff10"])
+@pytest.mark.parametrize("clock", ["", " 10:00"])
+def test_digits_of_other_scripts_are_no_dates(tmp_path, zero, clock):
+    script = {ord("0") + i: ord(zero) + i for i in range(10)}
+    texts = [f"{day}{clock}".translate(script) for day in days(20)]
+    assert not looks_like_dates(pl.Series(texts))
+    mixed = [f"{day}{clock.translate(script)}" for day in days(20)]
+    for cells in (texts, mixed if clock else texts):
+        table = read_table(str(write(tmp_path / "t.csv", "ds,x", [(c, 1) for c in cells])))
+        with pytest.raises(DataError, match=r"line 2: ds must be a time stamp"):
+            stamps_of(table, "ds")
 
 
 def test_numbers_are_no_dates():
