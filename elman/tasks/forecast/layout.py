@@ -74,15 +74,16 @@ def plan_windows(source: Source, settings: ForecastSettings) -> Windowing:
         ArgumentError: settings that contradict one another.
         DataError: too few rows for the preset.
     """
-    season = settings.season or source.grid.season
     ett = settings.preset == "ett"
     rows = source.panel.last
     if ett:
         rows = _ett_rows(rows, settings)
-    horizon = settings.horizon or (ETT_HORIZON if ett else _usual_horizon(season))
     test = ETT_PART if ett else _part(settings.test_part, rows, "test_part")
     valid = ETT_PART if ett else max(1, _part(settings.validation_part, rows, "validation_part"))
     train = rows - test - valid
+    season = _suggested_season(source, settings)
+    season = season if season < train else 1  # nothing to compare with: no value has come twice
+    horizon = settings.horizon or (ETT_HORIZON if ett else _usual_horizon(season))
     look_back = settings.look_back or (
         ETT_LOOK_BACK if ett else _usual_look_back(season, horizon, train)
     )
@@ -92,6 +93,21 @@ def plan_windows(source: Source, settings: ForecastSettings) -> Windowing:
             f"segment must be at most the look-back of {look_back} rows, got {segment}"
         )
     return Windowing(look_back, horizon, segment, season, train, train + valid, rows)
+
+
+def season_note(source: Source, settings: ForecastSettings, windowing: Windowing) -> str:
+    """What the user should know about a season that does not count, or ""."""
+    season = _suggested_season(source, settings)
+    if season == windowing.season:
+        return ""
+    return (
+        f"a season of {season:,} rows does not fit into the training part of "
+        f"{windowing.train_end:,}, so there is none; give a shorter one with --season"
+    )
+
+
+def _suggested_season(source: Source, settings: ForecastSettings) -> int:
+    return settings.season or source.grid.season
 
 
 def _ett_rows(rows: int, settings: ForecastSettings) -> int:
