@@ -21,6 +21,11 @@ _CLEARLY = 1.25  # times as regular must stamps be for their reading to win
 _CENTURY = 100 * 365 * DAY
 _ALL_DIGITS = "^[0-9]+$"
 _UTC = "+00:00"
+_UNITS = {
+    "ms": ("milliseconds", DAY // 1000), "us": ("microseconds", DAY),
+    "ns": ("nanoseconds", DAY * 1000),
+}  # fmt: skip
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31, from 1970 on
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ def stamps_of(table: Table, column: str, known: Style | None = None) -> Stamps:
     import polars as pl
 
     cells, name = table.frame[column], f"column {column!r} of {table.name}"
+    _refuse_beyond(table, column)
     if cells.dtype in (pl.Date, pl.Datetime):
         stamps = _of_moments(cells, name, known)
     elif cells.dtype == pl.String or cells.dtype.is_integer():
@@ -109,6 +115,29 @@ def in_utc_or_local(utc: np.ndarray, local: np.ndarray, style: Style, name: str)
         return Stamps(local, style, note=note)
     note = f"{name} changes its offset from UTC; stamps are told in UTC"
     return Stamps(utc, Style(style.format, _UTC), note=note)
+
+
+def _refuse_beyond(table: Table, column: str) -> None:
+    """A date or date-time beyond the calendar, which can't even be shown: as a rule its numbers
+    were counted in another unit than the column's type says."""
+    import polars as pl
+
+    cells = table.frame[column]
+    if cells.dtype == pl.Date:
+        unit, of_a_day = "days", 1
+    elif isinstance(cells.dtype, pl.Datetime):
+        unit, of_a_day = _UNITS[cells.dtype.time_unit]
+    else:
+        return
+    counts = cells.to_physical().cast(pl.Int64)
+    outside = counts // of_a_day
+    beyond = (~outside.is_between(_FIRST_DAY, _LAST_DAY)).fill_null(False).arg_true()
+    if len(beyond):
+        row = int(beyond[0])
+        raise DataError(
+            f"{table.place(row)}: {column} must lie in the years 1 to 9999, but is {counts[row]} "
+            f"{unit} from 1970; if it was counted in another unit, write the column with that one"
+        )
 
 
 def _of_moments(cells: "pl.Series", name: str, known: Style | None) -> Stamps:

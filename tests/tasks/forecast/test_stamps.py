@@ -9,7 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from elman.errors import DataError
+from elman.tasks.forecast.columns import choose_columns
 from elman.tasks.forecast.grid import infer_grid
+from elman.tasks.forecast.settings import ForecastSettings
 from elman.tasks.forecast.stamps import looks_like_dates, read_stamps, stamps_of
 from elman.tasks.forecast.style import CLOCKS, DATES, DAYS, FORMATS, INDEX, Style
 from elman.tasks.forecast.table import read_table
@@ -193,6 +195,24 @@ def test_typed_columns(tmp_path, cells, dtype, first):
 def test_columns_that_are_no_stamps(cells, words):
     with pytest.raises(DataError, match=words):
         stamps_of(Table(pl.DataFrame({"t": cells}), "t.parquet"), "t")
+
+
+@pytest.mark.parametrize(
+    ("cell", "dtype", "words"),
+    [
+        (1_704_067_200_000_000, pl.Datetime("ms"), "1704067200000000 milliseconds from 1970; if"),
+        (1_704_067_200_000_000_000, pl.Datetime("us", "UTC"), "000 microseconds from 1970"),
+        (9 * 10**17, pl.Datetime("ms"), "milliseconds from 1970"),
+        (-(10**17), pl.Datetime("us"), "-100000000000000000 microseconds from 1970"),
+        (2**31 - 1, pl.Date, "2147483647 days from 1970"),
+    ],
+)
+def test_moments_beyond_the_calendar_are_named(cell, dtype, words):
+    cells = pl.Series([0, None, cell]).cast(pl.Int32 if dtype == pl.Date else pl.Int64).cast(dtype)
+    table = Table(pl.DataFrame({"t": cells, "x": [1.0, 2.0, 3.0]}), "t.parquet")
+    assert choose_columns(table, ForecastSettings()).time == "t"
+    with pytest.raises(DataError, match=rf"t.parquet, row 3: t must .* years 1 to 9999.*{words}"):
+        stamps_of(table, "t")
 
 
 def test_an_example_is_a_cell_that_could_be_read(tmp_path):
