@@ -209,11 +209,22 @@ class TrainedForecast:
                     f"{self._named(predictor, number)} has {end} rows, but the model looks back "
                     f"{look_back}; give more rows"
                 )
+        self._require_calendar(panel, steps)
         self._require_covariates(predictor, steps)
         panel = panel.extended(self.network.rows_ahead(steps))
         predictor = self._on(panel, predictor.whose, predictor.notes)
         panel = predictor.panel
         return predictor, Windows(np.arange(len(panel.ends)), panel.offsets + panel.ends)
+
+    def _require_calendar(self, panel: Panel, steps: int) -> None:
+        """Raise `ArgumentError` if a forecast would end after the calendar does."""
+        begin = int((panel.first + panel.ends).max())
+        grid = self.layout.grid
+        if not grid.reaches(begin + steps - 1):
+            raise ArgumentError(
+                f"a forecast must end by the year 9999, but {steps:,} rows ({grid.name}) after "
+                f"{grid.text(begin - 1)} reach beyond it; give a smaller --horizon"
+            )
 
     def _require_covariates(self, predictor: Predictor, steps: int) -> None:
         """Raise `DataError` if covariates known ahead are not known far enough ahead."""

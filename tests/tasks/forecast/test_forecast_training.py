@@ -238,6 +238,11 @@ def test_using_a_run_on_data_that_does_not_fit(trained, tmp_path):
     for use in (model.forecast, model.evaluate):
         with pytest.raises(ArgumentError, match="horizon must be at least 1, got 0"):
             use(horizon=0)
+    for steps in (3_000_000, 10**18):
+        with pytest.raises(
+            ArgumentError, match=rf"year 9999, but {steps:,} rows \(daily\) after 2024"
+        ):
+            model.forecast(horizon=steps)
     with pytest.raises(ArgumentError, match="stride must be at least 1"):
         model.evaluate(stride=0)
 
