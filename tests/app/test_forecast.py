@@ -196,7 +196,7 @@ def test_what_a_user_gets_wrong(program, folder, tmp_path):
         for place, line in enumerate(data.read_text().splitlines())
     )
     (tmp_path / "zone.csv").write_text(zone)
-    assert "stamps of zone Z, but the run was trained on unknown" in fails(
+    assert "stamps of zone Z, but the run was trained on stamps without a time zone" in fails(
         1, "forecast", run, tmp_path / "zone.csv"
     )
     assert not (tmp_path / "new").exists()

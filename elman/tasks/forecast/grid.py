@@ -21,7 +21,7 @@ _NAMES = {
 }  # fmt: skip
 _UNITS = ((DAY, "days"), (HOUR, "hours"), (MINUTE, "minutes"), (SECOND, "seconds"))
 KINDS = ("index", "month", "time", "weekday")
-_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _LAST = int(np.datetime64("9999-12-31T23:59:59.999999", "us").astype(np.int64))
 _FEWEST_WEEKS = 2  # that a weekday must be absent from, before it counts as left out on purpose
 
@@ -88,7 +88,7 @@ class Grid:
             return f"an index in steps of {self.step}"
         if self.kind == "weekday":
             absent = [
-                day for day, there in zip(_WEEKDAYS, self.weekmask, strict=True) if there == "0"
+                day for day, there in zip(WEEKDAYS, self.weekmask, strict=True) if there == "0"
             ]
             return f"daily without {' and '.join(absent)}"
         if self.kind == "month":

@@ -152,7 +152,9 @@ def _parsed(value: Any) -> Layout:
         value[key] for key in ("columns", "grid", "windowing", "gaps")
     )
     style = Style(
-        _one_of(grid["style"]["format"], FORMATS | {INDEX}, "format"), _text(grid["style"]["zone"])
+        _one_of(grid["style"]["format"], FORMATS | {INDEX}, "format"),
+        _text(grid["style"]["zone"]),
+        tuple(_count(ahead, None) for ahead in grid["style"].get("local", [])),
     )
     kind = _one_of(grid["kind"], KINDS, "kind")
     if (kind == "index") == style.dated:

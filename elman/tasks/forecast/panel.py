@@ -15,8 +15,9 @@ from elman.errors import DataError, RunError
 from elman.tasks.forecast.columns import Columns, ids_of, likely_id, rest_of_time
 from elman.tasks.forecast.grid import Grid, infer_grid
 from elman.tasks.forecast.numbers import NumberReader
+from elman.tasks.forecast.phases import phases
 from elman.tasks.forecast.stamps import stamps_of
-from elman.tasks.forecast.style import ISO
+from elman.tasks.forecast.style import ISO, offset_text
 from elman.tasks.shared.table import Table
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def build_panel(table: Table, columns: Columns, grid: Grid | None = None) -> Sou
     rows, on_grid = grid.rows(stamps.values)
     describe = _Describer(table, columns, stamps.style.text, stamps.values, ids, owner)
     _refuse_duplicates(stamps.values[order], owner[order], order, describe)
-    _refuse_irregular(on_grid, grid, describe)
+    _refuse_irregular(on_grid, grid, found, stamps.given, describe)
     values = np.stack([column.values for column in numbers], 1)
     panel, gaps = _filled(values, rows, owner, order, len(ids), columns, grid, describe)
     notes = [note for note in (stamps.note, *(column.note for column in numbers)) if note]
@@ -197,10 +198,16 @@ def _of_the_run(grid: Grid, found: Grid, table: Table) -> Grid:
         )
     if grid.style.zone != found.style.zone:
         raise DataError(
-            f"{table.name} has stamps of zone {found.style.zone or 'unknown'}, but the run was "
-            f"trained on {grid.style.zone or 'unknown'}; write them in the same zone"
+            f"{table.name} has stamps {_zone(found)}, but the run was trained on stamps "
+            f"{_zone(grid)}; write them alike"
         )
     return grid
+
+
+def _zone(grid: Grid) -> str:
+    if grid.style.local:
+        return f"in local time, {' and '.join(map(offset_text, grid.style.local))} from UTC"
+    return f"of zone {grid.style.zone.strip()}" if grid.style.zone else "without a time zone"
 
 
 def _refuse_duplicates(
@@ -223,9 +230,20 @@ def _refuse_duplicates(
         )
 
 
-def _refuse_irregular(on_grid: np.ndarray, grid: Grid, describe: _Describer) -> None:
+def _refuse_irregular(
+    on_grid: np.ndarray, grid: Grid, found: Grid, given: str, describe: _Describer
+) -> None:
+    """found: the grid of the table itself; it is `grid` if no run has another. given: how offsets
+    from UTC differ from the run's."""
     off = np.flatnonzero(~on_grid)
+    zones = f" ({given})" if given else ""
     if len(off) > len(on_grid) / 2:
+        if grid is not found:
+            theirs, ours = phases(found, grid)
+            raise DataError(
+                f"{describe.table.name} has the steps of the run ({grid.name}), but its rows stand "
+                f"{theirs}, the run's {ours}{zones}; give data whose rows stand there"
+            )
         raise DataError(
             f"{describe.table.name} has no regular steps: the most frequent ones are {grid.name}, "
             f"and {len(off):,} of {len(on_grid):,} rows do not fit them, the first at "
@@ -234,8 +252,8 @@ def _refuse_irregular(on_grid: np.ndarray, grid: Grid, describe: _Describer) -> 
     if len(off):
         raise DataError(
             f"{describe(int(off[0]))} does not fit the other rows, which are {grid.name} from "
-            f"{grid.text(0)} on ({len(off)} such rows); correct it, or bring the table to regular "
-            f"steps"
+            f"{grid.text(0)} on ({len(off)} such rows){zones}; correct it, or bring the table to "
+            f"regular steps"
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from elman.errors import DataError
 from elman.tasks.forecast.grid import share_of_rows
 from elman.tasks.forecast.parsing import DAY, SECOND, Parts, cut, dates, has_shape, offset
-from elman.tasks.forecast.style import COMPACT, DATES, DAYS, INDEX, Style
+from elman.tasks.forecast.style import COMPACT, DATES, DAYS, INDEX, Style, offset_text
 from elman.tasks.shared.table import Table, shown, whole_numbers
 
 if TYPE_CHECKING:
@@ -32,13 +32,14 @@ _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31, from 1
 class Stamps:
     """values: `(N,)` int64, see `elman.tasks.forecast.style`. bad: the first row that is no stamp,
     or None; good: the first that is one. note: what the user should know about how they were read,
-    or ""."""
+    or "". given: how the offsets in the table differ from the run's, in words, or ""."""
 
     values: np.ndarray
     style: Style
     bad: int | None = None
     good: int | None = None
     note: str = ""
+    given: str = ""
 
 
 def stamps_of(table: Table, column: str, known: Style | None = None) -> Stamps:
@@ -112,7 +113,7 @@ def in_utc_or_local(utc: np.ndarray, local: np.ndarray, style: Style, name: str)
     hours, the local one for days."""
     if share_of_rows(local, style) > share_of_rows(utc, style):
         note = f"{name} changes its offset from UTC; stamps are told in local time, without it"
-        return Stamps(local, style, note=note)
+        return Stamps(local, Style(style.format, "", _offsets(utc, local)), note=note)
     note = f"{name} changes its offset from UTC; stamps are told in UTC"
     return Stamps(utc, Style(style.format, _UTC), note=note)
 
@@ -157,11 +158,37 @@ def _of_moments(cells: "pl.Series", name: str, known: Style | None) -> Stamps:
     if zone is None:
         return Stamps(local, style)
     utc = _microseconds(cells.dt.convert_time_zone("UTC").dt.replace_time_zone(None))
-    if known is not None and known.zone:
-        return Stamps(utc + offset(known.zone.strip()), Style(style.format, known.zone))
-    if len(np.unique(local - utc)) > 1:
+    if known is not None and (known.zone or known.local):
+        return _on_the_clock_of(known, utc, local, style, name)
+    if len(_offsets(utc, local)) > 1:
         return in_utc_or_local(utc, local, style, name)
     return Stamps(utc, Style(style.format, _UTC))
+
+
+def _on_the_clock_of(
+    known: Style, utc: np.ndarray, local: np.ndarray, style: Style, name: str
+) -> Stamps:
+    """Stamps with offsets from UTC on the clock of a run: at its one offset, or, if its own data
+    changed theirs, on the local clock that both show."""
+    offsets = _offsets(utc, local)
+    told = " and ".join(map(offset_text, offsets))
+    if known.local:
+        if set(offsets) - set(known.local):
+            raise DataError(
+                f"{name} has stamps at {told} from UTC, but the run was trained on local times at "
+                f"{' and '.join(map(offset_text, known.local))}; write them on that clock"
+            )
+        return Stamps(local, Style(style.format, "", known.local))
+    ahead = offset(known.zone.strip())
+    given = f"it has stamps at {told} from UTC, the run at {offset_text(ahead)}"
+    return Stamps(
+        utc + ahead, Style(style.format, known.zone), given="" if offsets == (ahead,) else given
+    )
+
+
+def _offsets(utc: np.ndarray, local: np.ndarray) -> tuple[int, ...]:
+    """By how much stamps are ahead of UTC, in microseconds, ascending."""
+    return tuple(np.unique(local - utc).tolist())
 
 
 def _refuse_finer(name: str, cell: object) -> NoReturn:
@@ -257,8 +284,8 @@ def _zoned(
         )
     ahead = {zone: offset(zone) for zone in different.to_list()}
     utc = local - zones.replace_strict(ahead, default=0).to_numpy()
-    if known is not None and known.zone:
-        return Stamps(utc + offset(known.zone.strip()), Style(style.format, known.zone))
+    if known is not None and (known.zone or known.local):
+        return _on_the_clock_of(known, utc, local, style, name)
     if len(set(ahead.values())) > 1:
         return in_utc_or_local(utc, local, style, name)
     zone = different[0]

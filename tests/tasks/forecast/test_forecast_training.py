@@ -247,6 +247,34 @@ def test_using_a_run_on_data_that_does_not_fit(trained, tmp_path):
         model.evaluate(stride=0)
 
 
+def test_data_that_stand_elsewhere_than_the_run(tmp_path):
+    def table(name, stamps):
+        rows = list(zip(stamps, wave(len(stamps)).tolist(), strict=True))
+        return write(tmp_path / name, "t,v", rows)
+
+    def mondays(start):
+        return [day for place, day in enumerate(days(7 * 60, start)) if place % 7 == 0]
+
+    weekly = elman.fit(
+        "forecast", table("w.csv", mondays("2024-01-07")), tmp_path / "w", **SMALL, steps=3
+    )
+    with pytest.raises(DataError, match=r"rows stand on Mondays, the run's on Sundays; give data"):
+        weekly.forecast(table("m.csv", mondays("2024-01-01")))
+    local = [f"{day}T00:00:00+0{1 + (day > '2024-03-31')}:00" for day in days(120)]
+    changing = elman.fit("forecast", table("l.csv", local), tmp_path / "l", **SMALL, steps=3)
+    summer = [f"{day}T00:00:00+02:00" for day in days(20, "2024-05-01")]
+    assert elman.load(tmp_path / "l").forecast(table("s.csv", summer)).times[0][0] == (
+        "2024-05-21T00:00:00"
+    )
+    assert changing.layout.grid.style.local == (3_600_000_000, 7_200_000_000)
+    winter = elman.fit("forecast", table("n.csv", local[:80]), tmp_path / "n", **SMALL, steps=3)
+    words = (
+        r"stand at 23:00, the run's at 00:00 \(it has stamps at \+02:00 .*, the run at \+01:00\)"
+    )
+    with pytest.raises(DataError, match=words):
+        winter.forecast(table("s.csv", summer))
+
+
 def test_a_series_that_was_not_trained_on(tmp_path):
     model = elman.fit(
         "forecast", shops(tmp_path / "t.csv"), tmp_path / "r", **SMALL, **SHOPS, steps=3

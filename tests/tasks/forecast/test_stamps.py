@@ -135,6 +135,30 @@ def test_offsets_that_change():
     assert found.style.zone == "Z"
 
 
+def test_a_run_on_a_local_clock_takes_its_offsets_one_by_one():
+    def midnights(*offsets):
+        return [f"{day}T00:00:00{zone}" for day, zone in zip(days(9), offsets * 9, strict=False)]
+
+    style = read([*midnights("+01:00"), "2024-04-01T00:00:00+02:00"]).style
+    assert [style.zone, *style.local] == ["", 3_600_000_000, 7_200_000_000]
+    for offsets in (["+01:00"], ["+02:00"], ["+0200", "+01:00"]):
+        found = read(midnights(*offsets), style)
+        assert found.style == style
+        assert found.values[0] == micro(datetime(2024, 1, 1))
+    with pytest.raises(
+        DataError, match=r"at -05:30 from UTC, but .* local times at \+01:00 and \+02"
+    ):
+        read(midnights("-05:30"), style)
+    moments = pl.Series([datetime(2024, 7, 1), datetime(2024, 7, 2)]).dt.replace_time_zone(
+        "Europe/Paris"
+    )
+    found = stamps_of(Table(pl.DataFrame({"t": moments}), "t.parquet"), "t", style)
+    assert found.values[0] == micro(datetime(2024, 7, 1))
+    one = Style("%Y-%m-%dT%H:%M:%S", "+01:00")
+    assert "at +02:00 from UTC, the run at +01:00" in read(midnights("+02:00"), one).given
+    assert read(midnights("+01:00"), one).given == ""
+
+
 def test_what_no_microsecond_tells_is_refused():
     texts = [f"2024-01-01 00:00:00.{1500 * i:09d}" for i in range(4)]
     with pytest.raises(DataError, match=r"finer than a microsecond.*'2024-01-01 .*01500'; round"):
