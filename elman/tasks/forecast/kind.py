@@ -58,7 +58,11 @@ class ForecastKind:
         windowing = plan_windows(source, settings)
         panel = source.panel.cut(windowing.test_end) if settings.preset == "ett" else source.panel
         season = season_note(source, settings, windowing)
-        notes = (*left_out(table, columns), *source.notes, *([season] if season else []))
+        notes = (
+            *left_out(table, columns, settings.time_column is not None),
+            *source.notes,
+            *([season] if season else []),
+        )
         layout = Layout(columns, source.grid, source.ids, windowing, source.gaps, notes)
         check_series(layout, panel)
         features = network_input(sizes_of(settings, layout), settings)

@@ -12,19 +12,21 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save_file
 
 from elman.errors import DataError, RunError
-from elman.tasks.forecast.columns import Columns, ids_of, likely_id, rest_of_time
-from elman.tasks.forecast.grid import Grid, infer_grid
+from elman.tasks.forecast.columns import Columns, ids_of, likely_id, other_times, rest_of_time
+from elman.tasks.forecast.grid import DAY, HOUR, Grid, infer_grid
 from elman.tasks.forecast.numbers import NumberReader
 from elman.tasks.forecast.phases import phases
+from elman.tasks.forecast.sentinels import sentinel_note
 from elman.tasks.forecast.stamps import stamps_of
 from elman.tasks.forecast.style import ISO, offset_text
-from elman.tasks.shared.table import Table
+from elman.tasks.shared.table import Table, listing
 
 if TYPE_CHECKING:
     import polars as pl
 
 SERIES = "series.safetensors"
 _MOST_ROWS = 100
+_LAST_CHANGE = 4 * HOUR  # of the day, by which clocks have been put back wherever they are
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,16 @@ def build_panel(table: Table, columns: Columns, grid: Grid | None = None) -> Sou
     grid = found if grid is None else _of_the_run(grid, found, table)
     rows, on_grid = grid.rows(stamps.values)
     describe = _Describer(table, columns, stamps.style.text, stamps.values, ids, owner)
-    _refuse_duplicates(stamps.values[order], owner[order], order, describe)
+    _refuse_duplicates(stamps.values[order], owner[order], order, found, describe)
     _refuse_irregular(on_grid, grid, found, stamps.given, describe)
     values = np.stack([column.values for column in numbers], 1)
     panel, gaps = _filled(values, rows, owner, order, len(ids), columns, grid, describe)
-    notes = [note for note in (stamps.note, *(column.note for column in numbers)) if note]
+    read = (stamps.note, _of_seasons(found, columns), *(column.note for column in numbers))
+    filling = (
+        sentinel_note(column.values, name, table)
+        for name, column in zip(columns.numeric, numbers, strict=True)
+    )
+    notes = [note for note in (*read, *filling) if note]
     return Source(panel, ids, grid, gaps, (*table.notes, *notes))
 
 
@@ -174,6 +181,16 @@ def to_frame(panel: Panel, ids: tuple[str, ...], columns: Columns, grid: Grid) -
     )
 
 
+def _of_seasons(grid: Grid, columns: Columns) -> str:
+    """A word on stamps like 2000-01, 2001-02, 2002-03, which may be seasons instead of months."""
+    if (grid.kind, grid.step) != ("month", 13):
+        return ""
+    return (
+        f"{columns.time}: {grid.text(0)} and {grid.text(1)} are read as months, 13 apart; if they "
+        f"are seasons from one year into the next, write only the first year"
+    )
+
+
 @dataclass(frozen=True)
 class _Describer:
     """Names a row of the table by its stamp, its series and its place."""
@@ -211,23 +228,37 @@ def _zone(grid: Grid) -> str:
 
 
 def _refuse_duplicates(
-    stamps: np.ndarray, owner: np.ndarray, order: np.ndarray, describe: _Describer
+    stamps: np.ndarray, owner: np.ndarray, order: np.ndarray, grid: Grid, describe: _Describer
 ) -> None:
     repeats = np.flatnonzero((np.diff(stamps) == 0) & (np.diff(owner) == 0))
     if len(repeats):
         earlier, later = sorted((int(order[repeats[0]]), int(order[repeats[0] + 1])))
         table, columns = describe.table, describe.columns
         advice = "keep one of the two"
+        if _may_end_summer_time(grid, stamps[repeats]):
+            advice += (
+                ", unless it is the hour that comes twice at the end of summer time: then keep "
+                "both, and write all stamps in UTC or with their offset, such as 02:00+01:00"
+            )
         if columns.id is None:
             likely = likely_id(table, columns.time)
             name = "" if likely is None else f" {likely}"
             advice += f"; many series in one table need --id-column{name}"
+        if others := other_times(table, columns):
+            advice += f"; if {listing(others)} is the time instead, say so with --time-column"
         if (finer := rest_of_time(table, columns.time)) is not None:
             advice += f"; if {finer!r} holds the rest of the time, join it with {columns.time!r}"
         raise DataError(
             f"{describe(later)} stands there twice, first at {describe.table.place(earlier)}; "
             f"{advice}"
         )
+
+
+def _may_end_summer_time(grid: Grid, repeated: np.ndarray) -> bool:
+    """Whether repeated stamps may be the hour by which clocks are put back, at night."""
+    if grid.kind != "time" or grid.step > HOUR or grid.style.zone:
+        return False
+    return bool((repeated % DAY < _LAST_CHANGE).all())
 
 
 def _refuse_irregular(
