@@ -222,6 +222,8 @@ def test_other_runs_are_told_apart(program, tmp_path, text_file):
         (("grid", "weekmask"), "0000000", "seven digits"),
         (("grid", "weekmask"), "12345", "seven digits"),
         (("notes",), [1], "must hold a text"),
+        (("units",), ["%", "%"], "sizes or parts that do not fit"),
+        (("grid", "style", "local"), ["x"], "whole number"),
         (("columns", "targets"), [], "sizes or parts that do not fit"),
         (("columns", "targets"), ["a", "a"], "distinct names"),
         (("windowing", "look_back"), -3, "whole number"),

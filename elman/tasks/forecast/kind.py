@@ -63,7 +63,9 @@ class ForecastKind:
             *source.notes,
             *([season] if season else []),
         )
-        layout = Layout(columns, source.grid, source.ids, windowing, source.gaps, notes)
+        layout = Layout(
+            columns, source.grid, source.ids, windowing, source.gaps, notes, source.units
+        )
         check_series(layout, panel)
         features = network_input(sizes_of(settings, layout), settings)
         try_out(recurrent, features, settings.hidden_size, settings.cell)

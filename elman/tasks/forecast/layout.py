@@ -33,7 +33,8 @@ class Windowing:
 
 @dataclass(frozen=True)
 class Layout:
-    """notes: what the user should know about how the table was read."""
+    """notes: what the user should know about how the table was read. units: what stands beside the
+    numbers of each column, such as % or €; empty for a run that does not know."""
 
     columns: Columns
     grid: Grid
@@ -41,6 +42,7 @@ class Layout:
     windowing: Windowing
     gaps: Gaps
     notes: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -50,6 +52,7 @@ class Layout:
             "windowing": asdict(self.windowing),
             "gaps": asdict(self.gaps),
             "notes": list(self.notes),
+            "units": list(self.units),
         }
 
     @classmethod
@@ -179,6 +182,7 @@ def _parsed(value: Any) -> Layout:
         Windowing(**{name: _count(number, 0) for name, number in windowing.items()}),
         Gaps(_count(gaps["rows"], 0), _text(gaps["where"])),
         _names(value.get("notes", [])),
+        tuple(_text(unit) for unit in value.get("units", [])),
     )
     _require_order(layout)
     layout.grid.text(0)  # raises if the calendar does not reach that far
@@ -194,6 +198,7 @@ def _require_order(layout: Layout) -> None:
         and min(w.look_back, w.horizon, w.segment, w.season) >= 1
         and w.segment <= w.look_back
         and w.train_end <= w.valid_end <= w.test_end
+        and len(layout.units) in (0, len(layout.columns.numeric))
     ):
         raise DataError("the description of a table has sizes or parts that do not fit together")
 

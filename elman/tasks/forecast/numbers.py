@@ -45,10 +45,11 @@ _FORMS = {
 @dataclass(frozen=True)
 class Numbers:
     """values: `(N,)` float64, NaN where missing. note: how cells that are no plain numbers were
-    read, or ""."""
+    read, or "". unit: what stands beside them, such as % or €, or ""."""
 
     values: np.ndarray
     note: str = ""
+    unit: str = ""
 
 
 class NumberReader:
@@ -66,10 +67,10 @@ class NumberReader:
         """
         import polars as pl
 
-        table, note = self._table, ""
+        table, note, unit = self._table, "", ""
         cells = table.frame[column]
         if cells.dtype == pl.String:
-            values, note = self._from_text(column)
+            values, note, unit = self._from_text(column)
             absent = ~_given(cells)
         elif cells.dtype.is_numeric() or cells.dtype in (pl.Boolean, pl.Null):
             values, absent = cells.cast(pl.Float64), cells.is_null()
@@ -84,19 +85,19 @@ class NumberReader:
                 f"{shown(cells[row])}{_too_large(values[row])}; correct the cell, or name other "
                 f"columns with --targets"
             )
-        return Numbers(values.set(absent, float("nan")).to_numpy(), note)
+        return Numbers(values.set(absent, float("nan")).to_numpy(), note, unit)
 
-    def _from_text(self, column: str) -> tuple["pl.Series", str]:
-        """Float64, null where a cell is no number; and how unusual cells were read."""
+    def _from_text(self, column: str) -> tuple["pl.Series", str, str]:
+        """Float64, null where a cell is no number; how unusual cells were read; and their unit."""
         import polars as pl
 
         cells = self._table.frame[column]
         if are_truths(cells):
-            return (cells.str.to_lowercase() == "true").cast(pl.Float64), ""
+            return (cells.str.to_lowercase() == "true").cast(pl.Float64), "", ""
         given = _given(cells)
         plain = cells.cast(pl.Float64, strict=False)
         if _is_clear(cells, plain):
-            return plain, ""
+            return plain, "", ""
         bare, unit = _bare(cells)
         fits = {name: int((_fitting(bare, name) & given).sum()) for name in _FORMS}
         how = max(fits, key=lambda name: fits[name])
@@ -104,8 +105,9 @@ class NumberReader:
         if doubtful is not None:
             how = self._decided(column, plain.filter(given), unit.filter(given), bare, doubtful)
         if not fits[how]:
-            return plain, ""
-        values = _read(bare, how).set(~_consistent(unit, given), None)
+            return plain, "", ""
+        usual = unit.filter(given).mode().sort()[0]  # amounts in two currencies are no one column
+        values = _read(bare, how).set((unit != usual) & given, None)
         unusual = values.is_not_null() & given & (plain != values).fill_null(True)
         rows = unusual.arg_true().to_list()
         if doubtful is not None and (
@@ -113,9 +115,9 @@ class NumberReader:
         ):
             rows.insert(0, doubtful)  # of all cells the one that most needs a word
         if not rows:
-            return values, ""
+            return values, "", usual
         place = f"{shown(cells[rows[0]])} ({self._table.place(rows[0])})"
-        return values, f"{column}: {place} is read as {values[rows[0]]:.10g}"
+        return values, f"{column}: {place} is read as {values[rows[0]]:.10g}", usual
 
     def _decided(
         self, column: str, plain: "pl.Series", unit: "pl.Series", bare: "pl.Series", row: int
@@ -222,12 +224,6 @@ def _bare(cells: "pl.Series") -> tuple["pl.Series", "pl.Series"]:
     text = text.zip_with(within, text.str.replace(_UNIT, "").str.strip_chars())
     text = text.str.replace(r"^\((.*)\)$", "-${1}").str.replace(r"^-\s+", "-")
     return text, unit
-
-
-def _consistent(unit: "pl.Series", given: "pl.Series") -> "pl.Series":
-    """Which cells have the unit of most cells: amounts in two currencies are no one column."""
-    units = unit.filter(given)
-    return (unit == units.mode().sort()[0]) | ~given
 
 
 def _fitting(bare: "pl.Series", name: str) -> "pl.Series":

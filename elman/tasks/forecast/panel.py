@@ -82,14 +82,15 @@ class Gaps:
 
 @dataclass(frozen=True)
 class Source:
-    """A table that was read: its series, their names, the grid, what was left out, and what the
-    user should know about how it was read."""
+    """A table that was read: its series, their names, the grid, what was left out, what the user
+    should know about how it was read, and what stands beside the numbers of each column."""
 
     panel: Panel
     ids: tuple[str, ...]
     grid: Grid
     gaps: Gaps
     notes: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
 
 def build_panel(table: Table, columns: Columns, grid: Grid | None = None) -> Source:
@@ -120,7 +121,8 @@ def build_panel(table: Table, columns: Columns, grid: Grid | None = None) -> Sou
         for name, column in zip(columns.numeric, numbers, strict=True)
     )
     notes = [note for note in (*read, *filling) if note]
-    return Source(panel, ids, grid, gaps, (*table.notes, *notes))
+    units = tuple(column.unit for column in numbers)
+    return Source(panel, ids, grid, gaps, (*table.notes, *notes), units)
 
 
 def save_panel(panel: Panel, folder: Path) -> str:

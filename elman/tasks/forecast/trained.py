@@ -12,7 +12,7 @@ from elman.errors import ArgumentError, DataError
 from elman.paths import path_of
 from elman.tasks.base import Outcome
 from elman.tasks.forecast.backtest import Backtest, run_backtest
-from elman.tasks.forecast.checks import check_reach
+from elman.tasks.forecast.checks import check_reach, unit_notes
 from elman.tasks.forecast.layout import Layout
 from elman.tasks.forecast.model import Forecaster
 from elman.tasks.forecast.naive import Naive
@@ -192,7 +192,8 @@ class TrainedForecast:
             fitted.cpu().numpy()[whose] for fitted in (self.network.mean, self.network.scale)
         )
         check_reach(self.layout, source.panel, whose, mean, scale)
-        return self._on(source.panel, whose, source.notes)
+        notes = (*source.notes, *unit_notes(self.layout, source, table.name))
+        return self._on(source.panel, whose, notes)
 
     def _on(
         self, panel: Panel, whose: np.ndarray | None = None, notes: tuple[str, ...] = ()

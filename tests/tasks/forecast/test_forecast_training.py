@@ -275,6 +275,31 @@ def test_data_that_stand_elsewhere_than_the_run(tmp_path):
         winter.forecast(table("s.csv", summer))
 
 
+def test_units_that_differ_from_the_run(tmp_path):
+    def table(name, dress):
+        rows = [(day, dress.format(v)) for day, v in zip(days(80), wave(80).tolist(), strict=True)]
+        return write(tmp_path / f"{name}.csv", "day,x", rows)
+
+    def told(model, data):
+        return [note for note in model.forecast(data).notes if "data of the run" in note]
+
+    tables = {unit: table(name, f"{{}}{unit}") for name, unit in
+              (("percent", "%"), ("plain", ""), ("euro", "€"), ("dollar", "$"))}  # fmt: skip
+    for unit, other, words in (
+        ("%", "", ["x is in plain numbers in plain.csv, but in % in the data of the run; its "]),
+        ("", "%", ["x is in % in percent.csv, but in plain numbers in"]),
+        ("€", "$", ["x is in $ in dollar.csv, but in € in"]),
+        ("€", "", []),
+        ("%", "%", []),
+    ):
+        run = tmp_path / (unit or "plain")
+        if not run.exists():
+            elman.fit("forecast", tables[unit], run, **SMALL, steps=3)
+        found = told(elman.load(run), tables[other])
+        assert len(found) == len(words)
+        assert all(map(str.startswith, found, words))
+
+
 def test_a_series_that_was_not_trained_on(tmp_path):
     model = elman.fit(
         "forecast", shops(tmp_path / "t.csv"), tmp_path / "r", **SMALL, **SHOPS, steps=3

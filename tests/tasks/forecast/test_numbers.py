@@ -93,6 +93,12 @@ def test_cells_that_are_no_numbers(cells, separator, words):
         read(cells, separator)
 
 
+def test_units():
+    assert read(["5 €", "", "6 €"]).unit == "€"
+    assert read(["5%", "6.5%"]).unit == "%"
+    assert read(["5", "6.5"]).unit == read(["1,5", "2"]).unit == read([1.5, 2.0]).unit == ""
+
+
 def test_missing_and_true():
     missing = ["", "NA", "-", "#N/A", "<NA>", "NaT", ".", "n/a", "NULL", None]
     found = read(["1", *missing])
