@@ -88,7 +88,8 @@ def choose_columns(table: Table, settings: ForecastSettings) -> Columns:
         targets = [name for name in free if not _why_no_target(table, name)]
         targets = [name for name in targets if not _numbers_rows(table, name)] or targets
     if not targets:
-        reasons = left_out(table, Columns(time, (), tuple(past), tuple(future), id))
+        columns = Columns(time, (), tuple(past), tuple(future), id)
+        reasons = left_out(table, columns, time_named=True)
         raise DataError(
             f"{table.name} has no numeric column to forecast beside {time!r}"
             f"{': ' if reasons else ''}{'; '.join(reasons)}"

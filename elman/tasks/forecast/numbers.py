@@ -5,6 +5,7 @@ A column is read by one of two conventions, whichever reads all of its cells. Wh
 different values, the other columns of the table decide, then its separator; else it is refused.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -32,6 +33,9 @@ _POINT, _COMMA = "point", "comma"
 _BY_SEPARATOR = {",": _POINT, ";": _COMMA}
 _UNUSUAL = (";", "\t", "|")
 """Separators beside which 1.234 may well be a thousand: how it is read is said."""
+_NINES = re.compile(r"-9+(\.9+)?|9{3,}(\.9+)?")
+"""How measuring stations and old programs write that there is no value."""
+_FEWEST_NINES = 2
 _FORM = (
     r"^[+-]?(?:(?:\d+|[1-9]\d{0,2}(?:[MARK]\d{2,3})*[MARK]\d{3}|[1-9]\d{0,2}(?:[ '’]\d{3})+)"
     r"(?:[POINT]\d*)?|[POINT]\d+)(?:[eE][+-]?\d+)?$"
@@ -110,10 +114,9 @@ class NumberReader:
         values = _read(bare, how).set((unit != usual) & given, None)
         unusual = values.is_not_null() & given & (plain != values).fill_null(True)
         rows = unusual.arg_true().to_list()
-        if doubtful is not None and (
-            rows or self._table.separator in _UNUSUAL or _seem_grouped(bare, how)
-        ):
-            rows.insert(0, doubtful)  # of all cells the one that most needs a word
+        worth_a_word = rows or self._table.separator in _UNUSUAL or _seem_grouped(bare, how)
+        if doubtful is not None and values[doubtful] is not None and worth_a_word:
+            rows.insert(0, doubtful)  # of all cells the one that needs it most
         if not rows:
             return values, "", usual
         place = f"{shown(cells[rows[0]])} ({self._table.place(rows[0])})"
@@ -160,6 +163,29 @@ class NumberReader:
                 if len(fits) == 1:
                     found[name] = fits[0]
         return found
+
+
+def sentinel_note(values: np.ndarray, column: str, table: Table) -> str:
+    """A word on a number of nines that stands again and again far from all other values `(N,)` of a
+    column, NaN where missing; "" if there is none."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return ""
+    for nines in (known.min(), known.max()):
+        text = f"{nines:.15g}"
+        others = known[known != nines]
+        count = len(known) - len(others)
+        if count < _FEWEST_NINES or not len(others) or not _NINES.fullmatch(text):
+            continue
+        gap = np.abs(others - nines).min()
+        if gap > np.ptp(others):
+            row = int(np.flatnonzero(values == nines)[0])
+            return (
+                f"{column}: {text} stands {count:,} times, far from all other values, first in "
+                f"{table.place(row)}; it is taken as a value, so if it means that there is none, "
+                f"leave these cells empty"
+            )
+    return ""
 
 
 def share_of_numbers(cells: "pl.Series") -> float:

@@ -14,9 +14,8 @@ from safetensors.numpy import load, save_file
 from elman.errors import DataError, RunError
 from elman.tasks.forecast.columns import Columns, ids_of, likely_id, other_times, rest_of_time
 from elman.tasks.forecast.grid import DAY, HOUR, Grid, infer_grid
-from elman.tasks.forecast.numbers import NumberReader
+from elman.tasks.forecast.numbers import NumberReader, sentinel_note
 from elman.tasks.forecast.phases import phases
-from elman.tasks.forecast.sentinels import sentinel_note
 from elman.tasks.forecast.stamps import stamps_of
 from elman.tasks.forecast.style import ISO, offset_text
 from elman.tasks.shared.table import Table, listing
