@@ -16,6 +16,7 @@ from elman.tasks.classify.tables import (
     read_parquet,
     read_separated,
 )
+from elman.tasks.classify.twins import twins
 from elman.tasks.shared.recognise import PARQUET, head_of, recognise
 from elman.tasks.shared.text import label_of, lines_of, read_text, require_there
 
@@ -80,6 +81,8 @@ def read_source(source: str, settings: ClassifySettings, labelled: bool = True) 
     else:
         content = "".join(read_text(source, settings.encoding))
         examples = _parse(content, label_of(source), kind, settings, labelled)
+    if labelled:
+        examples.notes += twins(examples.labels)
     if not examples.channels:
         examples.items = [prepared(str(item), settings.ascii) for item in examples.items]
     return examples

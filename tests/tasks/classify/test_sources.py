@@ -196,7 +196,8 @@ def test_what_was_left_out_or_may_be_missing_is_noted(file):
     ]
     found = of(file("a.csv", "text,label\na,x\nb,y\nc,Y\n"))
     assert found.notes == [
-        "labels that differ only in capital letters are different labels: 'Y', 'y'"
+        "labels that differ only in capital letters, spaces, unseen characters, or in how a letter "
+        "or number is written, are different labels: 'Y', 'y'"
     ]
     assert of(file("a.csv", "text,label\na,x\nb,y\n")).notes == []
 
@@ -212,6 +213,7 @@ def test_one_label_in_two_forms_of_unicode_is_one(file):
         ("text,text,label\na,b,x\n", "several columns named 'text': say with --text-column"),
         ("text,label,label\na,x,y\n", "several columns named 'label': say with --label-column"),
         ("text\na\nb\n", "has one column, text: expected one of texts and one of labels"),
+        ("# mine, 2024\ntext,label\na,x\n", "or remove the first line if it is a comment"),
         ("so good,pos\nso bad,neg\n", "with --no-header if the first line names no columns"),
     ],
 )
@@ -294,6 +296,34 @@ def test_parquet_is_read_whatever_its_name(file, tmp_path):
         of(tmp_path / "c.parquet")
 
 
+def test_parquet_columns_that_nobody_reads_may_be_of_any_type(tmp_path):
+    days = pl.Series([10**9, 0], dtype=pl.Int32)
+    odd = {
+        "bytes": pl.Series([b"\xff", b"b"]),
+        "length": pl.Series([1, 2]).cast(pl.Duration("us")),
+        "day": days.cast(pl.Date),
+        **{unit: pl.Series([2**62, None]).cast(pl.Datetime(unit)) for unit in ("ms", "us")},
+        "nothing": pl.Series([None, None]),
+    }
+    frame = pl.DataFrame({"text": ["a", "b"], "label": ["x", "y"], **odd})
+    frame.write_parquet(tmp_path / "a.parquet")
+    found = of(tmp_path / "a.parquet")
+    assert pairs(found) == [("a", "x"), ("b", "y")]
+    assert found.notes[0].endswith(f"not used: {', '.join(map(repr, odd))}")
+    for column, words in (
+        ("bytes", "column 'bytes' must hold text or numbers, got values of type Binary"),
+        ("length", "column 'length' must hold text or numbers, got values of type Duration"),
+        ("day", "row 1: 'day' must hold dates of the years 1 to 9999"),
+        ("ms", "row 1: 'ms' must hold dates of the years 1 to 9999"),
+        ("us", "row 1: 'us' must hold dates of the years 1 to 9999"),
+    ):
+        with pytest.raises(DataError, match=words):
+            of(tmp_path / "a.parquet", text_column=column)
+    frame = pl.DataFrame({"text": pl.Series([-1, 2**61]).cast(pl.Datetime("ns")), "label": [1, 2]})
+    frame.write_parquet(tmp_path / "b.parquet")
+    assert of(tmp_path / "b.parquet").items[0] == "1969-12-31 23:59:59.999999999"
+
+
 def test_other_formats_are_named_whatever_the_name(file):
     for name in ("a.csv", "a.xlsx", "a.jsonl", "a.ts"):
         with pytest.raises(DataError, match="is a gzip archive; unpack it with gunzip"):
@@ -325,6 +355,16 @@ def test_folders_as_people_have_them(tmp_path):
     assert found.notes == [f"not taken for labels in {tmp_path}: README.txt, more/, notes.md"]
     (tmp_path / "utf16.txt").write_bytes(b"\xef\xbb\xbfc\n\xe9\n")
     with pytest.raises(DataError, match=r"utf16\.txt must be UTF-8 text, but byte 5 \(line 2\)"):
+        of(tmp_path)
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path):
+    for name in ("Ab.txt", "Cd.txt"):
+        (tmp_path / name).write_text("a\n")
+    (tmp_path / "more").symlink_to(tmp_path / "gone")
+    assert of(tmp_path).notes == [f"not taken for labels in {tmp_path}: more"]
+    (tmp_path / "Ef.txt").symlink_to(tmp_path / "gone.txt")
+    with pytest.raises(DataError, match=r"links that lead nowhere: Ef\.txt; restore"):
         of(tmp_path)
 
 
