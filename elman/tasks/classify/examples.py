@@ -8,7 +8,7 @@ import numpy as np
 from elman.errors import DataError
 
 Item = str | np.ndarray
-"""One example: text, or a signal `(T, C)` float32."""
+"""One example: text, or a signal `(T, C)` float64."""
 
 PARTS = ("train", "valid", "test")
 

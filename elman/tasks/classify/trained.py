@@ -148,7 +148,7 @@ class TrainedClassifier:
     def _prepared(self, item: Item) -> Item:
         if isinstance(item, str):
             return sources.prepared(item, self._settings.ascii)
-        return np.asarray(item, dtype=np.float32)
+        return np.asarray(item, dtype=np.float64)
 
     def _encoded(self, item: Item, number: int) -> np.ndarray:
         try:

@@ -89,11 +89,26 @@ def test_signals(file):
     assert found.labels == ["a", "b"]
     np.testing.assert_array_equal(found.items[0], [[1, 4], [2, 5], [3, 6]])
     assert found.items[1].shape == (2, 2)
-    assert found.items[0].dtype == np.float32
+    assert found.items[0].dtype == np.float64
+    assert found.notes == []
     bare = TS.replace("true a b", "false").replace(":a", "").replace(":b", "")
     assert of(file("b.ts", bare), labelled=False).labels == ["", ""]
     with pytest.raises(DataError, match="@classLabel false"):
         of(file("b.ts", bare))
+
+
+def test_labels_that_a_signal_file_does_not_list_are_noted(file):
+    found = of(file("a.ts", TS.replace(":b", ":c") + "5:6:d\n7:8:c\n"))
+    assert found.notes == ["labels that @classLabel does not list: 'c', 'd', of 3 examples"]
+    for header in ("true", "true a b d", "\ttrue\ta b"):
+        assert of(file("a.ts", TS.replace("true a b", header))).notes == []
+
+
+def test_signals_on_a_large_offset_are_no_repeats(file):
+    lines = "".join(f"1700000000.{n},1700000001.{n}:{'ab'[n % 2]}\n" for n in range(10, 60))
+    path = str(file("a.ts", "@data\n" + lines))
+    found = read([path], ClassifySettings())
+    assert (len(found), found.notes) == (50, [])
 
 
 @pytest.mark.parametrize(
@@ -114,6 +129,9 @@ def test_signals(file):
         ("a.ts", TS.replace("2,3:4", "two,3:4"), "line 4, channel 1: .*numbers.*got 'two'"),
         ("a.ts", TS.replace("2,3:4", "?,3:4"), "line 4, channel 1: .*got a missing value"),
         ("a.ts", TS.replace("2,3:4", "NaN,3:4"), "line 4, channel 1: .*finite.*NaN as value 2"),
+        ("a.ts", TS.replace("2,3:4", "-1e999,3:4"), "of at most 1.8e308, got -1e999 as value 2"),
+        ("a.ts", TS + TS, "line 6: expected an example after @data, got '@prob.*files were joined"),
+        ("a.ts", "@timeStamps\ttrue\n@data\n", "line 1: signals with time stamps"),
         ("a.ts", TS.replace("2,3:4", "2:4"), "line 4: .*equally long, got lengths 2, 3"),
         ("a.ts", TS.replace(":3,4", ""), "line 5: expected 2 channels .*, got 1"),
         ("a.ts", TS.replace(":b", ":"), "line 5: expected a label after the last colon"),
