@@ -153,7 +153,7 @@ def examples_of(table: TextTable, settings: ClassifySettings, labelled: bool = T
         )
     parts = _parts(table, settings.split_column) if settings.split_column else None
     notes = [*table.notes, *_notes(table, [text, label, settings.split_column], labels)]
-    return Examples(list(texts), labels, parts, notes=notes)
+    return Examples(list(texts), labels, parts, notes=notes, column=text or "")
 
 
 def _notes(table: TextTable, used: list[str | None], labels: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING
@@ -66,12 +67,29 @@ def parse_separated(content: str, name: str, usual: str = ",", header: bool = Tr
     if (found := markup(content)) is not None:
         raise DataError(f"{name} must be a table of text, but is {found.name}; {found.advice}")
     with fields_of_any_size():
-        first = 1
-        if told := _TOLD.match(content):  # a first line that tells Excel the separator
-            content, first, dialect = content[told.end() :], 2, Dialect(told[1])
-        else:
-            dialect = find_dialect(content, usual)
+        content, dialect, first = _begun(content, usual)
         return _Table(content, name, dialect, first).read(header)
+
+
+def first_rows(content: str, usual: str, count: int) -> list[list[str]]:
+    """The fields of the first rows with content, of any width, as far as they can be read."""
+    rows: list[list[str]] = []
+    with fields_of_any_size(), suppress(DataError):
+        content, dialect, first = _begun(content, usual)
+        for record in records(content, dialect, "", first):
+            if len(rows) == count:
+                break
+            if not record.blank:
+                rows.append(record.fields)
+    return rows
+
+
+def _begun(content: str, usual: str) -> tuple[str, Dialect, int]:
+    """The content without a first line that tells Excel the separator, how its records are written,
+    and the line in which they begin."""
+    if told := _TOLD.match(content):
+        return content[told.end() :], Dialect(told[1]), 2
+    return content, find_dialect(content, usual), 1
 
 
 class _Table:

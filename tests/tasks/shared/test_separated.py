@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elman.errors import DataError
-from elman.tasks.shared.separated import parse_separated
+from elman.tasks.shared.separated import first_rows, parse_separated
 
 CELLS = st.text(st.sampled_from(list("ab \"',;\t|\r\n\u2028é")), max_size=6)
 
@@ -182,6 +182,12 @@ def test_rows_that_quotes_may_have_swallowed_are_noted():
     assert found.notes == []  # a line with one field is no row of its own
     found = parse_separated('a,b\nx,"1\ny,2\nz,3"\nu,4\n', "t.csv")
     assert found.notes[0].startswith("lines 2 to 4 are one row")
+
+
+def test_first_rows_are_read_as_far_as_they_can_be():
+    assert first_rows('sep=;\na;b\n\n1;2;3\n"x', ",", 9) == [["a", "b"], ["1", "2", "3"]]
+    assert first_rows("a,b\n1,2\n3,4\n", ",", 2) == [["a", "b"], ["1", "2"]]
+    assert first_rows("", ",", 2) == []
 
 
 def test_names_that_stand_twice():
