@@ -138,7 +138,8 @@ def predict(
         typer.Option(
             metavar="FILE",
             help="Classify what FILE holds, or standard input for -: one text a line, or a table "
-            "(.csv, .tsv, .jsonl), or signals (.ts).",
+            "(.csv, .tsv, .jsonl), or signals (.ts); without such a name, rows like those of the "
+            "training data are known by their look.",
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, metavar="K", help="Labels to show for each.")] = 3,
@@ -183,8 +184,7 @@ def predict(
 
 def _items_of(file: str, model: TrainedClassifier, reading: dict[str, Any]) -> list[Item]:
     """The examples of a file; empty ones are left out, and counted."""
-    # A plain list of texts is the usual input, whatever the format of the training data was.
-    found = model.read(file, labelled=False, **{"data_format": "auto", **reading})
+    found = model.read(file, labelled=False, **reading)
     items = [item for item in found.items if len(item)]
     if not items:
         raise DataError(f"{label_of(file)} holds no example; at least one was expected")

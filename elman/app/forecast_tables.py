@@ -22,7 +22,7 @@ def backtest_table(backtest: Backtest, by_horizon: bool = True) -> str:
         _scores(backtest, metrics),
     ]
     if backtest.season == 1:
-        parts.append("no season is known, so seasonal naive is naive; give it with --season")
+        parts.append("there is no season, so seasonal naive is naive; give one with --season")
     if many:
         rows = [
             [

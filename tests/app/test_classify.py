@@ -116,9 +116,44 @@ def test_standard_input(trained):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("abab")
     done = subprocess.run(
+        [sys.executable, "-m", "elman", "predict", str(trained), "--file", "-"],
+        input="name,kind\nabab,x\n", text=True, capture_output=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("abab ")
+    assert done.stdout.count("\n") == 1
+    done = subprocess.run(
         [sys.executable, "-m", "elman", "predict", str(trained), b"a\xffb"], capture_output=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_predictions_of_files_whose_name_tells_no_format(program, tmp_path, table, trained):
+    def predicted(run, path, *options):
+        out, err = program("predict", run, "--file", path, "--top", 1, *options)
+        return [line.split()[0] for line in out.splitlines()], err
+
+    texts, _ = predicted(trained, table)
+    path = tmp_path / "table.txt"
+    path.write_text(table.read_text(encoding="utf-8"), encoding="utf-8")
+    found, err = predicted(trained, path)
+    assert found == texts
+    assert "note: read as a table, by the first lines" in err
+    path.write_text("abab\ncd\n", encoding="utf-8")
+    found, err = predicted(trained, path)
+    assert found == ["abab", "cd"]
+    assert err == (
+        "note: each line is taken as one text, though the run learned from CSV; give --data-format "
+        "csv to read rows\n"
+    )
+    assert predicted(trained, path, "--data-format", "csv")[0] == ["cd"]
+    bare = tmp_path / "bare"
+    rows = [line.split(",") for line in table.read_text(encoding="utf-8").splitlines()[1:]]
+    bare.write_text("".join(f"{label}\t{text}\n" for text, label in rows), encoding="utf-8")
+    program(
+        "train", "classify", bare, "--data-format", "tsv", "--no-header", "--label-column", 1,
+        "--text-column", 2, "--run", tmp_path / "other", *SMALL,
+    )  # fmt: skip
+    assert predicted(tmp_path / "other", bare)[0] == texts
 
 
 def test_signals(program, fails, tmp_path, signals_file):
@@ -126,6 +161,8 @@ def test_signals(program, fails, tmp_path, signals_file):
     program("train", "classify", signals_file, "--run", run, *SMALL)
     out, _ = program("predict", run, "--file", signals_file, "--top", 1)
     assert [line.split()[0] for line in out.splitlines()] == [str(n) for n in range(1, 61)]
+    unnamed = signals_file.rename(tmp_path / "unnamed")
+    assert program("predict", run, "--file", unnamed, "--top", 1)[0] == out
     assert "classifies signals (T, 2), got text 'abc'" in fails(2, "predict", run, "abc")
 
 

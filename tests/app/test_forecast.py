@@ -196,7 +196,7 @@ def test_what_a_user_gets_wrong(program, folder, tmp_path):
         for place, line in enumerate(data.read_text().splitlines())
     )
     (tmp_path / "zone.csv").write_text(zone)
-    assert "stamps of zone Z, but the run was trained on unknown" in fails(
+    assert "stamps of zone Z, but the run was trained on stamps without a time zone" in fails(
         1, "forecast", run, tmp_path / "zone.csv"
     )
     assert not (tmp_path / "new").exists()
@@ -222,6 +222,8 @@ def test_other_runs_are_told_apart(program, tmp_path, text_file):
         (("grid", "weekmask"), "0000000", "seven digits"),
         (("grid", "weekmask"), "12345", "seven digits"),
         (("notes",), [1], "must hold a text"),
+        (("units",), ["%", "%"], "sizes or parts that do not fit"),
+        (("grid", "style", "local"), ["x"], "whole number"),
         (("columns", "targets"), [], "sizes or parts that do not fit"),
         (("columns", "targets"), ["a", "a"], "distinct names"),
         (("windowing", "look_back"), -3, "whole number"),

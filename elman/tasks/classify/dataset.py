@@ -11,8 +11,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from elman.errors import ArgumentError, RunError
+from elman.errors import ArgumentError, DataError, RunError
 from elman.tasks.classify.examples import PARTS, Examples, Item, short
+from elman.tasks.classify.scale import Scale
 from elman.tasks.classify.split import TRAIN
 
 FILE = "examples.safetensors"
@@ -27,13 +28,15 @@ class Catalogue:
 
     labels: in the order of the model's outputs, K of them. counts: how many training examples each
     label had. code_points: ascending; character number i + 1 is code_points[i], and 0 stands for
-    every other one. channels: of a signal, 0 for text.
+    every other one. channels: of a signal, 0 for text. scale: of signals; None for text, and
+    where a run of before took values as they are.
     """
 
     labels: tuple[str, ...]
     counts: tuple[int, ...]
     code_points: tuple[int, ...] = ()
     channels: int = 0
+    scale: Scale | None = None
 
     @property
     def characters(self) -> int:
@@ -53,7 +56,8 @@ class Catalogue:
         """The numbers of one example: `(T,)` int64 for text, `(T, C)` float32 for a signal.
 
         Raises:
-            ArgumentError: empty, of the other kind, of another number of channels, not finite.
+            ArgumentError: empty, of the other kind, of another number of channels, not finite, or
+                too far from what training showed.
         """
         if isinstance(item, str):
             if self.channels:
@@ -66,7 +70,7 @@ class Catalogue:
         if not self.channels:
             raise ArgumentError(f"this model classifies strings, got {type(item).__name__}")
         try:
-            signal = np.asarray(item, dtype=np.float32)
+            signal = np.asarray(item, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise ArgumentError(
                 f"numbers (T, {self.channels}) were expected, but {error}"
@@ -77,7 +81,8 @@ class Catalogue:
             )
         if not np.isfinite(signal).all():
             raise ArgumentError("finite numbers were expected, got NaN or infinity; fill them in")
-        return signal
+        neutral = Scale((0.0,) * self.channels, (1.0,) * self.channels)
+        return (self.scale or neutral).apply(signal)
 
     def numbers(self, points: np.ndarray) -> np.ndarray:
         """Character numbers of code points."""
@@ -88,12 +93,13 @@ class Catalogue:
         return np.where(self._sorted[place] == points, place + 1, UNKNOWN)
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        fields = {
             "labels": list(self.labels),
             "counts": list(self.counts),
             "characters": list(self.code_points),
             "channels": self.channels,
         }
+        return {**fields, "scale": self.scale.to_json()} if self.scale else fields
 
     @classmethod
     def from_json(cls, value: object) -> "Catalogue":
@@ -114,7 +120,8 @@ class Catalogue:
                 "vocabulary.json must hold a classifier's labels, their counts, characters "
                 "(ascending code points) and channels; restore it or train anew"
             )
-        return cls(tuple(labels), tuple(counts), tuple(points), channels)
+        scale = Scale.from_json(fields.get("scale"), channels)
+        return cls(tuple(labels), tuple(counts), tuple(points), channels, scale)
 
 
 def code_points(text: str) -> np.ndarray:
@@ -156,24 +163,32 @@ def pack(items: Sequence[np.ndarray], labels: np.ndarray) -> Dataset:
 
 
 def write(examples: Examples, part: np.ndarray, folder: Path) -> tuple[Catalogue, str]:
-    """Write the examples, text as code points; the catalogue, and the SHA-256 of the file."""
+    """Write the examples, text as code points; the catalogue, and the SHA-256 of the file.
+
+    Raises:
+        DataError: values of a signal that float32 can't hold beside those of the training part.
+    """
     names = sorted(set(examples.labels))
     number = {label: i for i, label in enumerate(names)}
     labels = np.array([number[label] for label in examples.labels], dtype=np.int64)
-    items = [code_points(item) if isinstance(item, str) else item for item in examples.items]
-    packed = pack(items, labels)
     training = np.flatnonzero(part == TRAIN)
-    points = np.zeros(0, dtype=np.int32)
-    if not examples.channels:
+    counts = tuple(np.bincount(labels[training], minlength=len(names)).tolist())
+    if examples.channels:
+        signals = [np.asarray(item) for item in examples.items]
+        scale = Scale.of(np.concatenate([signals[i] for i in training]))
+        catalogue = Catalogue(tuple(names), counts, (), examples.channels, scale)
+        try:
+            packed = pack([scale.apply(signal) for signal in signals], labels)
+        except ArgumentError as error:
+            raise DataError(str(error)) from None
+    else:
+        packed = pack([code_points(str(item)) for item in examples.items], labels)
         points = np.unique(packed.take(training).values)
-    counts = np.bincount(labels[training], minlength=len(names))
+        catalogue = Catalogue(tuple(names), counts, tuple(points.tolist()))
     tensors = {
         "values": packed.values, "offsets": packed.offsets, "labels": packed.labels, "part": part
     }  # fmt: skip
     save_file(tensors, folder / FILE)
-    catalogue = Catalogue(
-        tuple(names), tuple(counts.tolist()), tuple(points.tolist()), examples.channels
-    )
     return catalogue, _sha256(folder / FILE)
 
 

@@ -1,7 +1,7 @@
 """Labelled examples as they come from a source, before they are numbers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from elman.errors import DataError
 
 Item = str | np.ndarray
-"""One example: text, or a signal `(T, C)` float32."""
+"""One example: text, or a signal `(T, C)` float64."""
 
 PARTS = ("train", "valid", "test")
 
@@ -19,7 +19,7 @@ class Examples:
     """labels[i] is the label of items[i]; parts[i], if the source says so, its part of `PARTS`.
 
     notes: what the user should know about how they were read. channels: C of a signal, 0 for
-    text.
+    text. format: what the source was, "" for no file. column: that held the texts of a table.
     """
 
     items: list[Item]
@@ -27,18 +27,19 @@ class Examples:
     parts: list[str] | None = None
     channels: int = 0
     notes: list[str] = field(default_factory=list)
+    format: str = ""
+    column: str = ""
 
     def __len__(self) -> int:
         return len(self.items)
 
     def take(self, which: Sequence[int]) -> "Examples":
         """Those of the given numbers, with all notes."""
-        return Examples(
-            [self.items[i] for i in which],
-            [self.labels[i] for i in which],
-            None if self.parts is None else [self.parts[i] for i in which],
-            self.channels,
-            self.notes,
+        return replace(
+            self,
+            items=[self.items[i] for i in which],
+            labels=[self.labels[i] for i in which],
+            parts=None if self.parts is None else [self.parts[i] for i in which],
         )
 
 
@@ -96,6 +97,8 @@ def joined(parts: dict[str, Examples]) -> Examples:
         [name for name, one in parts.items() for _ in one.items],
         first.channels,
         [note for one in parts.values() for note in one.notes],
+        first.format,
+        first.column,
     )
 
 

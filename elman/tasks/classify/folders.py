@@ -18,10 +18,17 @@ def read_folder(folder: Path, settings: ClassifySettings) -> Examples:
     files are left out.
 
     Raises:
-        DataError: fewer than two labels, an empty file, files that name parts and not labels.
+        DataError: fewer than two labels, an empty file, a link that leads nowhere, files that name
+            parts and not labels.
     """
     there = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    files = [path for path in there if _is_label(path)]
+    named = [path for path in there if _names_label(path)]
+    files = [path for path in named if path.is_file()]
+    if lost := [path.name for path in named if path.is_symlink() and not path.exists()]:
+        raise DataError(
+            f"folder {folder} holds links that lead nowhere: {listing(lost)}; restore what they "
+            f"name, or remove them"
+        )
     left = [f"{path.name}{'/' if path.is_dir() else ''}" for path in there if path not in files]
     found = f"; it holds {listing(left)}" if left else ""
     if not files:
@@ -53,10 +60,9 @@ def read_folder(folder: Path, settings: ClassifySettings) -> Examples:
     return Examples(list(items), labels, notes=notes)
 
 
-def _is_label(path: Path) -> bool:
+def _names_label(path: Path) -> bool:
     return (
         path.suffix.lower() == ".txt"
         and path.stem.strip() != ""
         and path.stem.lower() not in _ABOUT
-        and path.is_file()
     )

@@ -13,6 +13,7 @@ from elman.tasks.cell import PERCEPTRON, CellClass, try_out
 from elman.tasks.classify import dataset, sources
 from elman.tasks.classify.dataset import Catalogue, Dataset
 from elman.tasks.classify.examples import PARTS
+from elman.tasks.classify.learned import Learned
 from elman.tasks.classify.model import SequenceClassifier
 from elman.tasks.classify.pictures import confusion_matrix
 from elman.tasks.classify.settings import ClassifySettings
@@ -48,6 +49,8 @@ class ClassifyKind:
         sizes = np.bincount(divided.part, minlength=len(PARTS)).tolist()
         described = {
             "sources": sources.names(data),
+            "format": examples.format,
+            "text_column": examples.column,
             "sha256": sha256,
             **dict(zip(PARTS, sizes, strict=True)),
             "notes": [*examples.notes, *divided.notes],
@@ -83,7 +86,8 @@ class ClassifyKind:
             test = _parts(saved, catalogue)["test"]
         except RunError:  # a run that was copied without its data can still be used
             test = None
-        return TrainedClassifier(model, catalogue, settings, test)
+        learned = Learned.of(saved.data, settings, catalogue)
+        return TrainedClassifier(model, catalogue, settings, test, learned)
 
     def finish(self, trained: TrainedClassifier) -> Outcome:
         """The test part, which nothing before has looked at."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from elman.errors import DataError
 from elman.tasks.classify.examples import Examples, Item, short
+from elman.tasks.shared.table import listing
 from elman.tasks.shared.text import lines_of
 
 
@@ -21,14 +22,20 @@ def parse_ts(text: str, name: str, labelled: bool = True) -> Examples:
     """
     items: list[Item] = []
     labels: list[str] = []
-    in_data, has_label = False, True
+    in_data, has_label, listed = False, True, list[str]()
     for number, raw in enumerate(lines_of(text), 1):
         line = raw.strip()
         if not line or line.startswith("#"):
             continue
         if not in_data:
             in_data, has_label = _header(line, name, number, has_label)
+            listed = _listed(line) or listed
             continue
+        if line.startswith("@"):
+            raise DataError(
+                f"{name}, line {number}: expected an example after @data, got {short(line)!r}; "
+                f"if several files were joined, keep the header of the first only"
+            )
         channels = line.split(":")
         labels.append(_label(channels.pop(), name, number) if has_label else "")
         items.append(_signal(channels, len(items[0][0]) if items else 0, name, number))
@@ -41,7 +48,26 @@ def parse_ts(text: str, name: str, labelled: bool = True) -> Examples:
             f"{name} says @classLabel false, but a classifier learns from labels; "
             f"give a file with a label at the end of each line"
         )
-    return Examples(items, labels, channels=items[0].shape[1])  # type: ignore[union-attr]
+    notes = _strange(labels, listed)
+    return Examples(items, labels, channels=items[0].shape[1], notes=notes)  # type: ignore[union-attr]
+
+
+def _listed(line: str) -> list[str]:
+    """The labels that a line of the header announces."""
+    key, *values = line[1:].split()
+    return values[1:] if key.lower() == "classlabel" else []
+
+
+def _strange(labels: list[str], listed: list[str]) -> list[str]:
+    """A note on labels that the header does not announce: they may be slips of the pen."""
+    strange = sorted(set(labels) - set(listed)) if listed else []
+    if not strange:
+        return []
+    rows = sum(label in strange for label in labels)
+    return [
+        f"labels that @classLabel does not list: {listing([*map(repr, strange)])}, of {rows:,} "
+        f"examples"
+    ]
 
 
 def _header(line: str, name: str, number: int, has_label: bool) -> tuple[bool, bool]:
@@ -51,7 +77,7 @@ def _header(line: str, name: str, number: int, has_label: bool) -> tuple[bool, b
             f"{name}, line {number}: expected a line that begins with @ or # before @data, "
             f"got {short(line)!r}; is it a .ts file?"
         )
-    key, _, value = line[1:].strip().partition(" ")
+    key, _, value = " ".join(line[1:].split()).partition(" ")
     if key.lower() == "timestamps" and value.strip().lower() == "true":
         raise DataError(
             f"{name}, line {number}: signals with time stamps are not supported; expected plain "
@@ -96,7 +122,7 @@ def _signal(channels: list[str], wanted: int, name: str, number: int) -> np.ndar
 def _channel(text: str, channel: int, name: str, number: int) -> np.ndarray:
     values = [value.strip() for value in text.split(",")]
     try:
-        column = np.array(values, dtype=np.float32)
+        column = np.array(values, dtype=np.float64)
     except ValueError:
         wrong = next((value for value in values if not _is_number(value)), text)
         what = "a missing value" if wrong in ("?", "") else repr(short(wrong))
@@ -106,9 +132,11 @@ def _channel(text: str, channel: int, name: str, number: int) -> np.ndarray:
         ) from None
     if not np.isfinite(column).all():
         place = int(np.flatnonzero(~np.isfinite(column))[0])
+        written = any(character.isdigit() for character in values[place])
         raise DataError(
-            f"{name}, line {number}, channel {channel}: expected finite numbers, got "
-            f"{values[place]} as value {place + 1}; fill in or leave out such examples"
+            f"{name}, line {number}, channel {channel}: expected finite numbers"
+            f"{' of at most 1.8e308' if written else ''}, got {short(values[place])} as value "
+            f"{place + 1}; {'scale' if written else 'fill in or leave out'} such examples"
         )
     return column
 

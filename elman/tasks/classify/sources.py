@@ -8,6 +8,7 @@ from elman.errors import ArgumentError, DataError
 from elman.tasks.classify import builtin
 from elman.tasks.classify.examples import Examples, cleaned, joined
 from elman.tasks.classify.folders import read_folder
+from elman.tasks.classify.learned import SUFFIXES, UNKNOWN, USUAL, Learned
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.signals import parse_ts
 from elman.tasks.classify.tables import (
@@ -16,11 +17,11 @@ from elman.tasks.classify.tables import (
     read_parquet,
     read_separated,
 )
+from elman.tasks.classify.twins import twins
 from elman.tasks.shared.recognise import PARQUET, head_of, recognise
 from elman.tasks.shared.text import label_of, lines_of, read_text, require_there
 
-_SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".ts": "ts"}
-_USUAL = {"csv": ",", "tsv": "\t"}  # separators
+_OPEN = "open"  # neither a name nor the user tells the format
 
 
 def names(data: list[str]) -> list[str]:
@@ -61,11 +62,14 @@ def _read_all(data: list[str], settings: ClassifySettings) -> Examples:
     return read_source(data[0], settings)
 
 
-def read_source(source: str, settings: ClassifySettings, labelled: bool = True) -> Examples:
+def read_source(
+    source: str, settings: ClassifySettings, labelled: bool = True, learned: Learned = UNKNOWN
+) -> Examples:
     """The examples of one file or folder, or of standard input ("-"), in their order.
 
-    labelled: every example must have a label; otherwise a label is read where there is one, and a
-    plain text file is taken as one example a line.
+    labelled: every example must have a label; otherwise a label is read where there is one, and
+    what a name leaves open is read as what the run `learned` from if it looks like that, else as
+    one example a line.
 
     Raises:
         DataError: missing, unreadable or without examples; lines that can't be read, by number.
@@ -79,7 +83,14 @@ def read_source(source: str, settings: ClassifySettings, labelled: bool = True) 
         examples = examples_of(read_parquet(source, label_of(source)), settings, labelled)
     else:
         content = "".join(read_text(source, settings.encoding))
+        notes: list[str] = []
+        if kind == _OPEN:
+            kind, notes = learned.format_of(content, settings)
         examples = _parse(content, label_of(source), kind, settings, labelled)
+        examples.notes = [*notes, *examples.notes]
+    examples.format = kind
+    if labelled:
+        examples.notes += twins(examples.labels)
     if not examples.channels:
         examples.items = [prepared(str(item), settings.ascii) for item in examples.items]
     return examples
@@ -96,7 +107,7 @@ def _parse(
     if kind == "jsonl":
         table = read_json_lines(content, name)
     else:
-        table = read_separated(content, name, _USUAL[kind], settings.header)
+        table = read_separated(content, name, USUAL[kind], settings.header)
     return examples_of(table, settings, labelled)
 
 
@@ -121,11 +132,11 @@ def _format_of(source: str, settings: ClassifySettings, labelled: bool) -> str:
         return "parquet"
     if settings.data_format != "auto":
         return settings.data_format
-    found = _SUFFIXES.get(Path(source).suffix.lower())
+    found = SUFFIXES.get(Path(source).suffix.lower())
     if found is not None:
         return found
     if not labelled or recognise(head) is not None:
-        return "lines"  # reading them will tell what a file is that is no text
+        return _OPEN  # reading it will tell what a file is that is no text
     raise DataError(
         f"can't tell the format of {label_of(source)} by its name; say --data-format csv, tsv, "
         f"jsonl (an object on each line) or ts, or give a folder of LABEL.txt files"

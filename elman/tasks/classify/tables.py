@@ -1,7 +1,6 @@
 """Labelled text in tables: CSV and its relatives, JSON lines, Parquet."""
 
 import unicodedata
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from elman.tasks.shared.separated import parse_separated
 from elman.tasks.shared.table import Table, is_unnamed, listing, numbers_rows, parquet_cells
 
 if TYPE_CHECKING:
-    pass
+    import polars as pl
 
 LABEL_NAMES = ("label", "class", "category", "target", "y")
 TEXT_NAMES = ("text", "name", "string", "sentence", "message", "example", "x")
@@ -25,6 +24,8 @@ _PART_NAMES = {
 }  # fmt: skip
 _ABSENT = ("nan", "na", "n/a", "null", "#n/a", "<na>")
 """Labels, in lower case, that programs write for a missing value."""
+_CALENDAR = (-719_162, 2_932_896)
+"""The first day of the year 1 and the last of the year 9999, in days since 1970."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class TextTable(Table):
 
     repeated: names that several columns have. nested: the first row of a column that holds lists or
     objects. header: the names of the columns come from the first line.
+
+    Cells of a Parquet file become strings when they are asked for: those of a column that nobody
+    reads may be of any type.
     """
 
     repeated: frozenset[str] = frozenset()
@@ -52,7 +56,39 @@ class TextTable(Table):
                 f"{self.place(self.nested[column])}: {column!r} must be text or a number, got a "
                 f"list or an object; write one value there, or name another column"
             )
-        return [(value or "").strip() for value in self.frame[column].to_list()]
+        return [(value or "").strip() for value in self._text(column).to_list()]
+
+    def _text(self, column: str) -> "pl.Series":
+        import polars as pl
+
+        cells = self.frame[column]
+        if (row := _beyond_calendar(cells)) is not None:
+            raise DataError(
+                f"{self.place(row)}: {column!r} must hold dates of the years 1 to 9999, got "
+                f"another; correct it, or name another column"
+            )
+        try:
+            return cells.cast(pl.String)
+        except pl.exceptions.PolarsError:
+            raise DataError(
+                f"{self.name}: column {column!r} must hold text or numbers, got values of type "
+                f"{cells.dtype}; write it as text, or name another column"
+            ) from None
+
+
+def _beyond_calendar(cells: "pl.Series") -> int | None:
+    """The first row with a date that no calendar has, which Polars can't write as text."""
+    import polars as pl
+
+    if cells.dtype == pl.Date:
+        days = cells.to_physical()
+    elif isinstance(cells.dtype, pl.Datetime):
+        unit = {"ms": 10**3, "us": 10**6, "ns": 10**9}[cells.dtype.time_unit]
+        days = cells.to_physical() // (unit * 24 * 60 * 60)
+    else:
+        return None
+    beyond = (~days.is_between(*_CALENDAR)).fill_null(False).arg_true()
+    return int(beyond[0]) if len(beyond) else None
 
 
 def read_separated(content: str, name: str, usual: str, header: bool) -> TextTable:
@@ -87,18 +123,14 @@ def read_json_lines(content: str, name: str) -> TextTable:
 
 
 def read_parquet(path: str, name: str) -> TextTable:
-    """A Parquet file as a table of text.
+    """A Parquet file as a table.
 
     Raises:
         DataError: damaged, or without rows.
     """
-    import polars as pl
-
     frame = parquet_cells(path, name)
     nested = {column: 0 for column in frame.columns if frame[column].dtype.is_nested()}
-    plain = frame.select(pl.exclude(*nested).cast(pl.String)) if nested else frame.cast(pl.String)
-    blank = [pl.lit(None, pl.String).alias(column) for column in nested]
-    return TextTable(plain.with_columns(blank), name, nested=nested)
+    return TextTable(frame, name, nested=nested)
 
 
 def examples_of(table: TextTable, settings: ClassifySettings, labelled: bool = True) -> Examples:
@@ -121,7 +153,7 @@ def examples_of(table: TextTable, settings: ClassifySettings, labelled: bool = T
         )
     parts = _parts(table, settings.split_column) if settings.split_column else None
     notes = [*table.notes, *_notes(table, [text, label, settings.split_column], labels)]
-    return Examples(list(texts), labels, parts, notes=notes)
+    return Examples(list(texts), labels, parts, notes=notes, column=text or "")
 
 
 def _notes(table: TextTable, used: list[str | None], labels: list[str]) -> list[str]:
@@ -137,12 +169,6 @@ def _notes(table: TextTable, used: list[str | None], labels: list[str]) -> list[
                 f"{label!r} is a label like all others (rows: {labels.count(label):,}); leave them "
                 f"out if it stands for a missing one"
             )
-    alike = Counter(label.casefold() for label in set(labels))
-    if twins := sorted(label for label in set(labels) if alike[label.casefold()] > 1):
-        notes.append(
-            f"labels that differ only in capital letters are different labels: "
-            f"{listing([*map(repr, twins)])}"
-        )
     return notes
 
 
@@ -201,6 +227,8 @@ def _unclear(table: TextTable, what: str) -> ArgumentError:
             f"labels, with a comma, semicolon, tab or vertical bar between them"
         )
     headless = ", and with --no-header if the first line names no columns" if table.header else ""
+    if table.header and table.columns[0].startswith("#"):
+        headless = ", or remove the first line if it is a comment"
     return ArgumentError(
         f"{table.name} has columns {listing(table.columns)}: say with --{what}-column which one "
         f"holds the {what}{headless}"

@@ -15,6 +15,7 @@ from elman.tasks.classify import metrics, sources
 from elman.tasks.classify.dataset import Catalogue, Dataset, pack
 from elman.tasks.classify.evaluation import Evaluation
 from elman.tasks.classify.examples import Examples, Item, cleaned, short
+from elman.tasks.classify.learned import UNKNOWN, Learned
 from elman.tasks.classify.model import SequenceClassifier
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.task import predict
@@ -44,10 +45,12 @@ class TrainedClassifier:
         catalogue: Catalogue,
         settings: ClassifySettings,
         test: Dataset | None = None,
+        learned: Learned = UNKNOWN,
     ) -> None:
         self.model = model.eval()
         self.labels = catalogue.labels
         self._catalogue, self._settings, self._test = catalogue, settings, test
+        self._learned = learned
 
     @property
     def _classifier(self) -> SequenceClassifier:
@@ -137,18 +140,25 @@ class TrainedClassifier:
     def read(self, source: Source, labelled: bool = True, **reading: Any) -> Examples:
         """The examples of a file or folder, or of "-" for standard input, read as the run's data.
 
-        labelled: whether they must have labels. `reading` and errors are those of `evaluate`.
+        labelled: whether they must have labels; if not, the format goes by the name, and where
+        that leaves it open, by whether the content looks like the run's data; else each line is
+        an example. `reading` and errors are those of `evaluate`.
         """
         refuse_unknown(reading, list(READING), "reading")
         # A column that divided the training data says nothing about other data.
-        values = {**dataclasses.asdict(self._settings), "split_column": "", **reading}
+        values = {**dataclasses.asdict(self._settings), "split_column": ""}
+        if not labelled:
+            values["data_format"] = "auto"  # a list of texts is usual, whatever training read
+        values.update(reading)
         settings = build(ClassifySettings, values, "reading")
-        return sources.read_source(os.fspath(source), settings, labelled)
+        rows = not {"header", "text_column", "label_column"}.isdisjoint(reading)
+        learned = dataclasses.replace(self._learned, rows=rows)
+        return sources.read_source(os.fspath(source), settings, labelled, learned)
 
     def _prepared(self, item: Item) -> Item:
         if isinstance(item, str):
             return sources.prepared(item, self._settings.ascii)
-        return np.asarray(item, dtype=np.float32)
+        return np.asarray(item, dtype=np.float64)
 
     def _encoded(self, item: Item, number: int) -> np.ndarray:
         try:

@@ -5,7 +5,7 @@ import numpy as np
 from elman.errors import ArgumentError, DataError
 from elman.tasks.forecast.columns import Columns
 from elman.tasks.forecast.layout import Layout
-from elman.tasks.forecast.panel import Panel
+from elman.tasks.forecast.panel import Panel, Source
 from elman.tasks.forecast.result import headings
 from elman.tasks.forecast.scaling import training_rows, training_scale
 from elman.tasks.forecast.windows import windows_between
@@ -100,6 +100,26 @@ def notes_of(layout: Layout, panel: Panel) -> list[str]:
                 notes.append(f"{name} does not vary in the training part of "
                              f"{_series(layout, number)}")  # fmt: skip
     return notes
+
+
+def unit_notes(layout: Layout, source: Source, name: str) -> list[str]:
+    """A word on each column that has another unit than in the run. name: of the table. A currency
+    that only one of the two tells is no difference: it is often left out."""
+    notes = []
+    for column, ours, theirs in zip(
+        layout.columns.numeric, layout.units, source.units, strict=False
+    ):
+        if _same_unit(ours, theirs) or (not (ours and theirs) and "%" not in (ours, theirs)):
+            continue
+        notes.append(
+            f"{column} is in {theirs or 'plain numbers'} in {name}, but in "
+            f"{ours or 'plain numbers'} in the data of the run; its numbers are taken as they are"
+        )
+    return notes
+
+
+def _same_unit(one: str, other: str) -> bool:
+    return one.casefold().rstrip(".") == other.casefold().rstrip(".")
 
 
 def _check_columns(layout: Layout, panel: Panel) -> None:

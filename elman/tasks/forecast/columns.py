@@ -30,7 +30,7 @@ _COUNTERS = re.compile(
     re.IGNORECASE,
 )
 """Names of columns that often number the rows."""
-_ROW_NUMBERS = "row numbers"
+_ROW_NUMBERS, _MORE_DATES = "row numbers", "more dates"
 _TIMES = re.compile(
     r"t|ds|time|date|datetime|time_?stamp|time_?idx|period|year|yr|quarter|month|week|day|hour|hr"
     r"|minute|second|step|jahr|datum|zeit|monat|woche|tag|stunde|fecha|ann[ée]e",
@@ -88,7 +88,8 @@ def choose_columns(table: Table, settings: ForecastSettings) -> Columns:
         targets = [name for name in free if not _why_no_target(table, name)]
         targets = [name for name in targets if not _numbers_rows(table, name)] or targets
     if not targets:
-        reasons = left_out(table, Columns(time, (), tuple(past), tuple(future), id))
+        columns = Columns(time, (), tuple(past), tuple(future), id)
+        reasons = left_out(table, columns, time_named=True)
         raise DataError(
             f"{table.name} has no numeric column to forecast beside {time!r}"
             f"{': ' if reasons else ''}{'; '.join(reasons)}"
@@ -96,11 +97,18 @@ def choose_columns(table: Table, settings: ForecastSettings) -> Columns:
     return Columns(time, tuple(targets), tuple(past), tuple(future), id)
 
 
-def left_out(table: Table, columns: Columns) -> list[str]:
-    """What the user should know about columns that have no role, as one sentence or none."""
+def left_out(table: Table, columns: Columns, time_named: bool = False) -> list[str]:
+    """What the user should know about columns that have no role. time_named: the user said which
+    column is the time."""
     notes = []
     if is_unnamed(columns.time) and not _holds_dates(table.frame[columns.time]):
         notes.append(f"no column holds dates; {columns.time!r}, which counts rows, stands for time")
+    others = [] if time_named else other_times(table, columns)
+    if others:
+        notes.append(
+            f"{columns.time!r} stands for time, as the first column of dates; {listing(others)} "
+            f"could, too: choose with --time-column"
+        )
     reasons = [
         f"{name!r} ({_why_no_target(table, name) or _why_not_asked_for(table, name)})"
         for name in table.frame.columns
@@ -109,6 +117,15 @@ def left_out(table: Table, columns: Columns) -> list[str]:
     if reasons:
         notes.append(f"not used: {listing(reasons)}")
     return notes
+
+
+def other_times(table: Table, columns: Columns) -> list[str]:
+    """Columns without a role that hold dates, too, as messages show them."""
+    return [
+        repr(name)
+        for name in table.frame.columns
+        if name not in columns.named and _why_no_target(table, name) == _MORE_DATES
+    ]
 
 
 def ids_of(table: Table, column: str | None) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -244,7 +261,7 @@ def _why_no_target(table: Table, name: str) -> str:
     if are_truths(cells):
         return "true and false"
     if _holds_dates(cells) and not cells.dtype.is_integer() and not share > 0.5:
-        return "more dates"
+        return _MORE_DATES
     if share >= 0.5:
         return ""
     what = "text" if cells.dtype == pl.String else str(cells.dtype)

@@ -21,7 +21,8 @@ _NAMES = {
 }  # fmt: skip
 _UNITS = ((DAY, "days"), (HOUR, "hours"), (MINUTE, "minutes"), (SECOND, "seconds"))
 KINDS = ("index", "month", "time", "weekday")
-_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_LAST = int(np.datetime64("9999-12-31T23:59:59.999999", "us").astype(np.int64))
 _FEWEST_WEEKS = 2  # that a weekday must be absent from, before it counts as left out on purpose
 
 
@@ -65,6 +66,15 @@ class Grid:
             rows = (stamps - self.origin) // self.step
         return rows, self.stamps(rows) == stamps
 
+    def reaches(self, row: int) -> bool:
+        """Whether the calendar, which ends with the year 9999, has a date for a row after 0."""
+        if self.kind == "index":
+            return True
+        least = {"month": 28 * DAY * self.step, "weekday": DAY, "time": self.step}[self.kind]
+        if self.origin + row * least > _LAST:  # before the stamp, which int64 may not hold
+            return False
+        return int(self.stamps(np.array([row]))[0]) <= _LAST
+
     def text(self, row: int) -> str:
         """The stamp of a row as the table would write it."""
         return self.style.text(int(self.stamps(np.array([row]))[0]))
@@ -78,7 +88,7 @@ class Grid:
             return f"an index in steps of {self.step}"
         if self.kind == "weekday":
             absent = [
-                day for day, there in zip(_WEEKDAYS, self.weekmask, strict=True) if there == "0"
+                day for day, there in zip(WEEKDAYS, self.weekmask, strict=True) if there == "0"
             ]
             return f"daily without {' and '.join(absent)}"
         if self.kind == "month":

@@ -12,7 +12,7 @@ from elman.tasks.base import Outcome, Prepared, Restored
 from elman.tasks.cell import CellClass, try_out
 from elman.tasks.forecast.checks import check_headings, check_series
 from elman.tasks.forecast.columns import choose_columns, left_out
-from elman.tasks.forecast.layout import Layout, plan_windows
+from elman.tasks.forecast.layout import Layout, plan_windows, season_note
 from elman.tasks.forecast.model import Forecaster
 from elman.tasks.forecast.networks import network_input
 from elman.tasks.forecast.panel import Panel, build_panel, load_panel, save_panel
@@ -57,8 +57,15 @@ class ForecastKind:
         source = build_panel(table, columns)
         windowing = plan_windows(source, settings)
         panel = source.panel.cut(windowing.test_end) if settings.preset == "ett" else source.panel
-        notes = (*left_out(table, columns), *source.notes)
-        layout = Layout(columns, source.grid, source.ids, windowing, source.gaps, notes)
+        season = season_note(source, settings, windowing)
+        notes = (
+            *left_out(table, columns, settings.time_column is not None),
+            *source.notes,
+            *([season] if season else []),
+        )
+        layout = Layout(
+            columns, source.grid, source.ids, windowing, source.gaps, notes, source.units
+        )
         check_series(layout, panel)
         features = network_input(sizes_of(settings, layout), settings)
         try_out(recurrent, features, settings.hidden_size, settings.cell)

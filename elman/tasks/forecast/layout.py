@@ -33,7 +33,8 @@ class Windowing:
 
 @dataclass(frozen=True)
 class Layout:
-    """notes: what the user should know about how the table was read."""
+    """notes: what the user should know about how the table was read. units: what stands beside the
+    numbers of each column, such as % or €; empty for a run that does not know."""
 
     columns: Columns
     grid: Grid
@@ -41,6 +42,7 @@ class Layout:
     windowing: Windowing
     gaps: Gaps
     notes: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -50,6 +52,7 @@ class Layout:
             "windowing": asdict(self.windowing),
             "gaps": asdict(self.gaps),
             "notes": list(self.notes),
+            "units": list(self.units),
         }
 
     @classmethod
@@ -74,15 +77,16 @@ def plan_windows(source: Source, settings: ForecastSettings) -> Windowing:
         ArgumentError: settings that contradict one another.
         DataError: too few rows for the preset.
     """
-    season = settings.season or source.grid.season
     ett = settings.preset == "ett"
     rows = source.panel.last
     if ett:
         rows = _ett_rows(rows, settings)
-    horizon = settings.horizon or (ETT_HORIZON if ett else _usual_horizon(season))
     test = ETT_PART if ett else _part(settings.test_part, rows, "test_part")
     valid = ETT_PART if ett else max(1, _part(settings.validation_part, rows, "validation_part"))
     train = rows - test - valid
+    season = _suggested_season(source, settings)
+    season = season if season < train else 1  # nothing to compare with: no value has come twice
+    horizon = settings.horizon or (ETT_HORIZON if ett else _usual_horizon(season))
     look_back = settings.look_back or (
         ETT_LOOK_BACK if ett else _usual_look_back(season, horizon, train)
     )
@@ -92,6 +96,21 @@ def plan_windows(source: Source, settings: ForecastSettings) -> Windowing:
             f"segment must be at most the look-back of {look_back} rows, got {segment}"
         )
     return Windowing(look_back, horizon, segment, season, train, train + valid, rows)
+
+
+def season_note(source: Source, settings: ForecastSettings, windowing: Windowing) -> str:
+    """What the user should know about a season that does not count, or ""."""
+    season = _suggested_season(source, settings)
+    if season == windowing.season:
+        return ""
+    return (
+        f"a season of {season:,} rows does not fit into the training part of "
+        f"{windowing.train_end:,}, so there is none; give a shorter one with --season"
+    )
+
+
+def _suggested_season(source: Source, settings: ForecastSettings) -> int:
+    return settings.season or source.grid.season
 
 
 def _ett_rows(rows: int, settings: ForecastSettings) -> int:
@@ -136,7 +155,9 @@ def _parsed(value: Any) -> Layout:
         value[key] for key in ("columns", "grid", "windowing", "gaps")
     )
     style = Style(
-        _one_of(grid["style"]["format"], FORMATS | {INDEX}, "format"), _text(grid["style"]["zone"])
+        _one_of(grid["style"]["format"], FORMATS | {INDEX}, "format"),
+        _text(grid["style"]["zone"]),
+        tuple(_count(ahead, None) for ahead in grid["style"].get("local", [])),
     )
     kind = _one_of(grid["kind"], KINDS, "kind")
     if (kind == "index") == style.dated:
@@ -161,6 +182,7 @@ def _parsed(value: Any) -> Layout:
         Windowing(**{name: _count(number, 0) for name, number in windowing.items()}),
         Gaps(_count(gaps["rows"], 0), _text(gaps["where"])),
         _names(value.get("notes", [])),
+        tuple(_text(unit) for unit in value.get("units", [])),
     )
     _require_order(layout)
     layout.grid.text(0)  # raises if the calendar does not reach that far
@@ -176,6 +198,7 @@ def _require_order(layout: Layout) -> None:
         and min(w.look_back, w.horizon, w.segment, w.season) >= 1
         and w.segment <= w.look_back
         and w.train_end <= w.valid_end <= w.test_end
+        and len(layout.units) in (0, len(layout.columns.numeric))
     ):
         raise DataError("the description of a table has sizes or parts that do not fit together")
 

@@ -45,6 +45,7 @@ def _carried(
     values: np.ndarray, observed: np.ndarray, step: int, otherwise: np.ndarray
 ) -> np.ndarray:
     """Missing values replaced by the one `step` rows before, as often as needed."""
+    step = max(1, min(step, len(values)))  # a season of many millions must not cost their memory
     filled = np.where(observed, values, otherwise)
     blank = -len(values) % step
     seasons = np.pad(filled, ((0, blank), (0, 0))).reshape(-1, step, values.shape[1])

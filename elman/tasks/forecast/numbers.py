@@ -5,6 +5,7 @@ A column is read by one of two conventions, whichever reads all of its cells. Wh
 different values, the other columns of the table decide, then its separator; else it is refused.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -25,14 +26,22 @@ LARGEST = 1e300
 
 _CURRENCIES = r"EUR|USD|GBP|CHF|JPY|CNY|INR|BRL|R\$|kr\.?|zł"
 _UNIT = rf"(?i)(\p{{Sc}}|%|{_CURRENCIES})"
+_WITHIN = rf"(?i)[0-9]\s*(?:\p{{Sc}}|%|{_CURRENCIES})\s*[0-9]"
+"""A unit between digits, as in 5€50: what that means is not known."""
 _FIRST = 100
 _POINT, _COMMA = "point", "comma"
 _BY_SEPARATOR = {",": _POINT, ";": _COMMA}
 _UNUSUAL = (";", "\t", "|")
 """Separators beside which 1.234 may well be a thousand: how it is read is said."""
+_NINES = re.compile(r"-9+(\.9+)?|9{3,}(\.9+)?")
+"""How measuring stations and old programs write that there is no value."""
+_FEWEST_NINES = 2
+_FORM = (
+    r"^[+-]?(?:(?:\d+|[1-9]\d{0,2}(?:[MARK]\d{2,3})*[MARK]\d{3}|[1-9]\d{0,2}(?:[ '’]\d{3})+)"
+    r"(?:[POINT]\d*)?|[POINT]\d+)(?:[eE][+-]?\d+)?$"
+).replace(r"\d", "[0-9]")  # \d would be the digits of every script, which no cast can read
 _FORMS = {
-    name: r"^[+-]?(?:(?:\d+|[1-9]\d{0,2}(?:[MARK]\d{2,3})*[MARK]\d{3}|[1-9]\d{0,2}(?:[ '’]\d{3})+)"
-    r"(?:[POINT]\d*)?|[POINT]\d+)(?:[eE][+-]?\d+)?$".replace("MARK", mark).replace("POINT", point)
+    name: _FORM.replace("MARK", mark).replace("POINT", point)
     for name, mark, point in ((_POINT, ",", "."), (_COMMA, ".", ","))
 }
 
@@ -40,10 +49,11 @@ _FORMS = {
 @dataclass(frozen=True)
 class Numbers:
     """values: `(N,)` float64, NaN where missing. note: how cells that are no plain numbers were
-    read, or ""."""
+    read, or "". unit: what stands beside them, such as % or €, or ""."""
 
     values: np.ndarray
     note: str = ""
+    unit: str = ""
 
 
 class NumberReader:
@@ -61,10 +71,10 @@ class NumberReader:
         """
         import polars as pl
 
-        table, note = self._table, ""
+        table, note, unit = self._table, "", ""
         cells = table.frame[column]
         if cells.dtype == pl.String:
-            values, note = self._from_text(column)
+            values, note, unit = self._from_text(column)
             absent = ~_given(cells)
         elif cells.dtype.is_numeric() or cells.dtype in (pl.Boolean, pl.Null):
             values, absent = cells.cast(pl.Float64), cells.is_null()
@@ -79,48 +89,57 @@ class NumberReader:
                 f"{shown(cells[row])}{_too_large(values[row])}; correct the cell, or name other "
                 f"columns with --targets"
             )
-        return Numbers(values.set(absent, float("nan")).to_numpy(), note)
+        return Numbers(values.set(absent, float("nan")).to_numpy(), note, unit)
 
-    def _from_text(self, column: str) -> tuple["pl.Series", str]:
-        """Float64, null where a cell is no number; and how unusual cells were read."""
+    def _from_text(self, column: str) -> tuple["pl.Series", str, str]:
+        """Float64, null where a cell is no number; how unusual cells were read; and their unit."""
         import polars as pl
 
         cells = self._table.frame[column]
         if are_truths(cells):
-            return (cells.str.to_lowercase() == "true").cast(pl.Float64), ""
+            return (cells.str.to_lowercase() == "true").cast(pl.Float64), "", ""
         given = _given(cells)
         plain = cells.cast(pl.Float64, strict=False)
         if _is_clear(cells, plain):
-            return plain, ""
+            return plain, "", ""
         bare, unit = _bare(cells)
         fits = {name: int((_fitting(bare, name) & given).sum()) for name in _FORMS}
         how = max(fits, key=lambda name: fits[name])
         doubtful = _differing(bare, given) if len(set(fits.values())) == 1 else None
         if doubtful is not None:
-            how = self._decided(column, bool((plain.is_not_null() | ~given).all()), bare, doubtful)
+            how = self._decided(column, plain.filter(given), unit.filter(given), bare, doubtful)
         if not fits[how]:
-            return plain, ""
-        values = _read(bare, how).set(~_consistent(unit, given), None)
+            return plain, "", ""
+        usual = unit.filter(given).mode().sort()[0]  # amounts in two currencies are no one column
+        values = _read(bare, how).set((unit != usual) & given, None)
         unusual = values.is_not_null() & given & (plain != values).fill_null(True)
         rows = unusual.arg_true().to_list()
-        if doubtful is not None and self._table.separator in _UNUSUAL:
-            rows.append(doubtful)
+        worth_a_word = rows or self._table.separator in _UNUSUAL or _seem_grouped(bare, how)
+        if doubtful is not None and values[doubtful] is not None and worth_a_word:
+            rows.insert(0, doubtful)  # of all cells the one that needs it most
         if not rows:
-            return values, ""
+            return values, "", usual
         place = f"{shown(cells[rows[0]])} ({self._table.place(rows[0])})"
-        return values, f"{column}: {place} is read as {values[rows[0]]:.10g}"
+        return values, f"{column}: {place} is read as {values[rows[0]]:.10g}", usual
 
-    def _decided(self, column: str, all_plain: bool, bare: "pl.Series", row: int) -> str:
+    def _decided(
+        self, column: str, plain: "pl.Series", unit: "pl.Series", bare: "pl.Series", row: int
+    ) -> str:
         """The convention of a column that both could read: that of the other columns; if they say
         nothing, a point for cells that any program reads as they are, else what goes with the
-        table's separator."""
+        table's separator, unless the cells speak against it.
+
+        plain, unit: of the cells that are not missing. row: the first that is in doubt.
+        """
         others = set(self._clear.values())
         if len(others) == 1:
             return others.pop()
-        if all_plain:
+        if not plain.null_count():
             return _POINT
-        if self._table.separator in _BY_SEPARATOR:
-            return _BY_SEPARATOR[self._table.separator]
+        usual = _BY_SEPARATOR.get(self._table.separator)
+        # What has a unit was laid out for people, who see as many decimals in each cell.
+        if usual is not None and ((unit == "").all() or not _seem_grouped(bare, usual)):
+            return usual
         read = " or ".join(f"{_read(bare, name)[row]:.10g}" for name in _FORMS)
         raise DataError(
             f"{self._table.place(row)}: {column} can be read in two ways, got "
@@ -144,6 +163,29 @@ class NumberReader:
                 if len(fits) == 1:
                     found[name] = fits[0]
         return found
+
+
+def sentinel_note(values: np.ndarray, column: str, table: Table) -> str:
+    """A word on a number of nines that stands again and again far from all other values `(N,)` of a
+    column, NaN where missing; "" if there is none."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return ""
+    for nines in (known.min(), known.max()):
+        text = f"{nines:.15g}"
+        others = known[known != nines]
+        count = len(known) - len(others)
+        if count < _FEWEST_NINES or not len(others) or not _NINES.fullmatch(text):
+            continue
+        gap = np.abs(others - nines).min()
+        if gap > np.ptp(others):
+            row = int(np.flatnonzero(values == nines)[0])
+            return (
+                f"{column}: {text} stands {count:,} times, far from all other values, first in "
+                f"{table.place(row)}; it is taken as a value, so if it means that there is none, "
+                f"leave these cells empty"
+            )
+    return ""
 
 
 def share_of_numbers(cells: "pl.Series") -> float:
@@ -187,6 +229,15 @@ def _differing(bare: "pl.Series", given: "pl.Series") -> int | None:
     return int(rows[0]) if len(rows) else None
 
 
+def _seem_grouped(bare: "pl.Series", name: str) -> bool:
+    """Whether what would be decimals by a convention looks like thousands instead: beside cells
+    with three of them stand small ones without any, as in 950 and 1.150."""
+    bare = bare.filter(_given(bare))
+    marked = bare.str.contains("." if name == _POINT else ",", literal=True)
+    small = bare.str.contains(r"^[+-]?[0-9]{1,3}$")
+    return bool((~marked).any() and (marked | small).all())
+
+
 def _given(cells: "pl.Series") -> "pl.Series":
     return ~(cells.is_null() | cells.str.to_lowercase().is_in(MISSING))
 
@@ -194,16 +245,11 @@ def _given(cells: "pl.Series") -> "pl.Series":
 def _bare(cells: "pl.Series") -> tuple["pl.Series", "pl.Series"]:
     """Cells without currency, percent and unusual spaces and signs; and what they had of those."""
     text = cells.str.replace_all("[\u00a0\u2009\u202f]", " ").str.replace_all("[\u2212\u2013]", "-")
-    unit = text.str.extract(_UNIT, 1).fill_null("")
-    text = text.str.replace(_UNIT, "").str.strip_chars()
+    within = text.str.contains(_WITHIN).fill_null(False)
+    unit = text.str.extract(_UNIT, 1).set(within, None).fill_null("")
+    text = text.zip_with(within, text.str.replace(_UNIT, "").str.strip_chars())
     text = text.str.replace(r"^\((.*)\)$", "-${1}").str.replace(r"^-\s+", "-")
     return text, unit
-
-
-def _consistent(unit: "pl.Series", given: "pl.Series") -> "pl.Series":
-    """Which cells have the unit of most cells: amounts in two currencies are no one column."""
-    units = unit.filter(given)
-    return (unit == units.mode().sort()[0]) | ~given
 
 
 def _fitting(bare: "pl.Series", name: str) -> "pl.Series":

@@ -12,18 +12,20 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save_file
 
 from elman.errors import DataError, RunError
-from elman.tasks.forecast.columns import Columns, ids_of, likely_id, rest_of_time
-from elman.tasks.forecast.grid import Grid, infer_grid
-from elman.tasks.forecast.numbers import NumberReader
+from elman.tasks.forecast.columns import Columns, ids_of, likely_id, other_times, rest_of_time
+from elman.tasks.forecast.grid import DAY, HOUR, Grid, infer_grid
+from elman.tasks.forecast.numbers import NumberReader, sentinel_note
+from elman.tasks.forecast.phases import phases
 from elman.tasks.forecast.stamps import stamps_of
-from elman.tasks.forecast.style import ISO
-from elman.tasks.shared.table import Table
+from elman.tasks.forecast.style import ISO, offset_text
+from elman.tasks.shared.table import Table, listing
 
 if TYPE_CHECKING:
     import polars as pl
 
 SERIES = "series.safetensors"
 _MOST_ROWS = 100
+_LAST_CHANGE = 4 * HOUR  # of the day, by which clocks have been put back wherever they are
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,15 @@ class Gaps:
 
 @dataclass(frozen=True)
 class Source:
-    """A table that was read: its series, their names, the grid, what was left out, and what the
-    user should know about how it was read."""
+    """A table that was read: its series, their names, the grid, what was left out, what the user
+    should know about how it was read, and what stands beside the numbers of each column."""
 
     panel: Panel
     ids: tuple[str, ...]
     grid: Grid
     gaps: Gaps
     notes: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
 
 def build_panel(table: Table, columns: Columns, grid: Grid | None = None) -> Source:
@@ -107,12 +110,18 @@ def build_panel(table: Table, columns: Columns, grid: Grid | None = None) -> Sou
     grid = found if grid is None else _of_the_run(grid, found, table)
     rows, on_grid = grid.rows(stamps.values)
     describe = _Describer(table, columns, stamps.style.text, stamps.values, ids, owner)
-    _refuse_duplicates(stamps.values[order], owner[order], order, describe)
-    _refuse_irregular(on_grid, grid, describe)
+    _refuse_duplicates(stamps.values[order], owner[order], order, found, describe)
+    _refuse_irregular(on_grid, grid, found, stamps.given, describe)
     values = np.stack([column.values for column in numbers], 1)
     panel, gaps = _filled(values, rows, owner, order, len(ids), columns, grid, describe)
-    notes = [note for note in (stamps.note, *(column.note for column in numbers)) if note]
-    return Source(panel, ids, grid, gaps, (*table.notes, *notes))
+    read = (stamps.note, _of_seasons(found, columns), *(column.note for column in numbers))
+    filling = (
+        sentinel_note(column.values, name, table)
+        for name, column in zip(columns.numeric, numbers, strict=True)
+    )
+    notes = [note for note in (*read, *filling) if note]
+    units = tuple(column.unit for column in numbers)
+    return Source(panel, ids, grid, gaps, (*table.notes, *notes), units)
 
 
 def save_panel(panel: Panel, folder: Path) -> str:
@@ -173,6 +182,16 @@ def to_frame(panel: Panel, ids: tuple[str, ...], columns: Columns, grid: Grid) -
     )
 
 
+def _of_seasons(grid: Grid, columns: Columns) -> str:
+    """A word on stamps like 2000-01, 2001-02, 2002-03, which may be seasons instead of months."""
+    if (grid.kind, grid.step) != ("month", 13):
+        return ""
+    return (
+        f"{columns.time}: {grid.text(0)} and {grid.text(1)} are read as months, 13 apart; if they "
+        f"are seasons from one year into the next, write only the first year"
+    )
+
+
 @dataclass(frozen=True)
 class _Describer:
     """Names a row of the table by its stamp, its series and its place."""
@@ -197,24 +216,37 @@ def _of_the_run(grid: Grid, found: Grid, table: Table) -> Grid:
         )
     if grid.style.zone != found.style.zone:
         raise DataError(
-            f"{table.name} has stamps of zone {found.style.zone or 'unknown'}, but the run was "
-            f"trained on {grid.style.zone or 'unknown'}; write them in the same zone"
+            f"{table.name} has stamps {_zone(found)}, but the run was trained on stamps "
+            f"{_zone(grid)}; write them alike"
         )
     return grid
 
 
+def _zone(grid: Grid) -> str:
+    if grid.style.local:
+        return f"in local time, {' and '.join(map(offset_text, grid.style.local))} from UTC"
+    return f"of zone {grid.style.zone.strip()}" if grid.style.zone else "without a time zone"
+
+
 def _refuse_duplicates(
-    stamps: np.ndarray, owner: np.ndarray, order: np.ndarray, describe: _Describer
+    stamps: np.ndarray, owner: np.ndarray, order: np.ndarray, grid: Grid, describe: _Describer
 ) -> None:
     repeats = np.flatnonzero((np.diff(stamps) == 0) & (np.diff(owner) == 0))
     if len(repeats):
         earlier, later = sorted((int(order[repeats[0]]), int(order[repeats[0] + 1])))
         table, columns = describe.table, describe.columns
         advice = "keep one of the two"
+        if _may_end_summer_time(grid, stamps[repeats]):
+            advice += (
+                ", unless it is the hour that comes twice at the end of summer time: then keep "
+                "both, and write all stamps in UTC or with their offset, such as 02:00+01:00"
+            )
         if columns.id is None:
             likely = likely_id(table, columns.time)
             name = "" if likely is None else f" {likely}"
             advice += f"; many series in one table need --id-column{name}"
+        if others := other_times(table, columns):
+            advice += f"; if {listing(others)} is the time instead, say so with --time-column"
         if (finer := rest_of_time(table, columns.time)) is not None:
             advice += f"; if {finer!r} holds the rest of the time, join it with {columns.time!r}"
         raise DataError(
@@ -223,9 +255,27 @@ def _refuse_duplicates(
         )
 
 
-def _refuse_irregular(on_grid: np.ndarray, grid: Grid, describe: _Describer) -> None:
+def _may_end_summer_time(grid: Grid, repeated: np.ndarray) -> bool:
+    """Whether repeated stamps may be the hour by which clocks are put back, at night."""
+    if grid.kind != "time" or grid.step > HOUR or grid.style.zone:
+        return False
+    return bool((repeated % DAY < _LAST_CHANGE).all())
+
+
+def _refuse_irregular(
+    on_grid: np.ndarray, grid: Grid, found: Grid, given: str, describe: _Describer
+) -> None:
+    """found: the grid of the table itself; it is `grid` if no run has another. given: how offsets
+    from UTC differ from the run's."""
     off = np.flatnonzero(~on_grid)
+    zones = f" ({given})" if given else ""
     if len(off) > len(on_grid) / 2:
+        if grid is not found:
+            theirs, ours = phases(found, grid)
+            raise DataError(
+                f"{describe.table.name} has the steps of the run ({grid.name}), but its rows stand "
+                f"{theirs}, the run's {ours}{zones}; give data whose rows stand there"
+            )
         raise DataError(
             f"{describe.table.name} has no regular steps: the most frequent ones are {grid.name}, "
             f"and {len(off):,} of {len(on_grid):,} rows do not fit them, the first at "
@@ -234,8 +284,8 @@ def _refuse_irregular(on_grid: np.ndarray, grid: Grid, describe: _Describer) -> 
     if len(off):
         raise DataError(
             f"{describe(int(off[0]))} does not fit the other rows, which are {grid.name} from "
-            f"{grid.text(0)} on ({len(off)} such rows); correct it, or bring the table to regular "
-            f"steps"
+            f"{grid.text(0)} on ({len(off)} such rows){zones}; correct it, or bring the table to "
+            f"regular steps"
         )
 
 

@@ -22,15 +22,17 @@ _LONG = (
 _SHORT = tuple(name[:3] for name in _LONG)
 _MONTHS = {name: str(place % 12 + 1) for place, name in enumerate((*_SHORT, *_LONG))}
 _TOKENS = {
-    "%Y": r"(?P<Y>\d{4})", "%y": r"(?P<y>\d{2})", "%m": r"(?P<m>\d{1,2})", "%d": r"(?P<d>\d{1,2})",
-    "%H": r"(?P<H>\d{2})", "%M": r"(?P<M>\d{2})", "%S": r"(?P<S>\d{2})", "%q": r"(?P<q>[1-4])",
+    "%Y": "(?P<Y>[0-9]{4})", "%y": "(?P<y>[0-9]{2})", "%m": "(?P<m>[0-9]{1,2})",
+    "%d": "(?P<d>[0-9]{1,2})", "%H": "(?P<H>[0-9]{2})", "%M": "(?P<M>[0-9]{2})",
+    "%S": "(?P<S>[0-9]{2})", "%q": "(?P<q>[1-4])",
     "%b": f"(?P<b>{'|'.join(_SHORT)})", "%B": f"(?P<b>{'|'.join(_LONG)})",
 }  # fmt: skip
 _CELL = (
     r"^(?P<date>.*?)(?:(?P<gap>T|\s+)(?P<clock>(?P<h>\d{1,2}):(?P<m>\d{2})"
     r"(?::(?P<s>\d{2})(?:[.,](?P<f>\d+))?)?(?:\s?(?P<half>[AaPp])\.?[Mm]\.?)?)"
     r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?)?$"
-)
+).replace(r"\d", "[0-9]")  # \d would be the digits of every script, which no cast can read
+_FINEST = 6  # digits of a fraction of a second
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Parts:
 
     date: text. clock: microseconds of the day, 0 for a bare date, null where there is no such time.
     format: of all times of day with the gap before them, "" if every cell is a bare date. zones:
-    text, null where there is none. clocked: which cells have a time of day.
+    text, null where there is none. clocked: which cells have a time of day. finer: those whose time
+    of day no microsecond tells.
     """
 
     date: "pl.Series"
@@ -47,6 +50,7 @@ class Parts:
     format: str
     zones: "pl.Series"
     clocked: "pl.Series"
+    finer: "pl.Series"
 
 
 def cut(text: "pl.Series") -> Parts:
@@ -58,7 +62,8 @@ def cut(text: "pl.Series") -> Parts:
     clocked = found["clock"].is_not_null()
     numbers = {name: found[name].cast(pl.Int64) for name in "hms"}
     hour, minute, second = numbers["h"], numbers["m"], numbers["s"].fill_null(0)
-    fraction = found["f"].str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64)
+    fraction = found["f"].str.slice(0, _FINEST).str.pad_end(_FINEST, "0").cast(pl.Int64)
+    finer = found["f"].str.slice(_FINEST).str.contains("[1-9]").fill_null(False)
     afternoon = found["half"].str.to_lowercase().eq_missing("p")
     halves = found["half"].is_not_null()
     hour_of_day = pl.select(
@@ -69,7 +74,7 @@ def cut(text: "pl.Series") -> Parts:
     if halves.any():  # "3:00" beside "3:00 PM" could be either
         exists &= halves
     clock = clock.set(~exists.fill_null(False), None).set(~clocked, 0)
-    return Parts(found["date"], clock, _format_of(found), found["zone"], clocked)
+    return Parts(found["date"], clock, _format_of(found), found["zone"], clocked, finer)
 
 
 def dates(text: "pl.Series", format: str) -> "pl.Series":

@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
 from elman.errors import DataError
 from elman.tasks.forecast.grid import share_of_rows
 from elman.tasks.forecast.parsing import DAY, SECOND, Parts, cut, dates, has_shape, offset
-from elman.tasks.forecast.style import COMPACT, DATES, DAYS, INDEX, Style
+from elman.tasks.forecast.style import COMPACT, DATES, DAYS, INDEX, Style, offset_text
 from elman.tasks.shared.table import Table, shown, whole_numbers
 
 if TYPE_CHECKING:
@@ -19,21 +19,27 @@ if TYPE_CHECKING:
 _SAMPLE = 500
 _CLEARLY = 1.25  # times as regular must stamps be for their reading to win
 _CENTURY = 100 * 365 * DAY
-_ALL_DIGITS = r"^\d+$"
+_ALL_DIGITS = "^[0-9]+$"
 _UTC = "+00:00"
+_UNITS = {
+    "ms": ("milliseconds", DAY // 1000), "us": ("microseconds", DAY),
+    "ns": ("nanoseconds", DAY * 1000),
+}  # fmt: skip
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31, from 1970 on
 
 
 @dataclass(frozen=True)
 class Stamps:
     """values: `(N,)` int64, see `elman.tasks.forecast.style`. bad: the first row that is no stamp,
     or None; good: the first that is one. note: what the user should know about how they were read,
-    or ""."""
+    or "". given: how the offsets in the table differ from the run's, in words, or ""."""
 
     values: np.ndarray
     style: Style
     bad: int | None = None
     good: int | None = None
     note: str = ""
+    given: str = ""
 
 
 def stamps_of(table: Table, column: str, known: Style | None = None) -> Stamps:
@@ -45,6 +51,7 @@ def stamps_of(table: Table, column: str, known: Style | None = None) -> Stamps:
     import polars as pl
 
     cells, name = table.frame[column], f"column {column!r} of {table.name}"
+    _refuse_beyond(table, column)
     if cells.dtype in (pl.Date, pl.Datetime):
         stamps = _of_moments(cells, name, known)
     elif cells.dtype == pl.String or cells.dtype.is_integer():
@@ -68,7 +75,7 @@ def stamps_of(table: Table, column: str, known: Style | None = None) -> Stamps:
 def looks_like_dates(column: "pl.Series") -> bool:
     """Whether most of the first cells are dates."""
     sample = column.drop_nulls().head(_SAMPLE)
-    digits = sample.str.contains(r"\d.*\d").sum()
+    digits = sample.str.contains("[0-9].*[0-9]").sum()
     return digits > len(sample) / 2 and bool(_formats(cut(sample)))
 
 
@@ -85,6 +92,8 @@ def read_stamps(text: "pl.Series", name: str, known: Style | None = None) -> Sta
     if not formats:
         values = whole_numbers(text)
         return _checked(values, Style(INDEX))
+    if parts.finer.any():
+        _refuse_finer(name, text[int(parts.finer.arg_true()[0])])
     format, found = _decided(parts, formats, name, known)
     values = found + parts.clock
     style = Style(format + parts.format)
@@ -104,9 +113,32 @@ def in_utc_or_local(utc: np.ndarray, local: np.ndarray, style: Style, name: str)
     hours, the local one for days."""
     if share_of_rows(local, style) > share_of_rows(utc, style):
         note = f"{name} changes its offset from UTC; stamps are told in local time, without it"
-        return Stamps(local, style, note=note)
+        return Stamps(local, Style(style.format, "", _offsets(utc, local)), note=note)
     note = f"{name} changes its offset from UTC; stamps are told in UTC"
     return Stamps(utc, Style(style.format, _UTC), note=note)
+
+
+def _refuse_beyond(table: Table, column: str) -> None:
+    """A date or date-time beyond the calendar, which can't even be shown: as a rule its numbers
+    were counted in another unit than the column's type says."""
+    import polars as pl
+
+    cells = table.frame[column]
+    if cells.dtype == pl.Date:
+        unit, of_a_day = "days", 1
+    elif isinstance(cells.dtype, pl.Datetime):
+        unit, of_a_day = _UNITS[cells.dtype.time_unit]
+    else:
+        return
+    counts = cells.to_physical().cast(pl.Int64)
+    outside = counts // of_a_day
+    beyond = (~outside.is_between(_FIRST_DAY, _LAST_DAY)).fill_null(False).arg_true()
+    if len(beyond):
+        row = int(beyond[0])
+        raise DataError(
+            f"{table.place(row)}: {column} must lie in the years 1 to 9999, but is {counts[row]} "
+            f"{unit} from 1970; if it was counted in another unit, write the column with that one"
+        )
 
 
 def _of_moments(cells: "pl.Series", name: str, known: Style | None) -> Stamps:
@@ -118,9 +150,7 @@ def _of_moments(cells: "pl.Series", name: str, known: Style | None) -> Stamps:
     if cells.dtype == pl.Date:
         return Stamps(_microseconds(cells), Style("%Y-%m-%d"))
     if cells.dtype == pl.Datetime("ns") and (cells.dt.nanosecond() % 1000 != 0).any():
-        raise DataError(
-            f"{name} has stamps finer than a microsecond, which is the finest step; round them"
-        )
+        _refuse_finer(name, cells[int((cells.dt.nanosecond() % 1000 != 0).arg_true()[0])])
     zone = cells.dtype.time_zone if isinstance(cells.dtype, pl.Datetime) else None
     local = _microseconds(cells.dt.replace_time_zone(None))
     fraction = "%.f" if (local % SECOND).any() else ""
@@ -128,11 +158,44 @@ def _of_moments(cells: "pl.Series", name: str, known: Style | None) -> Stamps:
     if zone is None:
         return Stamps(local, style)
     utc = _microseconds(cells.dt.convert_time_zone("UTC").dt.replace_time_zone(None))
-    if known is not None and known.zone:
-        return Stamps(utc + offset(known.zone.strip()), Style(style.format, known.zone))
-    if len(np.unique(local - utc)) > 1:
+    if known is not None and (known.zone or known.local):
+        return _on_the_clock_of(known, utc, local, style, name)
+    if len(_offsets(utc, local)) > 1:
         return in_utc_or_local(utc, local, style, name)
     return Stamps(utc, Style(style.format, _UTC))
+
+
+def _on_the_clock_of(
+    known: Style, utc: np.ndarray, local: np.ndarray, style: Style, name: str
+) -> Stamps:
+    """Stamps with offsets from UTC on the clock of a run: at its one offset, or, if its own data
+    changed theirs, on the local clock that both show."""
+    offsets = _offsets(utc, local)
+    told = " and ".join(map(offset_text, offsets))
+    if known.local:
+        if set(offsets) - set(known.local):
+            raise DataError(
+                f"{name} has stamps at {told} from UTC, but the run was trained on local times at "
+                f"{' and '.join(map(offset_text, known.local))}; write them on that clock"
+            )
+        return Stamps(local, Style(style.format, "", known.local))
+    ahead = offset(known.zone.strip())
+    given = f"it has stamps at {told} from UTC, the run at {offset_text(ahead)}"
+    return Stamps(
+        utc + ahead, Style(style.format, known.zone), given="" if offsets == (ahead,) else given
+    )
+
+
+def _offsets(utc: np.ndarray, local: np.ndarray) -> tuple[int, ...]:
+    """By how much stamps are ahead of UTC, in microseconds, ascending."""
+    return tuple(np.unique(local - utc).tolist())
+
+
+def _refuse_finer(name: str, cell: object) -> NoReturn:
+    raise DataError(
+        f"{name} has stamps finer than a microsecond, which is the finest step, such as "
+        f"{shown(cell)}; round them"
+    )
 
 
 def _microseconds(cells: "pl.Series") -> np.ndarray:
@@ -154,7 +217,7 @@ def _formats(parts: Parts) -> list[str]:
         formats = (*DAYS, "%Y%m%d")
     elif not all_digits and _share(sample.cast(pl.Float64, strict=False)) > 0.5:
         return []  # numbers, whatever they look like
-    shapes = Counter(sample.str.replace_all(r"\d", "1").to_list())
+    shapes = Counter(sample.str.replace_all("[0-9]", "1").to_list())
     hits = {
         format: dates(sample, format)
         for format in formats
@@ -221,8 +284,8 @@ def _zoned(
         )
     ahead = {zone: offset(zone) for zone in different.to_list()}
     utc = local - zones.replace_strict(ahead, default=0).to_numpy()
-    if known is not None and known.zone:
-        return Stamps(utc + offset(known.zone.strip()), Style(style.format, known.zone))
+    if known is not None and (known.zone or known.local):
+        return _on_the_clock_of(known, utc, local, style, name)
     if len(set(ahead.values())) > 1:
         return in_utc_or_local(utc, local, style, name)
     zone = different[0]

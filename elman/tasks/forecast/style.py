@@ -40,10 +40,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Style:
-    """How stamps are written: one of `FORMATS` or `INDEX`, and the zone, such as "+02:00"."""
+    """How stamps are written: one of `FORMATS` or `INDEX`, and the zone, such as "+02:00".
+
+    local: the offsets from UTC, in microseconds, that a local clock had beside the stamps, if they
+    changed; stamps are then told on that clock, without a zone.
+    """
 
     format: str
     zone: str = ""
+    local: tuple[int, ...] = ()
 
     @property
     def dated(self) -> bool:
@@ -62,6 +67,12 @@ class Style:
             ) from None
         format = _READABLE.get(self.format, self.format).replace("%.f", ".%f")
         return moment.strftime(format.replace("%q", str((moment.month + 2) // 3))) + self.zone
+
+
+def offset_text(ahead: int) -> str:
+    """Microseconds ahead of UTC as stamps have it: +02:00."""
+    hours, minutes = divmod(abs(ahead) // 60_000_000, 60)
+    return f"{'-' if ahead < 0 else '+'}{hours:02d}:{minutes:02d}"
 
 
 ISO = Style("%Y-%m-%dT%H:%M:%S%.f")

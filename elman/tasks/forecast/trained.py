@@ -12,7 +12,7 @@ from elman.errors import ArgumentError, DataError
 from elman.paths import path_of
 from elman.tasks.base import Outcome
 from elman.tasks.forecast.backtest import Backtest, run_backtest
-from elman.tasks.forecast.checks import check_reach
+from elman.tasks.forecast.checks import check_reach, unit_notes
 from elman.tasks.forecast.layout import Layout
 from elman.tasks.forecast.model import Forecaster
 from elman.tasks.forecast.naive import Naive
@@ -192,7 +192,8 @@ class TrainedForecast:
             fitted.cpu().numpy()[whose] for fitted in (self.network.mean, self.network.scale)
         )
         check_reach(self.layout, source.panel, whose, mean, scale)
-        return self._on(source.panel, whose, source.notes)
+        notes = (*source.notes, *unit_notes(self.layout, source, table.name))
+        return self._on(source.panel, whose, notes)
 
     def _on(
         self, panel: Panel, whose: np.ndarray | None = None, notes: tuple[str, ...] = ()
@@ -209,11 +210,22 @@ class TrainedForecast:
                     f"{self._named(predictor, number)} has {end} rows, but the model looks back "
                     f"{look_back}; give more rows"
                 )
+        self._require_calendar(panel, steps)
         self._require_covariates(predictor, steps)
         panel = panel.extended(self.network.rows_ahead(steps))
         predictor = self._on(panel, predictor.whose, predictor.notes)
         panel = predictor.panel
         return predictor, Windows(np.arange(len(panel.ends)), panel.offsets + panel.ends)
+
+    def _require_calendar(self, panel: Panel, steps: int) -> None:
+        """Raise `ArgumentError` if a forecast would end after the calendar does."""
+        begin = int((panel.first + panel.ends).max())
+        grid = self.layout.grid
+        if not grid.reaches(begin + steps - 1):
+            raise ArgumentError(
+                f"a forecast must end by the year 9999, but {steps:,} rows ({grid.name}) after "
+                f"{grid.text(begin - 1)} reach beyond it; give a smaller --horizon"
+            )
 
     def _require_covariates(self, predictor: Predictor, steps: int) -> None:
         """Raise `DataError` if covariates known ahead are not known far enough ahead."""

@@ -4,8 +4,9 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING
 
 from elman.errors import DataError
@@ -66,12 +67,29 @@ def parse_separated(content: str, name: str, usual: str = ",", header: bool = Tr
     if (found := markup(content)) is not None:
         raise DataError(f"{name} must be a table of text, but is {found.name}; {found.advice}")
     with fields_of_any_size():
-        first = 1
-        if told := _TOLD.match(content):  # a first line that tells Excel the separator
-            content, first, dialect = content[told.end() :], 2, Dialect(told[1])
-        else:
-            dialect = find_dialect(content, usual)
+        content, dialect, first = _begun(content, usual)
         return _Table(content, name, dialect, first).read(header)
+
+
+def first_rows(content: str, usual: str, count: int) -> list[list[str]]:
+    """The fields of the first rows with content, of any width, as far as they can be read."""
+    rows: list[list[str]] = []
+    with fields_of_any_size(), suppress(DataError):
+        content, dialect, first = _begun(content, usual)
+        for record in records(content, dialect, "", first):
+            if len(rows) == count:
+                break
+            if not record.blank:
+                rows.append(record.fields)
+    return rows
+
+
+def _begun(content: str, usual: str) -> tuple[str, Dialect, int]:
+    """The content without a first line that tells Excel the separator, how its records are written,
+    and the line in which they begin."""
+    if told := _TOLD.match(content):
+        return content[told.end() :], Dialect(told[1]), 2
+    return content, find_dialect(content, usual), 1
 
 
 class _Table:
@@ -79,7 +97,7 @@ class _Table:
 
     def __init__(self, content: str, name: str, dialect: Dialect, first: int) -> None:
         self._content, self._name, self._dialect, self._first = content, name, dialect, first
-        self._lines, self._blank, self._numbered = array("q"), 0, False
+        self._lines, self._blank, self._numbered, self._wider = array("q"), 0, False, False
         self._joined: list[tuple[int, int]] = []
 
     def read(self, header: bool) -> Separated:
@@ -92,13 +110,37 @@ class _Table:
         names = sample[0].fields
         if not header:
             names = [str(number) for number in range(1, len(names) + 1)]
-        elif _have_row_names(sample):
+        elif self._have_row_names(sample):
             self._numbered, names = True, ["", *names]
         unique, repeated = _unique(names)
         rows = self._fields(chain(sample[header:], found), len(unique))
         frame = _frame(rows, unique)
         return Separated(
             frame, self._lines, self._dialect.separator, repeated, self._notes(frame.width)
+        )
+
+    def _have_row_names(self, sample: list[Record]) -> bool:
+        """Whether the rows begin with their numbers, to which the header gives no name, as R's
+        write.table writes them.
+
+        R quotes them. Without quotes, the field too many may as well be a piece of a number with a
+        decimal comma, or of a text; only a tab is part of neither.
+        """
+        header, *rows = (record.fields for record in sample)
+        self._wider = (
+            all(len(fields) == len(header) + 1 and fields[0].isdecimal() for fields in rows)
+            and len({fields[0] for fields in rows}) == len(rows)
+            and any(fields[-1] for fields in rows)  # or each row just ends with a separator
+        )
+        return self._wider and (self._dialect.separator == "\t" or self._begin_quoted(sample))
+
+    def _begin_quoted(self, sample: list[Record]) -> bool:
+        begins = {record.line for record in sample}
+        lines = islice(lines_of(self._content), sample[-1].end - self._first + 1)
+        return all(
+            line.lstrip(" ").startswith('"')
+            for number, line in enumerate(lines, self._first)
+            if number in begins
         )
 
     def _records(self) -> Iterator[Record]:
@@ -121,29 +163,52 @@ class _Table:
     def _ragged(self, line: int, fields: list[str], wanted: int) -> DataError:
         got, separator = len(fields), SEPARATORS[self._dialect.separator]
         if wanted == 1:
-            *some, last = SEPARATORS.values()
-            return DataError(
-                f"{self._name}, line {line}: expected one field, since the first line has no "
-                f"{', '.join(some)} or {last}, got {got}; begin with a line that names the columns"
-            )
+            return self._unexpected(line, got)
+        cure = "leave the line out"
         if got < wanted:
             advice = "add what is missing"
         elif not any(fields[wanted:]):
             advice = f"remove each {separator} after the last field"
-        elif self._dialect.quoted:
-            advice = f"put double quotes around a field that holds a {separator}"
         else:
-            advice = f"replace a {separator} inside a field"
+            advice = self._enclose(separator, "field")
+            if separator == "comma" and _have_neighbours(fields):
+                advice += ", such as a number with a decimal or thousands comma"
+            if self._wider:
+                cure = f"put a {separator} before the first line if the rows begin with row numbers"
         like = "as in the line before" if self._numbered else "as in the first line"
         return DataError(
             f"{self._name}, line {line}: expected {wanted} fields {like}, with a {separator} "
-            f"between them, got {got}; {advice}, or leave the line out"
+            f"between them, got {got}; {advice}, or {cure}"
         )
+
+    def _unexpected(self, line: int, got: int) -> DataError:
+        """A row of several fields after a first line of one: a comment or a title that does not
+        belong there, or the name of a column of texts that nothing encloses."""
+        separator, (*some, last) = SEPARATORS[self._dialect.separator], SEPARATORS.values()
+        if self._content.lstrip().startswith("#"):
+            advice = "remove the comments above the table, the lines that begin with #"
+        else:
+            enclose = self._enclose(separator, "text")
+            advice = f"{enclose}, or begin with a line that names all columns if there are several"
+        return DataError(
+            f"{self._name}, line {line}: expected one field, since the first line has no "
+            f"{', '.join(some)} or {last}, got {got}; {advice}"
+        )
+
+    def _enclose(self, separator: str, what: str) -> str:
+        if self._dialect.quoted:
+            return f"put double quotes around a {what} that holds a {separator}"
+        return f"replace a {separator} inside a {what}"
 
     def _notes(self, width: int) -> list[str]:
         notes = []
         if not self._dialect.quoted:
             notes.append("double quotes are read as text: they do not enclose whole fields")
+        if self._numbered:
+            notes.append(
+                "rows have one field more than the first line: the first is taken for the name of "
+                "the row, which R's write.table writes there"
+            )
         if self._blank:
             notes.append(f"rows without content left out: {self._blank:,}")
         content = list(lines_of(self._content)) if self._joined else []
@@ -186,12 +251,7 @@ def _frame(rows: Iterator[list[str]], names: list[str]) -> "pl.DataFrame":
     )
 
 
-def _have_row_names(sample: list[Record]) -> bool:
-    """Whether the rows begin with their numbers, to which the header gives no name, as R's
-    write.table writes them; and do not just end with one separator more."""
-    header, *rows = [record.fields for record in sample]
-    return (
-        all(len(fields) == len(header) + 1 and fields[0].isdecimal() for fields in rows)
-        and len({fields[0] for fields in rows}) == len(rows)
-        and any(fields[-1] for fields in rows)
-    )
+def _have_neighbours(fields: list[str]) -> bool:
+    """Whether two fields that stand side by side could be the two halves of a number."""
+    digits = [field.strip().lstrip("+-").isdecimal() for field in fields]
+    return any(map(all, pairwise(digits)))

@@ -1,5 +1,6 @@
 """Examples as numbers on disk, which nobody vouches for when they are read again."""
 
+import json
 from contextlib import suppress
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from elman.errors import ArgumentError, RunError
+from elman.errors import ArgumentError, DataError, RunError
 from elman.tasks.classify import dataset
 from elman.tasks.classify.dataset import Catalogue
 from elman.tasks.classify.examples import Examples
@@ -127,3 +128,27 @@ def test_signals_that_are_not_finite_are_refused(tmp_path):
     save_file(tensors, tmp_path / dataset.FILE)
     with pytest.raises(RunError, match="does not fit"):
         dataset.read(tmp_path, catalogue, dataset._sha256(tmp_path / dataset.FILE))
+
+
+def test_the_scale_of_signals_comes_from_the_training_part_and_is_kept(tmp_path):
+    items = [np.full((2, 2), 1.7e9 + value) for value in range(4)]
+    examples = Examples(items, ["x", "y"] * 2, channels=2)
+    catalogue, sha256 = dataset.write(examples, PART[:4], tmp_path)
+    assert catalogue.scale.centers == (1.7e9 + 0.5, 1.7e9 + 0.5)  # of the first two
+    again = Catalogue.from_json(json.loads(json.dumps(catalogue.to_json())))
+    assert again == catalogue
+    test = dataset.read(tmp_path, again, sha256)["test"]
+    np.testing.assert_array_equal(again.encode(items[3]), test.example(0))
+
+
+def test_a_vocabulary_without_a_scale_takes_signals_as_they_are():
+    values = [[1.7e9, 0.1], [2.0, 3.0]]
+    np.testing.assert_array_equal(SIGNAL.encode(values), np.array(values, np.float32))
+    with pytest.raises(ArgumentError, match="too far away for float32"):
+        SIGNAL.encode([[1e39, 0.0]])
+
+
+def test_signals_that_do_not_fit_the_scale_of_training_are_refused(tmp_path):
+    items = [np.full((2, 2), value) for value in (1e-50, 2e-50, 3e-50, 1.0)]
+    with pytest.raises(DataError, match=r"channel 1 .* too far away for float32"):
+        dataset.write(Examples(items, ["x", "y"] * 2, channels=2), PART[:4], tmp_path)

@@ -200,6 +200,28 @@ def test_evaluation_of_other_data(tmp_path, names_folder):
         model.evaluate(path, text_column="q", label_column="t")
 
 
+def test_signals_on_a_large_offset_are_learned_as_those_without(tmp_path, signals_file):
+    header, _, rows = signals_file.read_text().partition("@data\n")
+    far = "".join(
+        ":".join(
+            [*(",".join(repr(float(value) + 1.7e9) for value in channel.split(","))
+               for channel in channels), label]
+        ) + "\n"
+        for *channels, label in (line.split(":") for line in rows.split())
+    )  # fmt: skip
+    path = tmp_path / "far.ts"
+    path.write_text(f"{header}@data\n{far}")
+    near = train(signals_file, tmp_path / "near", epochs=6, dropout=0.1, learning_rate=0.05)
+    model = train(path, tmp_path / "far", epochs=6, dropout=0.1, learning_rate=0.05)
+    assert model.evaluate().accuracy == pytest.approx(near.evaluate().accuracy, abs=0.12)
+    again = elman.load(tmp_path / "far", backend="reference")
+    items = model.read(path).items
+    np.testing.assert_array_equal(again.probabilities(items), model.probabilities(items))
+    np.testing.assert_allclose(
+        model.probabilities(items), near.probabilities(near.read(signals_file).items), atol=0.05
+    )
+
+
 def test_own_parts(tmp_path, names_folder):
     test = tmp_path / "test"
     names_folder.rename(tmp_path / "train")

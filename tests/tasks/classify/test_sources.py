@@ -89,11 +89,26 @@ def test_signals(file):
     assert found.labels == ["a", "b"]
     np.testing.assert_array_equal(found.items[0], [[1, 4], [2, 5], [3, 6]])
     assert found.items[1].shape == (2, 2)
-    assert found.items[0].dtype == np.float32
+    assert found.items[0].dtype == np.float64
+    assert found.notes == []
     bare = TS.replace("true a b", "false").replace(":a", "").replace(":b", "")
     assert of(file("b.ts", bare), labelled=False).labels == ["", ""]
     with pytest.raises(DataError, match="@classLabel false"):
         of(file("b.ts", bare))
+
+
+def test_labels_that_a_signal_file_does_not_list_are_noted(file):
+    found = of(file("a.ts", TS.replace(":b", ":c") + "5:6:d\n7:8:c\n"))
+    assert found.notes == ["labels that @classLabel does not list: 'c', 'd', of 3 examples"]
+    for header in ("true", "true a b d", "\ttrue\ta b"):
+        assert of(file("a.ts", TS.replace("true a b", header))).notes == []
+
+
+def test_signals_on_a_large_offset_are_no_repeats(file):
+    lines = "".join(f"1700000000.{n},1700000001.{n}:{'ab'[n % 2]}\n" for n in range(10, 60))
+    path = str(file("a.ts", "@data\n" + lines))
+    found = read([path], ClassifySettings())
+    assert (len(found), found.notes) == (50, [])
 
 
 @pytest.mark.parametrize(
@@ -114,6 +129,9 @@ def test_signals(file):
         ("a.ts", TS.replace("2,3:4", "two,3:4"), "line 4, channel 1: .*numbers.*got 'two'"),
         ("a.ts", TS.replace("2,3:4", "?,3:4"), "line 4, channel 1: .*got a missing value"),
         ("a.ts", TS.replace("2,3:4", "NaN,3:4"), "line 4, channel 1: .*finite.*NaN as value 2"),
+        ("a.ts", TS.replace("2,3:4", "-1e999,3:4"), "of at most 1.8e308, got -1e999 as value 2"),
+        ("a.ts", TS + TS, "line 6: expected an example after @data, got '@prob.*files were joined"),
+        ("a.ts", "@timeStamps\ttrue\n@data\n", "line 1: signals with time stamps"),
         ("a.ts", TS.replace("2,3:4", "2:4"), "line 4: .*equally long, got lengths 2, 3"),
         ("a.ts", TS.replace(":3,4", ""), "line 5: expected 2 channels .*, got 1"),
         ("a.ts", TS.replace(":b", ":"), "line 5: expected a label after the last colon"),
@@ -196,7 +214,8 @@ def test_what_was_left_out_or_may_be_missing_is_noted(file):
     ]
     found = of(file("a.csv", "text,label\na,x\nb,y\nc,Y\n"))
     assert found.notes == [
-        "labels that differ only in capital letters are different labels: 'Y', 'y'"
+        "labels that differ only in capital letters, spaces, unseen characters, or in how a letter "
+        "or number is written, are different labels: 'Y', 'y'"
     ]
     assert of(file("a.csv", "text,label\na,x\nb,y\n")).notes == []
 
@@ -212,6 +231,7 @@ def test_one_label_in_two_forms_of_unicode_is_one(file):
         ("text,text,label\na,b,x\n", "several columns named 'text': say with --text-column"),
         ("text,label,label\na,x,y\n", "several columns named 'label': say with --label-column"),
         ("text\na\nb\n", "has one column, text: expected one of texts and one of labels"),
+        ("# mine, 2024\ntext,label\na,x\n", "or remove the first line if it is a comment"),
         ("so good,pos\nso bad,neg\n", "with --no-header if the first line names no columns"),
     ],
 )
@@ -294,6 +314,34 @@ def test_parquet_is_read_whatever_its_name(file, tmp_path):
         of(tmp_path / "c.parquet")
 
 
+def test_parquet_columns_that_nobody_reads_may_be_of_any_type(tmp_path):
+    days = pl.Series([10**9, 0], dtype=pl.Int32)
+    odd = {
+        "bytes": pl.Series([b"\xff", b"b"]),
+        "length": pl.Series([1, 2]).cast(pl.Duration("us")),
+        "day": days.cast(pl.Date),
+        **{unit: pl.Series([2**62, None]).cast(pl.Datetime(unit)) for unit in ("ms", "us")},
+        "nothing": pl.Series([None, None]),
+    }
+    frame = pl.DataFrame({"text": ["a", "b"], "label": ["x", "y"], **odd})
+    frame.write_parquet(tmp_path / "a.parquet")
+    found = of(tmp_path / "a.parquet")
+    assert pairs(found) == [("a", "x"), ("b", "y")]
+    assert found.notes[0].endswith(f"not used: {', '.join(map(repr, odd))}")
+    for column, words in (
+        ("bytes", "column 'bytes' must hold text or numbers, got values of type Binary"),
+        ("length", "column 'length' must hold text or numbers, got values of type Duration"),
+        ("day", "row 1: 'day' must hold dates of the years 1 to 9999"),
+        ("ms", "row 1: 'ms' must hold dates of the years 1 to 9999"),
+        ("us", "row 1: 'us' must hold dates of the years 1 to 9999"),
+    ):
+        with pytest.raises(DataError, match=words):
+            of(tmp_path / "a.parquet", text_column=column)
+    frame = pl.DataFrame({"text": pl.Series([-1, 2**61]).cast(pl.Datetime("ns")), "label": [1, 2]})
+    frame.write_parquet(tmp_path / "b.parquet")
+    assert of(tmp_path / "b.parquet").items[0] == "1969-12-31 23:59:59.999999999"
+
+
 def test_other_formats_are_named_whatever_the_name(file):
     for name in ("a.csv", "a.xlsx", "a.jsonl", "a.ts"):
         with pytest.raises(DataError, match="is a gzip archive; unpack it with gunzip"):
@@ -325,6 +373,16 @@ def test_folders_as_people_have_them(tmp_path):
     assert found.notes == [f"not taken for labels in {tmp_path}: README.txt, more/, notes.md"]
     (tmp_path / "utf16.txt").write_bytes(b"\xef\xbb\xbfc\n\xe9\n")
     with pytest.raises(DataError, match=r"utf16\.txt must be UTF-8 text, but byte 5 \(line 2\)"):
+        of(tmp_path)
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path):
+    for name in ("Ab.txt", "Cd.txt"):
+        (tmp_path / name).write_text("a\n")
+    (tmp_path / "more").symlink_to(tmp_path / "gone")
+    assert of(tmp_path).notes == [f"not taken for labels in {tmp_path}: more"]
+    (tmp_path / "Ef.txt").symlink_to(tmp_path / "gone.txt")
+    with pytest.raises(DataError, match=r"links that lead nowhere: Ef\.txt; restore"):
         of(tmp_path)
 
 

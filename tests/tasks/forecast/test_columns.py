@@ -61,6 +61,17 @@ def test_numbers_named_like_time_may_stand_in_any_order_and_place(tmp_path, name
     assert columns_of(write(tmp_path / "t.csv", f"units,{name}", rows))[0].time == name
 
 
+def test_two_columns_of_dates(tmp_path):
+    rows = [(f"2025-03-01 10:00:{i:02d}", day, VALUES[i]) for i, day in enumerate(DAYS)]
+    path = write(tmp_path / "t.csv", "updated,date,units", rows)
+    columns, note = columns_of(path)
+    assert columns.time == "updated"
+    assert "'updated' stands for time, as the first column of dates; 'date' could, too" in note
+    table = read_table(str(path))
+    chosen = choose_columns(table, ForecastSettings(time_column="date"))
+    assert left_out(table, chosen, time_named=True) == ["not used: 'updated' (more dates)"]
+
+
 def test_values_are_not_taken_for_time(tmp_path):
     shuffled = [(100 + (7 * i) % COUNT, v) for i, v in enumerate(VALUES)]
     with pytest.raises(DataError, match=r"no column of dates.*'units' begins with '100'"):
@@ -115,7 +126,9 @@ def test_tables_that_can_not_be_used(tmp_path, header, row, words):
 def test_what_repeated_stamps_may_mean(tmp_path):
     shops = [(s, day, v) for s in "ab" for day, v in zip(DAYS, VALUES, strict=True)]
     hours = [(DAYS[i // 24], i % 24, v) for i, v in enumerate(VALUES)]
+    entered = [(DAYS[i // 7], day, v) for i, (day, v) in enumerate(zip(DAYS, VALUES, strict=True))]
     for header, rows, words in (
+        ("entered,date,y", entered, "if 'date' is the time instead, say so with --time-column"),
         ("unique_id,ds,y", shops, "need --id-column unique_id"),
         ("dteday,hr,cnt", hours, "if 'hr' holds the rest of the time, join it with 'dteday'"),
     ):

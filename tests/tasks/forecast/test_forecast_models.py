@@ -121,7 +121,7 @@ def test_every_cell_in_every_model_learns(name, cell):
     )  # fmt: skip
     optimizer = torch.optim.Adam(model.parameters(), 0.05)
     losses = []
-    for _ in range(10):
+    for _ in range(40):
         loss = (model(batch).values[..., 0] - batch.targets).square().mean()
         optimizer.zero_grad()
         loss.backward()

@@ -238,8 +238,66 @@ def test_using_a_run_on_data_that_does_not_fit(trained, tmp_path):
     for use in (model.forecast, model.evaluate):
         with pytest.raises(ArgumentError, match="horizon must be at least 1, got 0"):
             use(horizon=0)
+    for steps in (3_000_000, 10**18):
+        with pytest.raises(
+            ArgumentError, match=rf"year 9999, but {steps:,} rows \(daily\) after 2024"
+        ):
+            model.forecast(horizon=steps)
     with pytest.raises(ArgumentError, match="stride must be at least 1"):
         model.evaluate(stride=0)
+
+
+def test_data_that_stand_elsewhere_than_the_run(tmp_path):
+    def table(name, stamps):
+        rows = list(zip(stamps, wave(len(stamps)).tolist(), strict=True))
+        return write(tmp_path / name, "t,v", rows)
+
+    def mondays(start):
+        return [day for place, day in enumerate(days(7 * 60, start)) if place % 7 == 0]
+
+    weekly = elman.fit(
+        "forecast", table("w.csv", mondays("2024-01-07")), tmp_path / "w", **SMALL, steps=3
+    )
+    with pytest.raises(DataError, match=r"rows stand on Mondays, the run's on Sundays; give data"):
+        weekly.forecast(table("m.csv", mondays("2024-01-01")))
+    local = [f"{day}T00:00:00+0{1 + (day > '2024-03-31')}:00" for day in days(120)]
+    changing = elman.fit("forecast", table("l.csv", local), tmp_path / "l", **SMALL, steps=3)
+    summer = [f"{day}T00:00:00+02:00" for day in days(20, "2024-05-01")]
+    assert elman.load(tmp_path / "l").forecast(table("s.csv", summer)).times[0][0] == (
+        "2024-05-21T00:00:00"
+    )
+    assert changing.layout.grid.style.local == (3_600_000_000, 7_200_000_000)
+    winter = elman.fit("forecast", table("n.csv", local[:80]), tmp_path / "n", **SMALL, steps=3)
+    words = (
+        r"stand at 23:00, the run's at 00:00 \(it has stamps at \+02:00 .*, the run at \+01:00\)"
+    )
+    with pytest.raises(DataError, match=words):
+        winter.forecast(table("s.csv", summer))
+
+
+def test_units_that_differ_from_the_run(tmp_path):
+    def table(name, dress):
+        rows = [(day, dress.format(v)) for day, v in zip(days(80), wave(80).tolist(), strict=True)]
+        return write(tmp_path / f"{name}.csv", "day,x", rows)
+
+    def told(model, data):
+        return [note for note in model.forecast(data).notes if "data of the run" in note]
+
+    tables = {unit: table(name, f"{{}}{unit}") for name, unit in
+              (("percent", "%"), ("plain", ""), ("euro", "€"), ("dollar", "$"))}  # fmt: skip
+    for unit, other, words in (
+        ("%", "", ["x is in plain numbers in plain.csv, but in % in the data of the run; its "]),
+        ("", "%", ["x is in % in percent.csv, but in plain numbers in"]),
+        ("€", "$", ["x is in $ in dollar.csv, but in € in"]),
+        ("€", "", []),
+        ("%", "%", []),
+    ):
+        run = tmp_path / (unit or "plain")
+        if not run.exists():
+            elman.fit("forecast", tables[unit], run, **SMALL, steps=3)
+        found = told(elman.load(run), tables[other])
+        assert len(found) == len(words)
+        assert all(map(str.startswith, found, words))
 
 
 def test_a_series_that_was_not_trained_on(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from elman.errors import ArgumentError
 from elman.tasks.forecast.grid import DAY, HOUR, MINUTE, Grid, calendar_features, infer_grid
 from elman.tasks.forecast.style import INDEX, Style
 
@@ -92,6 +93,23 @@ def test_days_of_the_week_that_never_occur_stay_out(mask, start, hour, gaps):
         found = infer_grid(stamps[kept], DATED, "when")
         assert (found.kind, found.weekmask) == (grid.kind, grid.weekmask)
         assert np.array_equal(found.stamps(np.arange(80, 100)), stamps[80:100])
+
+
+@given(grids(), st.integers(0, 10**18))
+def test_a_grid_ends_with_the_calendar(grid, far):
+    """Against the rows that have a date: all up to one, none after it."""
+    assert grid.reaches(0)
+    if grid.kind == "index":
+        assert grid.reaches(far)
+        return
+    known, beyond = 0, 10**18
+    while beyond - known > 1:
+        middle = (known + beyond) // 2
+        known, beyond = (middle, beyond) if grid.reaches(middle) else (known, middle)
+    assert datetime.fromisoformat(grid.text(known)).year >= 9999 - grid.step // 12
+    with pytest.raises(ArgumentError, match="years 1 to 9999"):
+        grid.text(beyond)
+    assert grid.reaches(far) == (far <= known)
 
 
 def test_business_days_by_name():

@@ -196,6 +196,27 @@ def test_a_column_of_text_is_no_target_and_can_be_left_out(tmp_path):
         read(path)
 
 
+def test_a_number_of_nines_and_seasons_are_told(tmp_path):
+    rows = [(day, -999.9 if n % 9 == 4 else n) for n, day in enumerate(days(40))]
+    notes = read(write(tmp_path / "t.csv", "day,x", rows)).notes
+    assert ["x: -999.9 stands 4 times" in note for note in notes] == [True]
+    rows = [(f"{2000 + n}-{n + 1:02d}", n) for n in range(12)]
+    (note,) = read(write(tmp_path / "t.csv", "season,x", rows)).notes
+    assert note.startswith("season: 2000-01 and 2001-02 are read as months, 13 apart; if they are")
+
+
+@pytest.mark.parametrize(
+    ("repeated", "zone", "told"), [("02:00", "", True), ("13:00", "", False), ("02:00", "Z", False)]
+)
+def test_an_hour_that_comes_twice_may_be_the_end_of_summer_time(tmp_path, repeated, zone, told):
+    hours = [f"{hour:02d}:00" for hour in range(24)]
+    hours.insert(hours.index(repeated), repeated)
+    rows = [(f"2024-10-27 {hour}{zone}", n) for n, hour in enumerate(hours)]
+    with pytest.raises(DataError, match=r"stands there twice.*keep one of the two") as caught:
+        read(write(tmp_path / "t.csv", "t,x", rows))
+    assert ("end of summer time: then keep both, and write" in str(caught.value)) == told
+
+
 def test_repeated_stamps_of_many_series_hint_at_the_id_column(tmp_path):
     with pytest.raises(DataError, match=r"line 82.*stands there twice.*need --id-column"):
         read(shops(tmp_path / "t.csv", 70), targets="sales")

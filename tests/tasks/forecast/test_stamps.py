@@ -9,12 +9,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from elman.errors import DataError
+from elman.tasks.forecast.columns import choose_columns
 from elman.tasks.forecast.grid import infer_grid
+from elman.tasks.forecast.settings import ForecastSettings
 from elman.tasks.forecast.stamps import looks_like_dates, read_stamps, stamps_of
 from elman.tasks.forecast.style import CLOCKS, DATES, DAYS, FORMATS, INDEX, Style
 from elman.tasks.forecast.table import read_table
 from elman.tasks.shared.table import Table, whole_numbers
-from tests.tasks.forecast.tables import write
+from tests.tasks.forecast.tables import days, write
 
 EPOCH = datetime(1970, 1, 1)
 
@@ -133,6 +135,50 @@ def test_offsets_that_change():
     assert found.style.zone == "Z"
 
 
+def test_a_run_on_a_local_clock_takes_its_offsets_one_by_one():
+    def midnights(*offsets):
+        return [f"{day}T00:00:00{zone}" for day, zone in zip(days(9), offsets * 9, strict=False)]
+
+    style = read([*midnights("+01:00"), "2024-04-01T00:00:00+02:00"]).style
+    assert [style.zone, *style.local] == ["", 3_600_000_000, 7_200_000_000]
+    for offsets in (["+01:00"], ["+02:00"], ["+0200", "+01:00"]):
+        found = read(midnights(*offsets), style)
+        assert found.style == style
+        assert found.values[0] == micro(datetime(2024, 1, 1))
+    with pytest.raises(
+        DataError, match=r"at -05:30 from UTC, but .* local times at \+01:00 and \+02"
+    ):
+        read(midnights("-05:30"), style)
+    moments = pl.Series([datetime(2024, 7, 1), datetime(2024, 7, 2)]).dt.replace_time_zone(
+        "Europe/Paris"
+    )
+    found = stamps_of(Table(pl.DataFrame({"t": moments}), "t.parquet"), "t", style)
+    assert found.values[0] == micro(datetime(2024, 7, 1))
+    one = Style("%Y-%m-%dT%H:%M:%S", "+01:00")
+    assert "at +02:00 from UTC, the run at +01:00" in read(midnights("+02:00"), one).given
+    assert read(midnights("+01:00"), one).given == ""
+
+
+def test_what_no_microsecond_tells_is_refused():
+    texts = [f"2024-01-01 00:00:00.{1500 * i:09d}" for i in range(4)]
+    with pytest.raises(DataError, match=r"finer than a microsecond.*'2024-01-01 .*01500'; round"):
+        read(texts)
+    assert next_text([f"2024-01-01 00:00:00.00000{i}000" for i in range(4)]).endswith(".000004")
+
+
+@pytest.mark.parametrize("zero", ["\u0660", "\uff10"])
+@pytest.mark.parametrize("clock", ["", " 10:00"])
+def test_digits_of_other_scripts_are_no_dates(tmp_path, zero, clock):
+    script = {ord("0") + i: ord(zero) + i for i in range(10)}
+    texts = [f"{day}{clock}".translate(script) for day in days(20)]
+    assert not looks_like_dates(pl.Series(texts))
+    mixed = [f"{day}{clock.translate(script)}" for day in days(20)]
+    for cells in (texts, mixed if clock else texts):
+        table = read_table(str(write(tmp_path / "t.csv", "ds,x", [(c, 1) for c in cells])))
+        with pytest.raises(DataError, match=r"line 2: ds must be a time stamp"):
+            stamps_of(table, "ds")
+
+
 def test_numbers_are_no_dates():
     for cells in (["1.0850", "1.1023"], ["12.2005", "11.2004"], ["190413", "200199"], ["1.5", "2"]):
         assert not looks_like_dates(pl.Series(cells))
@@ -173,6 +219,24 @@ def test_typed_columns(tmp_path, cells, dtype, first):
 def test_columns_that_are_no_stamps(cells, words):
     with pytest.raises(DataError, match=words):
         stamps_of(Table(pl.DataFrame({"t": cells}), "t.parquet"), "t")
+
+
+@pytest.mark.parametrize(
+    ("cell", "dtype", "words"),
+    [
+        (1_704_067_200_000_000, pl.Datetime("ms"), "1704067200000000 milliseconds from 1970; if"),
+        (1_704_067_200_000_000_000, pl.Datetime("us", "UTC"), "000 microseconds from 1970"),
+        (9 * 10**17, pl.Datetime("ms"), "milliseconds from 1970"),
+        (-(10**17), pl.Datetime("us"), "-100000000000000000 microseconds from 1970"),
+        (2**31 - 1, pl.Date, "2147483647 days from 1970"),
+    ],
+)
+def test_moments_beyond_the_calendar_are_named(cell, dtype, words):
+    cells = pl.Series([0, None, cell]).cast(pl.Int32 if dtype == pl.Date else pl.Int64).cast(dtype)
+    table = Table(pl.DataFrame({"t": cells, "x": [1.0, 2.0, 3.0]}), "t.parquet")
+    assert choose_columns(table, ForecastSettings()).time == "t"
+    with pytest.raises(DataError, match=rf"t.parquet, row 3: t must .* years 1 to 9999.*{words}"):
+        stamps_of(table, "t")
 
 
 def test_an_example_is_a_cell_that_could_be_read(tmp_path):

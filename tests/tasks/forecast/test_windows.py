@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from elman.tasks.forecast.columns import Columns, choose_columns
-from elman.tasks.forecast.layout import plan_windows
+from elman.tasks.forecast.layout import plan_windows, season_note
 from elman.tasks.forecast.naive import Naive
 from elman.tasks.forecast.panel import Panel, build_panel
 from elman.tasks.forecast.scaling import seasonal_errors, training_scale
@@ -58,6 +58,29 @@ def test_the_ett_protocol_counts_every_window(hourly, horizon, counts):
     assert found[2].origin[0] == 11520  # the look-back reaches into validation, targets do not
     assert found[2].origin[-1] + horizon == 14400
     assert sum(map(len, in_order(len(found[2]), 128))) == counts[2]  # the last partial batch, too
+
+
+@pytest.mark.parametrize(
+    ("step", "rows", "season", "horizon"),
+    [
+        ("ms", 300, 1, 12),  # a day would be 86,400,000 rows
+        ("h", 300, 24, 24),
+        ("h", 30, 1, 12),
+    ],
+)
+def test_a_season_that_the_training_part_does_not_hold_is_none(
+    tmp_path, step, rows, season, horizon
+):
+    stamps = np.datetime64("2024-01-01T00:00:00.000") + np.arange(rows) * np.timedelta64(1, step)
+    rows_of = [(stamp, number) for number, stamp in enumerate(stamps)]
+    table = read_table(str(write(tmp_path / "t.csv", "t,x", rows_of)))
+    source = build_panel(table, choose_columns(table, ForecastSettings()))
+    w = plan_windows(source, ForecastSettings())
+    assert (w.season, w.horizon) == (season, horizon)
+    note = season_note(source, ForecastSettings(), w)
+    assert ("does not fit into the training part" in note) == (season == 1)
+    asked = ForecastSettings(season=rows)
+    assert "season of" in season_note(source, asked, plan_windows(source, asked))
 
 
 def test_windows_of_many_series_with_a_stride():
@@ -125,6 +148,8 @@ def test_naive_forecasts_by_hand():
     assert both(0, 7, 4) == [[5] * 4, [1, 5, 3, 1]]  # row 4 misses: row 1; row 6: row 3
     assert both(1, 8 + 2, 2) == [[60, 60], [60, 60]]  # nothing known yet
     assert both(1, 8 + 3, 2) == [[4, 4], [60, 60]]
+    naive = Naive(panel, 1, 2**50, np.array([[50.0], [60.0]]))  # as a run of old may have it
+    assert both(0, 7, 2) == [[5, 5], [5, 5]]
 
 
 def test_covariates_are_carried_forward_within_their_series_only():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elman.errors import DataError
-from elman.tasks.shared.separated import parse_separated
+from elman.tasks.shared.separated import first_rows, parse_separated
 
 CELLS = st.text(st.sampled_from(list("ab \"',;\t|\r\n\u2028é")), max_size=6)
 
@@ -110,7 +110,15 @@ def test_quotes_between_tabs_enclose_fields_only_if_they_can(content, rows, note
         ("a,b\nx,1,2\ny,3,4\n", "line 2: expected 2 fields.* got 3"),
         ("a,b\n1,2,3\n2,4\n", "line 2: expected 2 fields.* got 3"),
         ('a,b\n"x\ny",1\n\n2\n', "line 5: expected 2 fields.* got 1"),
-        ("# made by hand\na,b\n", "line 2: expected one field, since the first line has no comma"),
+        ("# made by hand\na,b\n", "line 2: expected one field, .* no comma.* remove the comments"),
+        (
+            "text\nso good, really\n",
+            "line 2: expected one field.* double quotes around a text that",
+        ),
+        (
+            "My table\na,b\n",
+            "line 2: expected one field.* begin with a line that names all columns",
+        ),
         ("a,b\n", "a header but no rows"),
         (" \n\n", "is empty"),
         ("<!DOCTYPE html>\n<html>", "is an HTML page"),
@@ -124,6 +132,36 @@ def test_what_is_broken_is_named_with_its_line(content, words):
     with pytest.raises(DataError, match=words) as caught:
         parse_separated(content, "t.csv")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (["1949,0,5", "1950,1,5"], "a number with a decimal or thousands comma, or put a comma be"),
+        (["1949,1,100", "1951,2,200"], "a number with a decimal or thousands comma"),
+        (["0,so good, really", "1,so bad, really"], "quotes around a field that holds a comma, or"),
+        (["1,2,5", "2,3,5", "3,4,5"], "a number with a decimal or thousands comma"),
+    ],
+)
+def test_a_comma_too_many_in_every_row_makes_no_row_names(rows, words):
+    """Which would move all cells one column on, in silence."""
+    content = "\n".join(["a,b", *rows])
+    with pytest.raises(DataError, match=f"line 2: expected 2 fields.* got 3; .*{words}"):
+        parse_separated(content, "t.csv")
+    assert rows_of(f",{content}")[0] == ["Unnamed: 0", "a", "b"]  # the advice
+    for separator in (";", "|"):
+        with pytest.raises(DataError, match="expected 2 fields"):
+            parse_separated(content.replace(",", separator), "t.csv")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['"a","b"\n"1","x","y"\n"7","u","v"\n', "a\tb\n1\tx\ty\n7\tu\tv\n", '"a"\n"1",5\n"2",6\n'],
+)
+def test_row_names_of_r_are_noted(content):
+    found = parse_separated(content, "t.csv")
+    assert found.frame.columns[:2] == ["Unnamed: 0", "a"]
+    assert "the first is taken for the name of the row" in found.notes[0]
 
 
 def test_following_the_advice_on_quotes_helps():
@@ -144,6 +182,12 @@ def test_rows_that_quotes_may_have_swallowed_are_noted():
     assert found.notes == []  # a line with one field is no row of its own
     found = parse_separated('a,b\nx,"1\ny,2\nz,3"\nu,4\n', "t.csv")
     assert found.notes[0].startswith("lines 2 to 4 are one row")
+
+
+def test_first_rows_are_read_as_far_as_they_can_be():
+    assert first_rows('sep=;\na;b\n\n1;2;3\n"x', ",", 9) == [["a", "b"], ["1", "2", "3"]]
+    assert first_rows("a,b\n1,2\n3,4\n", ",", 2) == [["a", "b"], ["1", "2"]]
+    assert first_rows("", ",", 2) == []
 
 
 def test_names_that_stand_twice():
