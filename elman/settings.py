@@ -7,6 +7,7 @@ A field is declared once, with its default, range and help text; the command lin
 import dataclasses
 import difflib
 import math
+import operator
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -54,7 +55,8 @@ def field_type(cls: type, name: str) -> type:
     annotation = typing.get_type_hints(cls)[name]
     if isinstance(annotation, types.UnionType):
         (annotation,) = (arm for arm in typing.get_args(annotation) if arm is not types.NoneType)
-    return annotation
+    found: type = annotation
+    return found
 
 
 def build(cls: type[S], values: Mapping[str, Any], source: str) -> S:
@@ -107,13 +109,14 @@ def _checked(kind: type, field: dataclasses.Field[Any], value: Any, source: str)
         raise ArgumentError(
             f"{source}: {field.name} must be one of {', '.join(choices)}, got {value!r}"
         )
-    for limit, broken, words in (
-        (bounds["minimum"], lambda low: value < low, "at least"),
-        (bounds["above"], lambda low: value <= low, "greater than"),
-        (bounds["maximum"], lambda high: value > high, "at most"),
-        (bounds["below"], lambda high: value >= high, "less than"),
-    ):
-        if limit is not None and broken(limit):
+    limits: list[tuple[Any, Callable[[Any, Any], bool], str]] = [
+        (bounds["minimum"], operator.lt, "at least"),
+        (bounds["above"], operator.le, "greater than"),
+        (bounds["maximum"], operator.gt, "at most"),
+        (bounds["below"], operator.ge, "less than"),
+    ]
+    for limit, is_broken, words in limits:
+        if limit is not None and is_broken(value, limit):
             raise ArgumentError(f"{source}: {field.name} must be {words} {limit}, got {value}")
     return value
 

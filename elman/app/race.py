@@ -40,7 +40,8 @@ def race(cell_class: type[nn.Module], budget: float = 3.0) -> Race:
 
     def loss_of(backend: str) -> Tensor:
         hidden, _ = scan(cell, x, torch.zeros(ROWS, HIDDEN), backend=backend)
-        return (read_out(hidden) - goal).square().mean()
+        loss: torch.Tensor = (read_out(hidden) - goal).square().mean()
+        return loss
 
     difference = _difference(loss_of, list(cell.parameters()))
     times: dict[str, list[float]] = {name: [] for name in BACKENDS}
@@ -63,6 +64,6 @@ def _difference(loss_of: Callable[[str], Tensor], parameters: list[Tensor]) -> f
         loss = loss_of(backend)
         found.append([loss.detach(), *torch.autograd.grad(loss, parameters)])
     return max(
-        ((a - b).abs().max() / b.abs().max().clamp(min=1e-12)).item()
+        float((a - b).abs().max() / b.abs().max().clamp(min=1e-12))
         for a, b in zip(*found, strict=True)
     )

@@ -49,4 +49,6 @@ class Retraining:
         with tempfile.TemporaryDirectory(prefix="elman-") as folder:
             table = Path(folder) / "rows.csv"
             to_frame(panel.cut(row), layout.ids, columns, layout.grid).write_csv(table)
-            return fit("forecast", table, Path(folder) / "run", cell=cell, **settings)
+            run = Path(folder) / "run"
+            trained: TrainedForecast = fit("forecast", table, run, cell=cell, **settings)
+            return trained

@@ -226,7 +226,7 @@ class LSTM(CompiledLayer, nn.LSTM):
 
 def is_traced() -> bool:
     """Whether torch.compile, export or torch.jit.trace looks on; sizes are symbols then."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
 
 
 def is_transformed() -> bool:

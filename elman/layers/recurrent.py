@@ -102,7 +102,8 @@ class Recurrent(NoScript):
             own.to(leaf.device, leaf.dtype).expand_as(leaf)
             for own, leaf in zip(self.first_state, leaves, strict=True)
         ]
-        return rebuild(learned, structure)
+        states_of_cells: tuple[Any, ...] = rebuild(learned, structure)
+        return states_of_cells
 
     def forward(
         self,
@@ -256,7 +257,8 @@ def _made(factory: CellFactory, input_size: int) -> nn.Module:
 def _output_size(cell: Any, input_size: int) -> int:
     """Features of a cell's output, found by one step over two rows of zeros."""
     output, _ = cell(like_of(cell).new_zeros(2, input_size), initial_state(cell, 2))
-    return output.shape[-1]
+    width: int = output.shape[-1]
+    return width
 
 
 def _norms(widths: list[int]) -> list[nn.Module]:

@@ -62,7 +62,8 @@ def find_cell(name: str) -> CellClass | None:
         )
     module = _import_file(where) if where.endswith(".py") else _import_module(where)
     try:
-        return getattr(module, class_name)
+        cell: CellClass = getattr(module, class_name)
+        return cell
     except AttributeError:
         raise ArgumentError(f"{where} has no class {class_name!r}; check --cell {name}") from None
 

@@ -52,7 +52,7 @@ def _places(x: Tensor, dim: int) -> Tensor:
 def _extremum(x: Tensor, dim: int, keepdim: bool, reduce: Any) -> tuple[Tensor, Tensor]:
     """The extreme value and the first place where it stands."""
     if x.dim() < 2:
-        return NotImplemented
+        return NotImplemented  # type: ignore[no-any-return]
     value = reduce(x, [dim], True)
     is_there = x == value
     if x.is_floating_point():
@@ -65,7 +65,7 @@ def _extremum(x: Tensor, dim: int, keepdim: bool, reduce: Any) -> tuple[Tensor, 
 
 def _place(x: Tensor, dim: int | None, keepdim: bool, reduce: Any) -> Tensor:
     if dim is None or x.dim() < 2:
-        return NotImplemented
+        return NotImplemented  # type: ignore[no-any-return]
     return _extremum(x, dim, keepdim, reduce)[1]
 
 
@@ -78,7 +78,7 @@ def _repeat(x: Tensor, repeats: list[Any]) -> Tensor:
     """One row for all rows, which needs no copy of it."""
     is_one_row = x.dim() < len(repeats) or (x.dim() > 0 and x.shape[0] == 1)
     if not repeats or isinstance(repeats[0], int) or not is_one_row:
-        return NotImplemented
+        return NotImplemented  # type: ignore[no-any-return]
     rest = [1, *repeats[1:]]
     row = x.reshape([1] * (len(repeats) - x.dim()) + list(x.shape)).repeat(rest)
     return row.expand([repeats[0], *row.shape[1:]])
@@ -99,5 +99,5 @@ def _scatter(base: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     rest = [axis for axis in range(base.dim()) if axis != dim % base.dim()]
     whole = all(base.shape[axis] == index.shape[axis] == source.shape[axis] for axis in rest)
     if index.dim() < 2 or index.shape[dim] != 1 or source.shape[dim] != 1 or not whole:
-        return NotImplemented
+        return NotImplemented  # type: ignore[no-any-return]
     return torch.where(_places(base, dim) == index, source, base)

@@ -81,7 +81,9 @@ def geometry_of(program: RowProgram, stages: Stages, lanes: int, registers: int)
         start, position = position, position + GROUP * row
         return start
 
-    padded = lambda width: -(-width // lanes) * lanes  # noqa: E731
+    def padded(width: int) -> int:
+        return -(-width // lanes) * lanes
+
     kept, partial = {}, {}
     for index in stages.scratch:
         row = 1 if program.ops[index].width == 1 else padded(program.ops[index].width)

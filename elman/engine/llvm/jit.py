@@ -94,7 +94,8 @@ class Compiled:
         self._engine.finalize_object()
 
     def address(self, name: str) -> int:
-        return self._engine.get_function_address(name)
+        address: int = self._engine.get_function_address(name)
+        return address
 
 
 _offers: dict[str, Callable[[], str]] = {}

@@ -56,7 +56,8 @@ def mm(a: Tensor, b: Tensor) -> Tensor:
         return mms(a, b)[0]
     if not _serves(a, b):
         return torch.mm(a, b)
-    return _onednn_linear()(a.contiguous(), _weight(b), None, "none", [], "")
+    result: Tensor = _onednn_linear()(a.contiguous(), _weight(b), None, "none", [], "")
+    return result
 
 
 def mms(a: Tensor, *bs: Tensor) -> list[Tensor]:
@@ -70,7 +71,8 @@ def addmm(bias: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """`bias + a @ b`."""
     if not _serves(a, b) or bias.dim() != 1:
         return torch.addmm(bias, a, b)
-    return _onednn_linear()(a.contiguous(), _weight(b), bias, "none", [], "")
+    result: Tensor = _onednn_linear()(a.contiguous(), _weight(b), bias, "none", [], "")
+    return result
 
 
 def _weight(b: Tensor) -> Tensor:
@@ -84,7 +86,8 @@ def var(x: Tensor, axes: list[int], correction: float = 1.0) -> Tensor:
     """`x.var(axes, correction=correction)`, through layer normalisation, which torch runs on all
     threads and in vectors."""
     if axes != [x.dim() - 1] or x.dtype not in _FLOATS or x.shape[-1] <= correction:
-        return torch.ops.prims.var(x, axes, correction)
+        found: Tensor = torch.ops.prims.var(x, axes, correction)
+        return found
     size = x.shape[-1]
     _, _, inverse_deviation = torch.native_layer_norm(x, [size], None, None, 0.0)
     return inverse_deviation.squeeze(-1).pow(-2) * (size / (size - correction))

@@ -96,8 +96,8 @@ class Parts:
             else:
                 inside.add(node)
                 stack.extend(node.all_input_nodes)
-        in_order = lambda found: sorted(found, key=self._order.__getitem__)  # noqa: E731
-        return in_order(inputs), in_order(inside)
+        order = self._order.__getitem__
+        return sorted(inputs, key=order), sorted(inside, key=order)
 
     def make(
         self, targets: list[fx.Node], is_ready: Callable[[fx.Node], bool], fuse: bool = True
@@ -239,4 +239,5 @@ class Parts:
         if not is_product_of_rows(node):
             return False
         weight = factors(node)[1].meta["val"]
-        return weight.numel() * weight.element_size() <= self._limits.fused_weight_bytes
+        size: int = weight.numel() * weight.element_size()
+        return size <= self._limits.fused_weight_bytes

@@ -126,7 +126,8 @@ class Interpreter:
             case Reduce(name="sum", arg=arg):
                 return values[arg].sum(1, keepdim=True)
             case Reduce(name=name, arg=arg):
-                return getattr(values[arg], name)(1, keepdim=True)
+                reduced: Tensor = getattr(values[arg], name)(1, keepdim=True)
+                return reduced
             case Slice(arg=arg, start=start):
                 return values[arg][:, start : start + op.width]
             case Cat(args=args):

@@ -49,7 +49,7 @@ def run(step: reference.Step, arguments: Arguments, find: Find) -> tuple[Nest, N
 
 def _differentiably(call: "_Call", tensors: tuple[Tensor, ...]) -> list[Tensor]:
     try:
-        return list(_Scan.apply(call, *tensors))
+        return list(_Scan.apply(call, *tensors))  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         if "Inference tensors" not in str(error):
             raise
@@ -124,9 +124,10 @@ class _Call:
         inputs, state, reset_state, closed = self.parts(tensors)
         layout, count = self.layout, len(self.compiled.plan.trace.outputs)
         dtype = self.compiled.dtype
-        zeros = lambda leaf: torch.zeros_like(  # noqa: E731
-            leaf, dtype=dtype, memory_format=torch.contiguous_format
-        )
+
+        def zeros(leaf: Tensor) -> Tensor:
+            return torch.zeros_like(leaf, dtype=dtype, memory_format=torch.contiguous_format)
+
         d_reset = reset_state and [zeros(leaf) for leaf in reset_state]
         d_inputs, d_state, d_closed = self.compiled.backward(
             self.arguments,
@@ -303,7 +304,7 @@ def _handed_over(ctx: Any, tensors: Sequence[Tensor], kept: Sequence[Tensor]) ->
         return Saved(dict(zip(ctx.nodes, kept, strict=True)), {}, [], is_last_use=False)
     if ctx.saved.were_changed():
         ctx.saved = ctx.call.saved_again(tensors)
-    saved = ctx.saved
+    saved: Saved = ctx.saved
     if torch._C._autograd._get_current_graph_task_keep_graph():
         return replace(saved, is_last_use=False)
     ctx.saved = None

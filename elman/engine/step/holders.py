@@ -67,7 +67,8 @@ def is_same(old: Any, new: Any) -> bool:
     if kind is dict:
         return list(old) == list(new) and all(map(is_same, old.values(), new.values()))
     if hasattr(old, "tobytes") and hasattr(old, "dtype"):
-        return old.shape == new.shape and old.dtype == new.dtype and old.tobytes() == new.tobytes()
+        is_alike: bool = old.shape == new.shape and old.dtype == new.dtype
+        return is_alike and bool(old.tobytes() == new.tobytes())
     return False
 
 

@@ -84,10 +84,11 @@ def numbers_replaced(
     if not any(type(leaf) is Number for leaf in leaves):
         return args, kwargs
     as_tensor = function in _ARITHMETIC and not kwargs and _is_one_dtype(function, args)
-    return pytree.tree_unflatten(
+    replaced: tuple[tuple[Any, ...], dict[str, Any]] = pytree.tree_unflatten(
         [_replacement(leaf, as_tensor) if type(leaf) is Number else leaf for leaf in leaves],
         structure,
     )
+    return replaced
 
 
 def _is_one_dtype(function: Any, args: tuple[Any, ...]) -> bool:
@@ -166,10 +167,10 @@ class Number:
         return self._computed(lambda value: round(value, digits), (self,))
 
     def __hash__(self) -> int:
-        return self._answer(hash)
+        return int(self._answer(hash))
 
     def __format__(self, text: str) -> str:
-        return self._answer(lambda value: format(value, text))
+        return str(self._answer(lambda value: format(value, text)))
 
     def __pow__(self, other: Any, modulo: Any = None) -> Any:
         return self._computed(operator.pow, (self, other))

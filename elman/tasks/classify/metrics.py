@@ -15,7 +15,8 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """`(N, K)` float64 probabilities, softmax(logits / temperature)."""
     scaled = logits.astype(np.float64) / temperature
     exponents = np.exp(scaled - scaled.max(1, keepdims=True))
-    return exponents / exponents.sum(1, keepdims=True)
+    shares: np.ndarray = exponents / exponents.sum(1, keepdims=True)
+    return shares
 
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -105,4 +106,5 @@ def summary(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+    ratio: np.ndarray = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+    return ratio

@@ -54,7 +54,8 @@ class SequenceClassifier(nn.Module):
 
     def forward(self, input: Tensor, lengths: Tensor) -> Tensor:
         hidden, _ = self.recurrent(self.reader(input), lengths=lengths)
-        return self.head(self.dropout(self._pooled(hidden, lengths)))
+        logits: Tensor = self.head(self.dropout(self._pooled(hidden, lengths)))
+        return logits
 
     def _pooled(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         if self.pool == "last":
@@ -93,7 +94,8 @@ class TextReader(nn.Module):
             numbers = numbers.masked_fill(hidden, UNKNOWN)
         if self.embedding is None:
             return F.one_hot(numbers, self.characters).float()
-        return self.dropout(self.embedding(numbers))
+        vectors: Tensor = self.dropout(self.embedding(numbers))
+        return vectors
 
 
 class SignalReader(nn.Module):

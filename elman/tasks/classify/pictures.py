@@ -109,7 +109,8 @@ def _name_the_labels(axes: "Axes", names: list[str], support: np.ndarray, size: 
 
 def _shares(counts: np.ndarray) -> np.ndarray:
     """Of each row; zero in a row without examples."""
-    return counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    shares: np.ndarray = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    return shares
 
 
 def _shortened(label: str) -> str:

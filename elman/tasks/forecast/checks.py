@@ -152,7 +152,8 @@ def _constant(panel: Panel, rows: slice, column: int) -> bool:
 def _with_targets(panel: Panel) -> np.ndarray:
     """Which of the N rows are not only there for future covariates."""
     within = np.arange(len(panel.values)) - np.repeat(panel.offsets, panel.lengths)
-    return within < np.repeat(panel.ends, panel.lengths)
+    are_inside: np.ndarray = within < np.repeat(panel.ends, panel.lengths)
+    return are_inside
 
 
 def _stamp(layout: Layout, panel: Panel, row: int, whose: np.ndarray | None = None) -> str:

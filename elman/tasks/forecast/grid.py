@@ -206,7 +206,8 @@ def _assembled(
     first = month.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     last = (month + 1).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64) - 1
     days = last if month_end else np.minimum(first + day, last)
-    return days * DAY + clock
+    moments: np.ndarray = days * DAY + clock
+    return moments
 
 
 def _with_phase(stamps: np.ndarray, step: int, kind: str, style: Style) -> Grid:
@@ -230,7 +231,7 @@ def _weekmask(stamps: np.ndarray) -> str:
 
 def _most_common(values: np.ndarray) -> int:
     counts = Counter(values.tolist())
-    return min(counts, key=lambda value: (-counts[value], value))
+    return int(min(counts, key=lambda value: (-counts[value], value)))
 
 
 def _share(values: np.ndarray) -> float:

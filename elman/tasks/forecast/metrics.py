@@ -64,7 +64,8 @@ def interval_errors(
 def pinball(actual: np.ndarray, quantile: np.ndarray, level: np.ndarray) -> np.ndarray:
     r"""The loss whose minimum is the quantile: :math:`\max(\tau (y - q), (\tau - 1)(y - q))`."""
     error = actual - quantile
-    return np.maximum(level * error, (level - 1.0) * error)
+    loss: np.ndarray = np.maximum(level * error, (level - 1.0) * error)
+    return loss
 
 
 class Totals:
@@ -109,4 +110,7 @@ class Totals:
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     """above / below, NaN where that would divide by zero."""
     with np.errstate(over="ignore"):
-        return np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0)
+        ratio: np.ndarray = np.divide(
+            above, below, out=np.full(above.shape, np.nan), where=below != 0
+        )
+        return ratio

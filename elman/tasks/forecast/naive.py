@@ -38,7 +38,8 @@ class Naive:
         rows = origin + ahead - back
         begin = self._panel.offsets[windows.series[chosen]][:, None]
         seasonal = self._seasonal[np.maximum(rows, begin)]
-        return np.where((rows >= begin)[..., None], seasonal, self._last[origin - 1])
+        found: np.ndarray = np.where((rows >= begin)[..., None], seasonal, self._last[origin - 1])
+        return found
 
 
 def _carried(

@@ -101,7 +101,8 @@ class SegmentNetwork(nn.Module):
         answers, _ = self.recurrent(questions.flatten(0, 1)[None], cast(tuple[Nest, ...], state))
         values = self.head(self.dropout(answers[0]))
         values = values.view(self.ahead, rows, targets, self.segment, len(self.sizes.levels))
-        return values.permute(1, 0, 3, 2, 4).flatten(1, 2)[:, :horizon]
+        forecasts: Tensor = values.permute(1, 0, 3, 2, 4).flatten(1, 2)[:, :horizon]
+        return forecasts
 
     def _segments(self, seen: Seen) -> Tensor:
         """`(n, B * C, w * features)`."""
@@ -111,7 +112,8 @@ class SegmentNetwork(nn.Module):
         both = torch.cat([own, shared[:, :, None].expand(-1, -1, targets, -1)], -1)
         both = F.pad(both, (0, 0, 0, 0, -length % self.segment, 0))
         cut = both.unflatten(1, (-1, self.segment))  # (B, n, w, C, features)
-        return cut.permute(1, 0, 3, 2, 4).reshape(cut.shape[1], rows * targets, -1)
+        segments: Tensor = cut.permute(1, 0, 3, 2, 4).reshape(cut.shape[1], rows * targets, -1)
+        return segments
 
     def _questions(self, seen: Seen) -> Tensor:
         """`(m, B * C, hidden)`: place and channel of each segment ahead, and what is known."""
@@ -125,7 +127,8 @@ class SegmentNetwork(nn.Module):
         known = seen.known[:, length : length + self.ahead * self.segment]
         known = F.pad(known, (0, 0, 0, self.ahead * self.segment - known.shape[1]))
         known = known.unflatten(1, (self.ahead, self.segment)).flatten(2).transpose(0, 1)
-        return asked + self.known(known).repeat_interleave(targets, dim=1)
+        asked_and_known: Tensor = asked + self.known(known).repeat_interleave(targets, dim=1)
+        return asked_and_known
 
 
 class AutoregressiveNetwork(nn.Module):
@@ -169,7 +172,8 @@ class AutoregressiveNetwork(nn.Module):
             carry = (step.median(first), state)
             rest, _ = scan(step, ahead.transpose(0, 1), carry, backend=self.backend)
             forecasts = torch.cat([forecasts, rest])
-        return forecasts.unflatten(-1, (-1, self.sizes.targets)).permute(1, 0, 3, 2)
+        found: Tensor = forecasts.unflatten(-1, (-1, self.sizes.targets)).permute(1, 0, 3, 2)
+        return found
 
 
 @dataclass(frozen=True)
@@ -194,7 +198,8 @@ class _OwnForecast:
 
     def read(self, output: Tensor, value: Tensor) -> Tensor:
         """The forecasts from a net's output and the value before."""
-        return self.head(output) + torch.cat([value] * len(self.sizes.levels), -1)
+        levels: Tensor = self.head(output) + torch.cat([value] * len(self.sizes.levels), -1)
+        return levels
 
     def median(self, forecast: Tensor) -> Tensor:
         place, targets = self.sizes.median, self.sizes.targets
@@ -233,7 +238,8 @@ class LastStepNetwork(nn.Module):
         values = values[:, :horizon]
         if self.known is not None:
             values = values + self.known(seen.known[:, length : length + horizon])
-        return values.unflatten(-1, (self.sizes.targets, -1))
+        found: Tensor = values.unflatten(-1, (self.sizes.targets, -1))
+        return found
 
 
 NETWORKS: dict[str, type[SegmentNetwork | AutoregressiveNetwork | LastStepNetwork]] = {
@@ -278,7 +284,8 @@ def _expanded(embedding: nn.Embedding | None, series: Tensor, steps: int) -> Ten
     """`(B, steps, E)`: the vector of each row's series at every step; E is 0 without one."""
     if embedding is None:
         return torch.zeros(len(series), steps, 0, device=series.device)
-    return embedding(series)[:, None].expand(-1, steps, -1)
+    vectors: Tensor = embedding(series)[:, None].expand(-1, steps, -1)
+    return vectors
 
 
 def network_input(sizes: Sizes, settings: ForecastSettings) -> int:

@@ -13,8 +13,9 @@ from safetensors.numpy import load, save_file
 
 from elman.errors import DataError, RunError
 from elman.tasks.forecast.columns import Columns, ids_of, likely_id, other_times, rest_of_time
-from elman.tasks.forecast.grid import DAY, HOUR, Grid, infer_grid
+from elman.tasks.forecast.grid import HOUR, Grid, infer_grid
 from elman.tasks.forecast.numbers import NumberReader, sentinel_note
+from elman.tasks.forecast.parsing import DAY
 from elman.tasks.forecast.phases import phases
 from elman.tasks.forecast.stamps import stamps_of
 from elman.tasks.forecast.style import ISO, offset_text
@@ -46,7 +47,8 @@ class Panel:
     @cached_property
     def offsets(self) -> np.ndarray:
         """`(S,)` at which of the N rows each series begins."""
-        return np.cumsum(self.lengths) - self.lengths
+        starts: np.ndarray = np.cumsum(self.lengths) - self.lengths
+        return starts
 
     @property
     def last(self) -> int:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from elman.tasks.forecast.grid import DAY, WEEKDAYS, Grid
+from elman.tasks.forecast.grid import WEEKDAYS, Grid
+from elman.tasks.forecast.parsing import DAY
 
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",

@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from elman import pictures
 from elman.tasks.forecast.backtest import MODEL, NAIVE, SEASONAL, Backtest
 from elman.tasks.forecast.grid import Grid
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _MOST_PANELS = 4
 _MOST_HISTORY = 4  # horizons
@@ -84,7 +88,7 @@ def history_rows(horizon: int, look_back: int, season: int) -> int:
     return max(look_back, min(3 * season, _MOST_HISTORY * horizon), 2 * horizon, _LEAST_HISTORY)
 
 
-def _draw(axes: "pictures.Axes", drawing: Drawing, grid: Grid, coverage: float) -> None:
+def _draw(axes: "Axes", drawing: Drawing, grid: Grid, coverage: float) -> None:
     before, ahead = _moments(grid, drawing.rows), _moments(grid, drawing.ahead)
     axes.plot(before, drawing.history, color="#3d4852", lw=1.2, label="history")
     if drawing.actual is not None:
