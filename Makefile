@@ -10,7 +10,7 @@ STEPS ?= 10000
 SEED ?= 0
 WORKERS ?= 2
 
-.PHONY: demo test test-all test-gpu fuzz check format bench clean
+.PHONY: coverage demo test test-all test-gpu fuzz check format bench clean
 
 demo: .venv/installed
 	$(BIN)/elman demo
@@ -27,6 +27,10 @@ test-gpu: .venv/installed-dev
 
 fuzz: .venv/installed-dev
 	$(BIN)/python -m tests.engine.fuzz --steps $(STEPS) --seed $(SEED) --workers $(WORKERS)
+
+# Which lines no test reaches; workers and helpers of the tests in other processes are not counted.
+coverage: .venv/installed-dev
+	$(BIN)/python -m pytest -n 2 --cov elman --cov-report term-missing:skip-covered
 
 bench: .venv/installed-bench
 	$(BIN)/python benchmarks/engine.py

@@ -26,7 +26,7 @@ def test_the_concepts_hold_code():
 
 
 def test_a_cell_of_ones_own_takes_under_forty_lines():
-    code = python_of(ROOT / "docs" / "extending.md")
+    code = python_of(ROOT / "docs" / "cells.md")
     lines = [line for line in code.splitlines() if line.strip()]
     assert "elman.fit" in code
     assert len(lines) < 40
