@@ -6,7 +6,7 @@ from torch import nn
 
 import elman
 from elman.engine.run.compiled import CompiledStep
-from tests.engine.test_gradients import ROWS, STEPS, WEIGHT, WIDTH, leaves, loop, step
+from tests.engine.run.test_gradients import ROWS, STEPS, WEIGHT, WIDTH, leaves, loop, step
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
