@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, fx
 
 from elman.engine import faster
+from elman.engine.leftovers import without_source
 from elman.engine.lower import Lowering
 from elman.engine.nodes import (
     PRODUCTS,
@@ -209,7 +210,9 @@ class Parts:
             copies[node] = copy = graph.node_copy(node, copy_of)
             copy.target = _AT_RUN_TIME.get(node.target, node.target)
         graph.output(tuple(copies[node] for node in targets))
-        return TorchCode(inputs, targets, fx.GraphModule(torch.nn.Module(), graph).forward)
+        return TorchCode(
+            inputs, targets, without_source(fx.GraphModule(torch.nn.Module(), graph)).forward
+        )
 
     def _with_common_left(
         self, nodes: list[fx.Node], ready: set[fx.Node]

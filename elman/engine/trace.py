@@ -27,6 +27,7 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 from elman.engine import untraceable
 from elman.engine.arguments import Arguments
 from elman.engine.decompositions import decompositions
+from elman.engine.leftovers import forget_sizes, without_source
 from elman.engine.memory import name_of
 from elman.engine.nest import Structure
 from elman.engine.outside import Outside
@@ -102,6 +103,8 @@ def trace(step: Step, arguments: Arguments, with_gradients: bool) -> Trace:
         raise
     except Exception as error:
         raise UnsupportedStep(untraceable.reason(error)) from error
+    finally:
+        forget_sizes()
 
 
 class _Tracer:
@@ -159,7 +162,7 @@ class _Tracer:
                 tracing_mode="real",
                 _allow_non_fake_inputs=True,
             )(inputs, state)
-        return module.graph
+        return without_source(module).graph
 
     def _joint(self, inputs: list[Tensor], state: list[Tensor]) -> tuple:
         """The step forward and backward.
