@@ -80,7 +80,9 @@ class Rehearsal:
         recording = Recording(self._snapshot.reaches, a.device.type, outside.paused)
         # What is saved for a backward pass that never comes would be kept for good if it were held.
         own_hooks = without_callers_hooks(weakref.ref, lambda reference: reference())
-        with FakeTensorMode(allow_non_fake_inputs=True), own_hooks:
+        fake = FakeTensorMode(allow_non_fake_inputs=True)
+        fake.cache_enabled = False  # torch would keep an entry for each number, for good
+        with fake, own_hooks:
             fakes = [
                 torch.empty(
                     (rows, *leaf.shape[skip:]), dtype=leaf.dtype, device=leaf.device,

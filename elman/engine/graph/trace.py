@@ -27,6 +27,7 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 from elman.engine.arguments import Arguments
 from elman.engine.graph import untraceable
 from elman.engine.graph.decompositions import decompositions
+from elman.engine.graph.leftovers import forget_sizes, without_source
 from elman.engine.graph.recording import Recording, name_of_call
 from elman.engine.graph.rehearsal import Rehearsal, call, without_callers_hooks
 from elman.engine.graph.simplify import simplify
@@ -102,6 +103,8 @@ def trace(step: Step, arguments: Arguments, with_gradients: bool) -> Trace:
         raise
     except Exception as error:
         raise UnsupportedStep(untraceable.reason(error)) from error
+    finally:
+        forget_sizes()
 
 
 class _Tracer:
@@ -163,7 +166,7 @@ class _Tracer:
                 tracing_mode="real",
                 _allow_non_fake_inputs=True,
             )(inputs, state)
-        return module.graph
+        return without_source(module).graph
 
     def _joint(self, inputs: list[Tensor], state: list[Tensor]) -> tuple[Any, ...]:
         """The step forward and backward.

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, fx, nn
 
+from elman.engine.graph.leftovers import without_source
 from elman.engine.graph.nodes import row_shape, transposed_weight
 from elman.engine.machine import Machine
 from elman.engine.plan.one_pass import Pass
@@ -94,7 +95,7 @@ class TorchRunner:
         for node in code.graph.nodes:
             node.target = faster.get(node.target, node.target)
         self._inputs, self._targets = code.inputs, code.targets
-        self._function = fx.GraphModule(nn.Module(), code.graph).forward
+        self._function = without_source(fx.GraphModule(nn.Module(), code.graph)).forward
 
     def run(self, env: Environment, rows: int) -> None:
         values = self._function(rows, *[env[node] for node in self._inputs])
