@@ -40,7 +40,7 @@ def race(cell_class: type[nn.Module], budget: float = 3.0) -> Race:
 
     def loss_of(backend: str) -> Tensor:
         hidden, _ = scan(cell, x, torch.zeros(ROWS, HIDDEN), backend=backend)
-        loss: torch.Tensor = (read_out(hidden) - goal).square().mean()
+        loss: Tensor = (read_out(hidden) - goal).square().mean()
         return loss
 
     difference = _difference(loss_of, list(cell.parameters()))

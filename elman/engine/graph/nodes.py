@@ -5,7 +5,7 @@ operation a node is, what its value looks like within a row, and which nodes oth
 """
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -94,14 +94,7 @@ def shares_memory(node: fx.Node) -> bool:
 
 def in_memory_of(nodes: Iterable[fx.Node]) -> set[fx.Node]:
     """The nodes, and those in whose memory their values may lie."""
-    found: set[fx.Node] = set()
-    stack = list(nodes)
-    while stack:
-        node = stack.pop()
-        if node not in found:
-            found.add(node)
-            stack += node.all_input_nodes if shares_memory(node) else []
-    return found
+    return ancestors(nodes, through=shares_memory)
 
 
 def is_product(node: fx.Node) -> bool:
@@ -151,15 +144,18 @@ def transposed_weight(node: fx.Node) -> fx.Node | None:
 # Several nodes.
 
 
-def ancestors(nodes: Iterable[fx.Node]) -> set[fx.Node]:
-    """The nodes and everything that they are computed from."""
+def ancestors(
+    nodes: Iterable[fx.Node], through: Callable[[fx.Node], bool] = lambda node: True
+) -> set[fx.Node]:
+    """The nodes and everything that they are computed from; or as far back as `through` says that
+    what a node is computed from counts, too."""
     found: set[fx.Node] = set()
     stack = list(nodes)
     while stack:
         node = stack.pop()
         if node not in found:
             found.add(node)
-            stack.extend(node.all_input_nodes)
+            stack += node.all_input_nodes if through(node) else []
     return found
 
 
