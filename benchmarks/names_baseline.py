@@ -15,9 +15,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from elman.tasks.classify import metrics, sources
+from elman.tasks.classify.data import sources
+from elman.tasks.classify.data.split import TEST, TRAIN, VALID, split
 from elman.tasks.classify.settings import ClassifySettings
-from elman.tasks.classify.split import TEST, TRAIN, VALID, split
+from elman.tasks.classify.use import metrics
 
 
 def measured(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import elman
+from elman.tasks import TASKS
 
 ROOT = Path(elman.__file__).parent
 ORDER = [
@@ -75,6 +76,31 @@ def test_the_engines_imports_run_one_way(path):
     for other in imported_parts(path, "elman.engine") - {own}:
         assert ENGINE_RANK[other] < ENGINE_RANK[own], f"{own} must not import {other}"
         assert other not in MACHINES or own == "backends", f"{own} must not know {other}"
+
+
+TASK = ["settings", "data", "model", "use", "task", "kind"]
+"""The rooms of every task, in the order of their imports."""
+ABOVE_TASKS = {"base", "cell", "shared"}
+ROOMS = [
+    pytest.param(task, path, id=str(path.relative_to(ROOT / "tasks")))
+    for task in TASKS
+    for path in sorted((ROOT / "tasks" / task).rglob("*.py"))
+    if path.name != "__init__.py" or path.parent.name != task
+]
+
+
+@pytest.mark.parametrize(("task", "path"), ROOMS)
+def test_the_rooms_of_a_task(task, path):
+    own = path.relative_to(ROOT / "tasks" / task).with_suffix("").parts[0]
+    for other in imported_parts(path, f"elman.tasks.{task}") - {own}:
+        assert TASK.index(other) < TASK.index(own), f"{own} must not import {other}"
+    others = imported_parts(path, "elman.tasks") - {task} - ABOVE_TASKS
+    assert not others, f"{task} must not know {others}"
+
+
+def test_what_tasks_share_knows_no_task():
+    for path in sorted((ROOT / "tasks" / "shared").rglob("*.py")):
+        assert not imported_parts(path, "elman.tasks") & TASKS.keys(), path
 
 
 def test_every_folder_has_its_place():

@@ -24,7 +24,7 @@ from elman.artifacts.run_folder import RunFolder
 from elman.errors import ArgumentError, DataError
 from elman.tasks import TASKS
 from elman.tasks.classify import Evaluation, Guess, TrainedClassifier
-from elman.tasks.classify.examples import Item
+from elman.tasks.classify.data.examples import Item
 from elman.tasks.shared.text import label_of
 
 _ROWS = 4096  # examples that are predicted before the first of them is printed

@@ -1,8 +1,8 @@
 """Backtests and forecasts as text for a terminal."""
 
 from elman.tasks.forecast import Backtest, Forecast
-from elman.tasks.forecast.backtest import MODEL, NAIVE, SEASONAL
-from elman.tasks.forecast.metrics import NAMES
+from elman.tasks.forecast.use.backtest import MODEL, NAIVE, SEASONAL
+from elman.tasks.forecast.use.metrics import NAMES
 
 _OF_ANY_UNIT = ("scaled_mse", "scaled_mae", "mape", "smape", "mase", "coverage")
 _OF_ONE_UNIT = ("mse", "mae", *_OF_ANY_UNIT[2:-1], "quantile_loss", "coverage", "width")

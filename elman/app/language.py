@@ -21,8 +21,8 @@ from elman.artifacts.run_folder import RunFolder
 from elman.errors import ArgumentError
 from elman.tasks import TASKS
 from elman.tasks.language import Evaluation, Sampling, TrainedLanguage
-from elman.tasks.language.score import Loss
-from elman.tasks.language.sources import read_bytes, read_text
+from elman.tasks.language.data.sources import read_bytes, read_text
+from elman.tasks.language.use.score import Loss
 
 
 class Unknown(StrEnum):

@@ -10,7 +10,7 @@ from elman.artifacts.run_folder import RunFolder
 from elman.settings import build, given
 from elman.tasks.cell import CellClass
 from elman.tasks.forecast import TrainedForecast
-from elman.tasks.forecast.panel import Panel, to_frame
+from elman.tasks.forecast.data.panel import Panel, to_frame
 from elman.train.fit import fit
 from elman.train.settings import TrainingSettings
 

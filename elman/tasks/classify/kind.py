@@ -10,16 +10,16 @@ import torch
 from elman.errors import ArgumentError, RunError
 from elman.tasks.base import Outcome, Prepared, Restored
 from elman.tasks.cell import PERCEPTRON, CellClass, try_out
-from elman.tasks.classify import dataset, sources
-from elman.tasks.classify.dataset import Catalogue, Dataset
-from elman.tasks.classify.examples import PARTS
-from elman.tasks.classify.learned import Learned
+from elman.tasks.classify.data import dataset, sources
+from elman.tasks.classify.data.dataset import Catalogue, Dataset
+from elman.tasks.classify.data.examples import PARTS
+from elman.tasks.classify.data.learned import Learned
+from elman.tasks.classify.data.split import split
 from elman.tasks.classify.model import SequenceClassifier
-from elman.tasks.classify.pictures import confusion_matrix
 from elman.tasks.classify.settings import ClassifySettings
-from elman.tasks.classify.split import split
 from elman.tasks.classify.task import ClassifyTask
-from elman.tasks.classify.trained import TrainedClassifier
+from elman.tasks.classify.use.pictures import confusion_matrix
+from elman.tasks.classify.use.trained import TrainedClassifier
 
 
 class ClassifyKind:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from elman.layers import Recurrent
 from elman.tasks.cell import CellClass
-from elman.tasks.classify.dataset import UNKNOWN, Catalogue, Dataset
+from elman.tasks.classify.data.dataset import UNKNOWN, Catalogue, Dataset
 from elman.tasks.classify.settings import ClassifySettings
 
 

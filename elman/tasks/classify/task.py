@@ -10,13 +10,12 @@ from torch.nn import functional as F
 from elman.nest import Nest
 from elman.tasks.base import StepLoss
 from elman.tasks.cell import CellClass
-from elman.tasks.classify import metrics
-from elman.tasks.classify.batches import TrainingBatches, in_order_of_length
-from elman.tasks.classify.dataset import Catalogue, Dataset
+from elman.tasks.classify.data.batches import TrainingBatches
+from elman.tasks.classify.data.dataset import Catalogue, Dataset
 from elman.tasks.classify.model import SequenceClassifier, SignalReader
 from elman.tasks.classify.settings import ClassifySettings
-
-_ROWS = 256  # examples that are predicted side by side; bounds the memory
+from elman.tasks.classify.use import metrics
+from elman.tasks.classify.use.scores import logits_of
 
 
 class ClassifyTask:
@@ -71,7 +70,7 @@ class ClassifyTask:
         """Fits the temperature, and measures the validation part with it."""
         self.model.eval()
         labels = self._validation.labels
-        logits = predict(self._model, self._validation, self._device)
+        logits = logits_of(self._model, self._validation, self._device)
         self._model.set_temperature(metrics.fit_temperature(logits, labels))
         self.model.train()
         found = metrics.summary(metrics.softmax(logits, self._model.temperature), labels)
@@ -96,13 +95,3 @@ def label_weights(labels: np.ndarray, catalogue: Catalogue, settings: ClassifySe
     power = {"none": 0.0, "root": 0.5, "balanced": 1.0}[settings.class_weights]
     weights = np.maximum(counts, 1.0) ** -power
     return torch.from_numpy(weights / weights[labels].mean()).float()
-
-
-@torch.no_grad()
-def predict(model: SequenceClassifier, dataset: Dataset, device: torch.device) -> np.ndarray:
-    """`(N, K)` float32 logits, in the order of the dataset."""
-    logits = np.zeros((len(dataset), model.head.out_features), dtype=np.float32)
-    for batch in in_order_of_length(dataset, _ROWS):
-        found = model(batch.input.to(device), batch.lengths.to(device))
-        logits[batch.numbers] = found.cpu().numpy()
-    return logits

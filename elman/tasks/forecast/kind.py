@@ -10,16 +10,17 @@ import torch
 from elman.errors import ArgumentError, DataError, RunError
 from elman.tasks.base import Outcome, Prepared, Restored
 from elman.tasks.cell import CellClass, try_out
-from elman.tasks.forecast.checks import check_headings, check_series
-from elman.tasks.forecast.columns import choose_columns, left_out
-from elman.tasks.forecast.layout import Layout, plan_windows, season_note
-from elman.tasks.forecast.model import Forecaster
-from elman.tasks.forecast.networks import network_input
-from elman.tasks.forecast.panel import Panel, build_panel, load_panel, save_panel
+from elman.tasks.forecast.data.checks import check_series
+from elman.tasks.forecast.data.columns import choose_columns, left_out
+from elman.tasks.forecast.data.layout import Layout, plan_windows, season_note
+from elman.tasks.forecast.data.panel import Panel, build_panel, load_panel, save_panel
+from elman.tasks.forecast.data.table import default_data, read_table
+from elman.tasks.forecast.model.forecaster import Forecaster
+from elman.tasks.forecast.model.networks import network_input
 from elman.tasks.forecast.settings import ForecastSettings, delivered_levels, quantile_levels
-from elman.tasks.forecast.table import default_data, read_table
 from elman.tasks.forecast.task import ForecastTask, sizes_of
-from elman.tasks.forecast.trained import TrainedForecast
+from elman.tasks.forecast.use.result import check_headings
+from elman.tasks.forecast.use.trained import TrainedForecast
 
 
 class ForecastKind:

@@ -9,21 +9,12 @@ from torch import Tensor, nn
 from elman.nest import Nest
 from elman.tasks.base import StepLoss
 from elman.tasks.cell import CellClass
-from elman.tasks.forecast.checks import notes_of
-from elman.tasks.forecast.grid import calendar_features
-from elman.tasks.forecast.intervals import conformal_margins
-from elman.tasks.forecast.layout import Layout
-from elman.tasks.forecast.model import Forecaster, Prediction
-from elman.tasks.forecast.networks import Sizes
-from elman.tasks.forecast.panel import Panel
-from elman.tasks.forecast.predictor import ROWS, ordered
-from elman.tasks.forecast.scaling import seasonal_errors, training_scale
-from elman.tasks.forecast.settings import (
-    ForecastSettings,
-    interval_coverage,
-    quantile_levels,
-)
-from elman.tasks.forecast.windows import (
+from elman.tasks.forecast.data.checks import notes_of
+from elman.tasks.forecast.data.grid import calendar_features
+from elman.tasks.forecast.data.layout import Layout
+from elman.tasks.forecast.data.panel import Panel
+from elman.tasks.forecast.data.scaling import seasonal_errors, training_scale
+from elman.tasks.forecast.data.windows import (
     Batch,
     Shuffled,
     Windows,
@@ -32,6 +23,15 @@ from elman.tasks.forecast.windows import (
     standardised,
     windows_between,
 )
+from elman.tasks.forecast.model.forecaster import Forecaster, Prediction
+from elman.tasks.forecast.model.intervals import conformal_margins
+from elman.tasks.forecast.model.networks import Sizes
+from elman.tasks.forecast.settings import (
+    ForecastSettings,
+    interval_coverage,
+    quantile_levels,
+)
+from elman.tasks.forecast.use.predictor import ROWS, ordered
 
 
 class ForecastTask:

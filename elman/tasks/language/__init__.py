@@ -1,10 +1,10 @@
 """Language modelling: text in, a model that writes and scores text out."""
 
-from elman.tasks.language.generate import Sampling
+from elman.tasks.language.data.vocabulary import Vocabulary
 from elman.tasks.language.settings import LanguageSettings
 from elman.tasks.language.task import LanguageTask
-from elman.tasks.language.trained import Evaluation, TrainedLanguage
-from elman.tasks.language.vocabulary import Vocabulary
+from elman.tasks.language.use.generate import Sampling
+from elman.tasks.language.use.trained import Evaluation, TrainedLanguage
 
 __all__ = [
     "Evaluation",

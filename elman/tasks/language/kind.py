@@ -10,13 +10,13 @@ import torch
 from elman.errors import DataError, RunError
 from elman.tasks.base import Prepared, Restored
 from elman.tasks.cell import CellClass, try_out
-from elman.tasks.language import sources
-from elman.tasks.language.corpus import Checksums, Corpus, encode, open_corpus
+from elman.tasks.language.data import sources
+from elman.tasks.language.data.corpus import Checksums, Corpus, encode, open_corpus
+from elman.tasks.language.data.vocabulary import Vocabulary
 from elman.tasks.language.model import build_model
 from elman.tasks.language.settings import LanguageSettings
 from elman.tasks.language.task import LanguageTask, check_length
-from elman.tasks.language.trained import TrainedLanguage
-from elman.tasks.language.vocabulary import Vocabulary
+from elman.tasks.language.use.trained import TrainedLanguage
 
 
 class LanguageKind:

@@ -8,11 +8,11 @@ from torch.nn import functional as F
 from elman.nest import Nest, apply
 from elman.tasks.base import StepLoss
 from elman.tasks.cell import CellClass
-from elman.tasks.language import score
-from elman.tasks.language.batches import Batches, Streams, Windows, require_window
-from elman.tasks.language.corpus import Corpus
+from elman.tasks.language.data.batches import Batches, Streams, Windows, require_window
+from elman.tasks.language.data.corpus import Corpus
 from elman.tasks.language.model import LanguageModel, build_model
 from elman.tasks.language.settings import LanguageSettings
+from elman.tasks.language.use import score
 
 
 class LanguageTask:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from elman.cells import CELLS
-from elman.tasks.classify.dataset import Catalogue, pack
+from elman.tasks.classify.data.dataset import Catalogue, pack
 from elman.tasks.classify.model import SequenceClassifier, SignalReader, TextReader
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.task import batch_rows, label_weights

@@ -1,0 +1,250 @@
+"""Examples as numbers on disk, encoded once."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from elman.errors import ArgumentError, DataError, RunError
+from elman.tasks.classify.data.examples import PARTS, Examples, Item, short
+from elman.tasks.classify.data.scale import Scale
+from elman.tasks.classify.data.split import TRAIN
+
+FILE = "examples.safetensors"
+_UNICODE = 0x110000
+UNKNOWN = 0
+"""The number of every character that training never showed."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What a model knows: its labels, and the characters or channels of its input.
+
+    labels: in the order of the model's outputs, K of them. counts: how many training examples each
+    label had. code_points: ascending; character number i + 1 is code_points[i], and 0 stands for
+    every other one. channels: of a signal, 0 for text. scale: of signals; None for text, and
+    where a run of before took values as they are.
+    """
+
+    labels: tuple[str, ...]
+    counts: tuple[int, ...]
+    code_points: tuple[int, ...] = ()
+    channels: int = 0
+    scale: Scale | None = None
+
+    @property
+    def characters(self) -> int:
+        """V, the numbers that a text may hold, the unknown one among them."""
+        return len(self.code_points) + 1
+
+    @cached_property
+    def _sorted(self) -> np.ndarray:
+        return np.array(self.code_points, dtype=np.int64)
+
+    @property
+    def majority(self) -> int:
+        """The number of the label that training showed most often."""
+        return int(np.argmax(self.counts))
+
+    def encode(self, item: Item) -> np.ndarray:
+        """The numbers of one example: `(T,)` int64 for text, `(T, C)` float32 for a signal.
+
+        Raises:
+            ArgumentError: empty, of the other kind, of another number of channels, not finite, or
+                too far from what training showed.
+        """
+        if isinstance(item, str):
+            if self.channels:
+                raise ArgumentError(
+                    f"this model classifies signals (T, {self.channels}), got text {short(item)!r}"
+                )
+            if not item:
+                raise ArgumentError("at least one character was expected, got an empty string")
+            return self.numbers(code_points(item))
+        if not self.channels:
+            raise ArgumentError(f"this model classifies strings, got {type(item).__name__}")
+        try:
+            signal = np.asarray(item, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ArgumentError(
+                f"numbers (T, {self.channels}) were expected, but {error}"
+            ) from None
+        if signal.ndim != 2 or signal.shape[1] != self.channels or not len(signal):
+            raise ArgumentError(
+                f"this model classifies signals (T, {self.channels}), got shape {signal.shape}"
+            )
+        if not np.isfinite(signal).all():
+            raise ArgumentError("finite numbers were expected, got NaN or infinity; fill them in")
+        neutral = Scale((0.0,) * self.channels, (1.0,) * self.channels)
+        return (self.scale or neutral).apply(signal)
+
+    def numbers(self, points: np.ndarray) -> np.ndarray:
+        """Character numbers of code points."""
+        if not self.code_points:
+            return np.zeros(len(points), dtype=np.int64)
+        points = points.astype(np.int64)
+        place = np.minimum(np.searchsorted(self._sorted, points), len(self._sorted) - 1)
+        return np.where(self._sorted[place] == points, place + 1, UNKNOWN)
+
+    def to_json(self) -> dict[str, Any]:
+        fields = {
+            "labels": list(self.labels),
+            "counts": list(self.counts),
+            "characters": list(self.code_points),
+            "channels": self.channels,
+        }
+        return {**fields, "scale": self.scale.to_json()} if self.scale else fields
+
+    @classmethod
+    def from_json(cls, value: object) -> "Catalogue":
+        """Raises `RunError` unless the value is what `to_json` gives."""
+        fields = value if isinstance(value, dict) else {}
+        labels, counts = fields.get("labels"), fields.get("counts")
+        points, channels = fields.get("characters"), fields.get("channels")
+        if (
+            not (_is_list_of(labels, str) and _is_list_of(counts, int) and _is_list_of(points, int))
+            or not 2 <= len(labels) == len(counts) == len(set(labels))
+            or min(counts) < 0
+            or points != sorted(set(points))
+            or not all(0 <= point < _UNICODE for point in points)
+            or type(channels) is not int
+            or channels < 0
+        ):
+            raise RunError(
+                "vocabulary.json must hold a classifier's labels, their counts, characters "
+                "(ascending code points) and channels; restore it or train anew"
+            )
+        scale = Scale.from_json(fields.get("scale"), channels)
+        return cls(tuple(labels), tuple(counts), tuple(points), channels, scale)
+
+
+def code_points(text: str) -> np.ndarray:
+    """`(N,)` int32; half of a surrogate pair stands for itself."""
+    return np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), dtype="<i4")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Encoded examples, one after another.
+
+    values: `(sum of lengths,)` character numbers, or `(sum of lengths, C)` signal values.
+    offsets: `(N + 1,)`; example i is values[offsets[i] : offsets[i + 1]]. labels: `(N,)`.
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.offsets)
+
+    def example(self, number: int) -> np.ndarray:
+        return self.values[self.offsets[number] : self.offsets[number + 1]]
+
+    def take(self, which: np.ndarray) -> "Dataset":
+        return pack([self.example(i) for i in which], self.labels[which])
+
+
+def pack(items: Sequence[np.ndarray], labels: np.ndarray) -> Dataset:
+    """Encoded examples as one dataset. There must be at least one."""
+    lengths = np.array([len(item) for item in items], dtype=np.int64)
+    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
+    return Dataset(np.concatenate(items), offsets, labels)
+
+
+def write(examples: Examples, part: np.ndarray, folder: Path) -> tuple[Catalogue, str]:
+    """Write the examples, text as code points; the catalogue, and the SHA-256 of the file.
+
+    Raises:
+        DataError: values of a signal that float32 can't hold beside those of the training part.
+    """
+    names = sorted(set(examples.labels))
+    number = {label: i for i, label in enumerate(names)}
+    labels = np.array([number[label] for label in examples.labels], dtype=np.int64)
+    training = np.flatnonzero(part == TRAIN)
+    counts = tuple(np.bincount(labels[training], minlength=len(names)).tolist())
+    if examples.channels:
+        signals = [np.asarray(item) for item in examples.items]
+        scale = Scale.of(np.concatenate([signals[i] for i in training]))
+        catalogue = Catalogue(tuple(names), counts, (), examples.channels, scale)
+        try:
+            packed = pack([scale.apply(signal) for signal in signals], labels)
+        except ArgumentError as error:
+            raise DataError(str(error)) from None
+    else:
+        packed = pack([code_points(str(item)) for item in examples.items], labels)
+        points = np.unique(packed.take(training).values)
+        catalogue = Catalogue(tuple(names), counts, tuple(points.tolist()))
+    tensors = {
+        "values": packed.values, "offsets": packed.offsets, "labels": packed.labels, "part": part
+    }  # fmt: skip
+    save_file(tensors, folder / FILE)
+    return catalogue, _sha256(folder / FILE)
+
+
+def read(folder: Path, catalogue: Catalogue, sha256: str) -> dict[str, Dataset]:
+    """The parts by name, after checking that the file is what `write` wrote.
+
+    Raises:
+        RunError: missing, changed or damaged.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise RunError(f"{path} is missing; the run can't go on without its examples")
+    if _sha256(path) != sha256:
+        raise RunError(
+            f"{path} is not the data that the run was started with (its SHA-256 differs); restore "
+            f"the file, or start a new run"
+        )
+    try:
+        tensors = load_file(path)
+        values, offsets, labels, part = (
+            tensors[name] for name in ("values", "offsets", "labels", "part")
+        )
+    except (SafetensorError, OSError, KeyError) as error:
+        raise RunError(f"{path} is damaged ({error}); restore it, or start a new run") from None
+    if not _is_sound(values, offsets, labels, part, catalogue):
+        raise RunError(f"{path} does not fit vocabulary.json; restore both, or start a new run")
+    if not catalogue.channels:
+        values = catalogue.numbers(values)
+    whole = Dataset(values, offsets, labels)
+    return {name: whole.take(np.flatnonzero(part == i)) for i, name in enumerate(PARTS)}
+
+
+def _is_sound(
+    values: np.ndarray, offsets: np.ndarray, labels: np.ndarray, part: np.ndarray,
+    catalogue: Catalogue,
+) -> bool:  # fmt: skip
+    """Whether the arrays fit each other, so that nothing later reads beyond an end."""
+    count = len(labels)
+    shape = (catalogue.channels,) if catalogue.channels else ()
+    kinds = (np.float32 if catalogue.channels else np.int32, np.int64, np.int64, np.uint8)
+    return (
+        all(a.dtype == k for a, k in zip((values, offsets, labels, part), kinds, strict=True))
+        and values.shape[1:] == shape
+        and offsets.shape == (count + 1,) and labels.shape == (count,) and part.shape == (count,)
+        and offsets[0] == 0 and offsets[-1] == len(values)
+        and bool((offsets[1:] > offsets[:-1]).all())
+        and bool(np.isfinite(values).all())
+        and bool(((labels >= 0) & (labels < len(catalogue.labels))).all())
+        and all((part == i).any() for i in range(len(PARTS))) and part.max() < len(PARTS)
+    )  # fmt: skip
+
+
+def _is_list_of(value: object, kind: type) -> TypeGuard[list[Any]]:
+    return isinstance(value, list) and all(type(item) is kind for item in value)
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

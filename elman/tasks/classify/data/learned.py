@@ -1,0 +1,95 @@
+"""What a run's data was, so that unlabelled data whose name tells no format can be read alike."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from elman.tasks.classify.data.dataset import Catalogue
+from elman.tasks.classify.settings import ClassifySettings
+from elman.tasks.shared.separated import first_rows
+from elman.tasks.shared.text import lines_of
+
+SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".ts": "ts"}
+USUAL = {"csv": ",", "tsv": "\t"}  # separators
+_TABLES = {"csv": "CSV", "tsv": "TSV", "jsonl": "JSON lines", "parquet": "a Parquet table"}
+_SAMPLE = 100  # rows that tell whether they are some
+
+
+@dataclass(frozen=True)
+class Learned:
+    """format: csv, tsv, jsonl, parquet, ts, folder, or "" for no file. column: that held the texts
+    of a table. labels: that the run knows. rows: the user has said how rows are read."""
+
+    format: str = ""
+    column: str = ""
+    labels: tuple[str, ...] = ()
+    rows: bool = False
+
+    @classmethod
+    def of(
+        cls, data: Mapping[str, Any], settings: ClassifySettings, catalogue: Catalogue
+    ) -> "Learned":
+        """From the [data] table of a run, in which early runs tell no more than the file's name."""
+        found, column = data.get("format"), data.get("text_column")
+        if catalogue.channels:
+            found = "ts"
+        elif not isinstance(found, str) and settings.data_format != "auto":
+            found = settings.data_format
+        elif not isinstance(found, str):
+            names = data.get("sources")
+            first = names[0] if isinstance(names, list) and names else ""
+            found = SUFFIXES.get(Path(str(first)).suffix.lower(), "")
+        return cls(found, str(column or settings.text_column), catalogue.labels)
+
+    def format_of(self, content: str, settings: ClassifySettings) -> tuple[str, list[str]]:
+        """How to read a text: as the run's data if it looks like that, else "lines", one example
+        each; and what the user should know about it."""
+        if self.format == "ts":
+            return "ts", []
+        usual = self.format if self.format in USUAL else "csv"
+        if self.format in _TABLES or self.rows:
+            column = settings.text_column or self.column
+            if _is_object(content, column):
+                return "jsonl", ["read as JSON lines, by the first line"]
+            if self.rows or self._are_rows(content, column, USUAL[usual], settings):
+                seen = "as options tell of columns" if self.rows else "by the first lines"
+                return usual, [f"read as a table, {seen}"]
+        if self.format not in _TABLES:
+            return "lines", []
+        option = "jsonl" if self.format == "jsonl" else usual
+        return "lines", [
+            f"each line is taken as one text, though the run learned from {_TABLES[self.format]}; "
+            f"give --data-format {option} to read rows"
+        ]
+
+    def _are_rows(
+        self, content: str, column: str, separator: str, settings: ClassifySettings
+    ) -> bool:
+        """Whether a text begins like a table with the column of texts: by its name or, without a
+        header, by labels beside it that the run knows."""
+        rows = first_rows(content, separator, _SAMPLE)
+        if settings.header or not rows:
+            return column in [" ".join(name.split()) for row in rows[:1] for name in row]
+        label = settings.label_column
+        if not (column.isdecimal() and label.isdecimal()):
+            return False
+        texts, labels = int(column) - 1, int(label) - 1
+        known = [
+            row[labels].strip() in self.labels for row in rows if len(row) > max(texts, labels)
+        ]
+        return sum(known) > len(rows) / 2
+
+
+UNKNOWN = Learned()
+
+
+def _is_object(content: str, column: str) -> bool:
+    """Whether the first line is an object with the column among its keys."""
+    first = next((line for line in lines_of(content) if line.strip()), "")
+    try:
+        row = json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(row, dict) and column in row

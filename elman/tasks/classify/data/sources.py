@@ -1,0 +1,143 @@
+"""Finding and reading labelled examples: folders, tables, signal files, standard input."""
+
+import os
+import unicodedata
+from pathlib import Path
+
+from elman.errors import ArgumentError, DataError
+from elman.tasks.classify.data import builtin
+from elman.tasks.classify.data.examples import Examples, cleaned, joined
+from elman.tasks.classify.data.folders import read_folder
+from elman.tasks.classify.data.learned import SUFFIXES, UNKNOWN, USUAL, Learned
+from elman.tasks.classify.settings import ClassifySettings
+from elman.tasks.classify.data.signals import parse_ts
+from elman.tasks.classify.data.tables import (
+    examples_of,
+    read_json_lines,
+    read_parquet,
+    read_separated,
+)
+from elman.tasks.classify.data.twins import twins
+from elman.tasks.shared.recognise import PARQUET, head_of, recognise
+from elman.tasks.shared.text import label_of, lines_of, read_text, require_there
+
+_OPEN = "open"  # neither a name nor the user tells the format
+
+
+def names(data: list[str]) -> list[str]:
+    """What a run records about where its data came from. For information only, never opened."""
+    return list(data) if data else [builtin.NAME]
+
+
+def read(data: list[str], settings: ClassifySettings) -> Examples:
+    """All labelled examples, stripped, without repeats, those of each part marked if the user
+    divided them.
+
+    Raises:
+        DataError, ArgumentError: see `read_source`.
+    """
+    whole = _read_all(data, settings)
+    own = {
+        part: cleaned(read_source(path, settings))
+        for part, path in (("valid", settings.valid_data), ("test", settings.test_data))
+        if path
+    }
+    if own and whole.parts is not None:
+        raise ArgumentError(
+            "give --split-column, or --test-data and --valid-data, but not both: each says which "
+            "part an example belongs to"
+        )
+    found = cleaned(whole)
+    return joined({"train": found, **own}) if own else found
+
+
+def _read_all(data: list[str], settings: ClassifySettings) -> Examples:
+    if not data:
+        return builtin.country_and_language_names()
+    if len(data) > 1:
+        raise ArgumentError(
+            f"a classifier learns from one file or folder, got {len(data)}; give the test part "
+            f"with --test-data and the validation part with --valid-data"
+        )
+    return read_source(data[0], settings)
+
+
+def read_source(
+    source: str, settings: ClassifySettings, labelled: bool = True, learned: Learned = UNKNOWN
+) -> Examples:
+    """The examples of one file or folder, or of standard input ("-"), in their order.
+
+    labelled: every example must have a label; otherwise a label is read where there is one, and
+    what a name leaves open is read as what the run `learned` from if it looks like that, else as
+    one example a line.
+
+    Raises:
+        DataError: missing, unreadable or without examples; lines that can't be read, by number.
+        ArgumentError: a column that does not exist, an unknown encoding.
+    """
+    require_there(source)
+    kind = _format_of(source, settings, labelled)
+    if kind == "folder":
+        examples = read_folder(Path(source), settings)
+    elif kind == "parquet":
+        examples = examples_of(read_parquet(source, label_of(source)), settings, labelled)
+    else:
+        content = "".join(read_text(source, settings.encoding))
+        notes: list[str] = []
+        if kind == _OPEN:
+            kind, notes = learned.format_of(content, settings)
+        examples = _parse(content, label_of(source), kind, settings, labelled)
+        examples.notes = [*notes, *examples.notes]
+    examples.format = kind
+    if labelled:
+        examples.notes += twins(examples.labels)
+    if not examples.channels:
+        examples.items = [prepared(str(item), settings.ascii) for item in examples.items]
+    return examples
+
+
+def _parse(
+    content: str, name: str, kind: str, settings: ClassifySettings, labelled: bool
+) -> Examples:
+    if kind == "ts":
+        return parse_ts(content, name, labelled)
+    if kind == "lines":
+        lines = [line.strip() for line in lines_of(content)]
+        return Examples(list(lines), [""] * len(lines))
+    if kind == "jsonl":
+        table = read_json_lines(content, name)
+    else:
+        table = read_separated(content, name, USUAL[kind], settings.header)
+    return examples_of(table, settings, labelled)
+
+
+def prepared(text: str, ascii_only: bool) -> str:
+    """The text as the model reads it: stripped, in composed form (NFC), or plain ASCII."""
+    if not ascii_only:
+        return unicodedata.normalize("NFC", text.strip())
+    plain = unicodedata.normalize("NFD", text.strip())
+    return "".join(c for c in plain if unicodedata.category(c) != "Mn" and ord(c) < 128).strip()
+
+
+def _format_of(source: str, settings: ClassifySettings, labelled: bool) -> str:
+    if source != "-" and os.path.isdir(source):
+        return "folder"
+    if settings.data_format == "folder":
+        raise DataError(
+            f"{label_of(source)} is no folder, but --data-format folder expects one; give the "
+            f"folder, or another --data-format"
+        )
+    head = head_of(source)
+    if head.startswith(PARQUET):
+        return "parquet"
+    if settings.data_format != "auto":
+        return settings.data_format
+    found = SUFFIXES.get(Path(source).suffix.lower())
+    if found is not None:
+        return found
+    if not labelled or recognise(head) is not None:
+        return _OPEN  # reading it will tell what a file is that is no text
+    raise DataError(
+        f"can't tell the format of {label_of(source)} by its name; say --data-format csv, tsv, "
+        f"jsonl (an object on each line) or ts, or give a folder of LABEL.txt files"
+    )

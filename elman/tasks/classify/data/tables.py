@@ -1,0 +1,235 @@
+"""Labelled text in tables: CSV and its relatives, JSON lines, Parquet."""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from elman.errors import ArgumentError, DataError
+from elman.tasks.classify.data.examples import PARTS, Examples
+from elman.tasks.classify.data.json_lines import parse_json_lines
+from elman.tasks.classify.settings import ClassifySettings
+from elman.tasks.shared.separated import parse_separated
+from elman.tasks.shared.table import Table, is_unnamed, listing, numbers_rows, parquet_cells
+
+if TYPE_CHECKING:
+    import polars as pl
+
+LABEL_NAMES = ("label", "class", "category", "target", "y")
+TEXT_NAMES = ("text", "name", "string", "sentence", "message", "example", "x")
+_PART_NAMES = {
+    "train": "train", "training": "train",
+    "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+_ABSENT = ("nan", "na", "n/a", "null", "#n/a", "<na>")
+"""Labels, in lower case, that programs write for a missing value."""
+_CALENDAR = (-719_162, 2_932_896)
+"""The first day of the year 1 and the last of the year 9999, in days since 1970."""
+
+
+@dataclass(frozen=True)
+class TextTable(Table):
+    """A table of text: each cell is a string, or null where there is none.
+
+    repeated: names that several columns have. nested: the first row of a column that holds lists or
+    objects. header: the names of the columns come from the first line.
+
+    Cells of a Parquet file become strings when they are asked for: those of a column that nobody
+    reads may be of any type.
+    """
+
+    repeated: frozenset[str] = frozenset()
+    nested: Mapping[str, int] = field(default_factory=dict)
+    header: bool = False
+
+    def strings(self, column: str | None) -> list[str]:
+        """The values of a column, stripped; empty ones if there is no such column.
+
+        Raises:
+            DataError: a list or an object where one text was expected.
+        """
+        if column is None:
+            return [""] * self.frame.height
+        if column in self.nested:
+            raise DataError(
+                f"{self.place(self.nested[column])}: {column!r} must be text or a number, got a "
+                f"list or an object; write one value there, or name another column"
+            )
+        return [(value or "").strip() for value in self._text(column).to_list()]
+
+    def _text(self, column: str) -> "pl.Series":
+        import polars as pl
+
+        cells = self.frame[column]
+        if (row := _beyond_calendar(cells)) is not None:
+            raise DataError(
+                f"{self.place(row)}: {column!r} must hold dates of the years 1 to 9999, got "
+                f"another; correct it, or name another column"
+            )
+        try:
+            return cells.cast(pl.String)
+        except pl.exceptions.PolarsError:
+            raise DataError(
+                f"{self.name}: column {column!r} must hold text or numbers, got values of type "
+                f"{cells.dtype}; write it as text, or name another column"
+            ) from None
+
+
+def _beyond_calendar(cells: "pl.Series") -> int | None:
+    """The first row with a date that no calendar has, which Polars can't write as text."""
+    import polars as pl
+
+    if cells.dtype == pl.Date:
+        days = cells.to_physical()
+    elif isinstance(cells.dtype, pl.Datetime):
+        unit = {"ms": 10**3, "us": 10**6, "ns": 10**9}[cells.dtype.time_unit]
+        days = cells.to_physical() // (unit * 24 * 60 * 60)
+    else:
+        return None
+    beyond = (~days.is_between(*_CALENDAR)).fill_null(False).arg_true()
+    return int(beyond[0]) if len(beyond) else None
+
+
+def read_separated(content: str, name: str, usual: str, header: bool) -> TextTable:
+    """A table whose fields are separated, as a rule by `usual`.
+
+    Raises:
+        DataError: see `parse_separated`.
+    """
+    found = parse_separated(content, name, usual, header)
+    return TextTable(
+        found.frame, name, found.lines, found.separator, found.notes, found.repeated, header=header
+    )
+
+
+def read_json_lines(content: str, name: str) -> TextTable:
+    """JSON lines as a table.
+
+    Raises:
+        DataError: no lines, or see `parse_json_lines`.
+    """
+    import polars as pl
+
+    found = parse_json_lines(content, name)
+    if not found.rows:
+        raise DataError(f"{name} is empty; a line for each example was expected")
+    columns = dict.fromkeys(key for row in found.rows for key in row)
+    cells = {column: [row.get(column) for row in found.rows] for column in columns}
+    rows = {line: row for row, line in enumerate(found.lines)}
+    nested = {column: rows[line] for column, line in found.nested.items()}
+    frame = pl.DataFrame(cells, dict.fromkeys(columns, pl.String))
+    return TextTable(frame, name, found.lines, notes=found.notes, nested=nested)
+
+
+def read_parquet(path: str, name: str) -> TextTable:
+    """A Parquet file as a table.
+
+    Raises:
+        DataError: damaged, or without rows.
+    """
+    frame = parquet_cells(path, name)
+    nested = {column: 0 for column in frame.columns if frame[column].dtype.is_nested()}
+    return TextTable(frame, name, nested=nested)
+
+
+def examples_of(table: TextTable, settings: ClassifySettings, labelled: bool = True) -> Examples:
+    """The examples of a table. labelled: whether it must have a column of labels.
+
+    Raises:
+        DataError: labels that are missing, values that are no text, with their lines.
+        ArgumentError: a column that does not exist; names those that do.
+    """
+    label = _find(table, settings.label_column, LABEL_NAMES, "label", labelled)
+    text = _find(table, settings.text_column, TEXT_NAMES, "text", True, taken=label)
+    if labelled and text == label:
+        raise ArgumentError(f"column {text!r} can't be both the text and the label; name another")
+    texts = table.strings(text)
+    labels = [unicodedata.normalize("NFC", value) for value in table.strings(label)]
+    if labelled and "" in labels:
+        raise DataError(
+            f"{table.place(labels.index(''))}: the label (column {label!r}) is empty; fill it in, "
+            f"or leave the row out"
+        )
+    parts = _parts(table, settings.split_column) if settings.split_column else None
+    notes = [*table.notes, *_notes(table, [text, label, settings.split_column], labels)]
+    return Examples(list(texts), labels, parts, notes=notes, column=text or "")
+
+
+def _notes(table: TextTable, used: list[str | None], labels: list[str]) -> list[str]:
+    notes = []
+    if left := [column for column in table.columns if column not in used]:
+        text, label = used[:2]
+        unused = listing([*map(repr, left)])
+        labelled = f" and labels from {label!r}" if label is not None else ""
+        notes.append(f"texts are taken from column {text!r}{labelled}; not used: {unused}")
+    for label in sorted(set(labels)):
+        if label.lower() in _ABSENT:
+            notes.append(
+                f"{label!r} is a label like all others (rows: {labels.count(label):,}); leave them "
+                f"out if it stands for a missing one"
+            )
+    return notes
+
+
+def _parts(table: TextTable, column: str) -> list[str]:
+    """The part that each row says it belongs to."""
+    table.require(column, "--split-column")
+    parts = []
+    for row, value in enumerate(table.strings(column)):
+        if value.lower() not in _PART_NAMES:
+            raise DataError(
+                f"{table.place(row)}: column {column!r} must say {', '.join(PARTS)}, got {value!r}"
+            )
+        parts.append(_PART_NAMES[value.lower()])
+    return parts
+
+
+def _find(
+    table: TextTable, wanted: str, usual: tuple[str, ...], what: str, required: bool,
+    taken: str | None = None,
+) -> str | None:  # fmt: skip
+    """The column that holds the `what`: the one asked for, or one with a usual name, or the only
+    one that is not taken. Numbers of rows are none of them."""
+    if wanted and required:
+        table.require(wanted, f"--{what}-column")
+    if wanted in table.columns:
+        return wanted
+    free = [
+        column
+        for column in table.columns
+        if column != taken and not is_unnamed(column) and not _only_counts(table, column, usual)
+    ]
+    lower = {column.lower(): column for column in reversed(free)}
+    found = next((lower[name] for name in usual if name in lower and not wanted), None)
+    if found is None and what == "text" and len(free) == 1:
+        found = free[0]
+    if found in table.repeated:
+        raise ArgumentError(
+            f"{table.name} has several columns named {found!r}: say with --{what}-column which one "
+            f"holds the {what}; they are called {found}, {found}.1 and so on"
+        )
+    if found is None and required:
+        raise _unclear(table, what)
+    return found
+
+
+def _only_counts(table: TextTable, column: str, usual: tuple[str, ...]) -> bool:
+    """Whether a column tells no more than the number of the row. One that is called text or label
+    is that; `X` is what R calls a column that had no name."""
+    return column.lower() not in usual[:-1] and numbers_rows(table.frame[column])
+
+
+def _unclear(table: TextTable, what: str) -> ArgumentError:
+    if len(table.columns) == 1:
+        return ArgumentError(
+            f"{table.name} has one column, {table.columns[0]}: expected one of texts and one of "
+            f"labels, with a comma, semicolon, tab or vertical bar between them"
+        )
+    headless = ", and with --no-header if the first line names no columns" if table.header else ""
+    if table.header and table.columns[0].startswith("#"):
+        headless = ", or remove the first line if it is a comment"
+    return ArgumentError(
+        f"{table.name} has columns {listing(table.columns)}: say with --{what}-column which one "
+        f"holds the {what}{headless}"
+    )

@@ -1,0 +1,204 @@
+"""A trained classifier in use."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from elman.errors import ArgumentError, DataError
+from elman.settings import build, refuse_unknown
+from elman.tasks.classify.data import sources
+from elman.tasks.classify.data.dataset import Catalogue, Dataset, pack
+from elman.tasks.classify.data.examples import Examples, Item, cleaned, short
+from elman.tasks.classify.data.learned import UNKNOWN, Learned
+from elman.tasks.classify.model import SequenceClassifier
+from elman.tasks.classify.settings import ClassifySettings
+from elman.tasks.classify.use import metrics
+from elman.tasks.classify.use.evaluation import Evaluation
+from elman.tasks.classify.use.scores import logits_of
+from elman.tasks.shared.table import listing
+
+Source = str | os.PathLike[str]
+READING = ("data_format", "header", "text_column", "label_column", "encoding")
+"""Settings that say how a file is read, which may differ from file to file."""
+
+
+class Guess(NamedTuple):
+    """A label, and how probable the model holds it to be, 0 to 1."""
+
+    label: str
+    probability: float
+
+
+class TrainedClassifier:
+    """What `elman.load` returns for a classification run.
+
+    model: the network, in evaluation mode. labels: in the order of its outputs.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        catalogue: Catalogue,
+        settings: ClassifySettings,
+        test: Dataset | None = None,
+        learned: Learned = UNKNOWN,
+    ) -> None:
+        self.model = model.eval()
+        self.labels = catalogue.labels
+        self._catalogue, self._settings, self._test = catalogue, settings, test
+        self._learned = learned
+
+    @property
+    def _classifier(self) -> SequenceClassifier:
+        return cast(SequenceClassifier, self.model)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def predict(self, examples: Sequence[Item], top: int = 3) -> list[list[Guess]]:
+        """The `top` most probable labels of each example, the best first.
+
+        Args:
+            examples: strings, or signals `(T, C)` of C channels, as the run was trained on.
+                Characters that training never showed are read as the unknown character.
+            top: how many labels; all if there are fewer.
+
+        Raises:
+            ArgumentError: an example is empty, of the wrong kind or shape, or not finite.
+
+        Example:
+            >>> import elman
+            >>> model = elman.load("runs/classify-001")  # doctest: +SKIP
+            >>> model.predict(["Satoshi"], top=1)  # doctest: +SKIP
+            [[Guess(label='Japanese', probability=0.98)]]
+        """
+        if top < 1:
+            raise ArgumentError(f"top must be at least 1, got {top}")
+        probabilities = self.probabilities(examples)
+        best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+        return [
+            [Guess(self.labels[number], float(row[number])) for number in numbers]
+            for row, numbers in zip(probabilities, best, strict=True)
+        ]
+
+    def probabilities(self, examples: Sequence[Item]) -> np.ndarray:
+        """`(N, K)` float64: for each example the probability of each of `labels`.
+
+        Args and errors are those of `predict`.
+        """
+        if isinstance(examples, str | np.ndarray):
+            raise ArgumentError(
+                f"a list of examples was expected, got one {type(examples).__name__}; "
+                f"put it into a list"
+            )
+        if not isinstance(examples, Sequence) and len(getattr(examples, "shape", ())) != 1:
+            raise ArgumentError(
+                f"a list of examples was expected, got {type(examples).__name__}; make a list of "
+                f"its texts or signals"
+            )
+        encoded = [self._encoded(item, number) for number, item in enumerate(examples, 1)]
+        if not encoded:
+            return np.zeros((0, len(self.labels)))
+        return self._of(pack(encoded, np.zeros(len(encoded), dtype=np.int64)))
+
+    def evaluate(
+        self, data: Source | Sequence[tuple[Item, str]] | None = None, **reading: Any
+    ) -> Evaluation:
+        """How good the model is on labelled data, or on the test part that the run kept.
+
+        Args:
+            data: a file or folder that is read as the run's data was, or (example, label) pairs.
+            reading: settings of reading in place of the run's: data_format, header, text_column,
+                label_column, encoding.
+
+        Raises:
+            ArgumentError: no data given and none kept, or a column that does not exist.
+            DataError: data that can't be read, or a label that training never showed.
+        """
+        if data is None:
+            if self._test is None:
+                raise ArgumentError(
+                    "this run keeps no examples of its own; give the data to evaluate"
+                )
+            return self._evaluation(self._test, [])
+        if isinstance(data, str | os.PathLike):
+            examples = self.read(data, **reading)
+        else:
+            for number, (item, _) in enumerate(_pairs(data), 1):
+                self._encoded(item, number)  # refuses what is no example
+            items = [self._prepared(item) for item, _ in data]
+            channels = self._catalogue.channels
+            examples = Examples(items, [label for _, label in data], channels=channels)
+        found = cleaned(examples)
+        return self._evaluation(self._known(found), found.notes)
+
+    def read(self, source: Source, labelled: bool = True, **reading: Any) -> Examples:
+        """The examples of a file or folder, or of "-" for standard input, read as the run's data.
+
+        labelled: whether they must have labels; if not, the format goes by the name, and where
+        that leaves it open, by whether the content looks like the run's data; else each line is
+        an example. `reading` and errors are those of `evaluate`.
+        """
+        refuse_unknown(reading, list(READING), "reading")
+        # A column that divided the training data says nothing about other data.
+        values = {**dataclasses.asdict(self._settings), "split_column": ""}
+        if not labelled:
+            values["data_format"] = "auto"  # a list of texts is usual, whatever training read
+        values.update(reading)
+        settings = build(ClassifySettings, values, "reading")
+        rows = not {"header", "text_column", "label_column"}.isdisjoint(reading)
+        learned = dataclasses.replace(self._learned, rows=rows)
+        return sources.read_source(os.fspath(source), settings, labelled, learned)
+
+    def _prepared(self, item: Item) -> Item:
+        if isinstance(item, str):
+            return sources.prepared(item, self._settings.ascii)
+        return np.asarray(item, dtype=np.float64)
+
+    def _encoded(self, item: Item, number: int) -> np.ndarray:
+        try:
+            return self._catalogue.encode(self._prepared(item) if isinstance(item, str) else item)
+        except ArgumentError as error:
+            raise ArgumentError(f"example {number}: {error}") from None
+
+    def _known(self, examples: Examples) -> Dataset:
+        """The examples encoded, after making sure that the model can name their labels."""
+        if not len(examples):
+            raise DataError("the data holds no example; at least one was expected")
+        strange = sorted(set(examples.labels) - set(self.labels))
+        if strange:
+            raise DataError(
+                f"the data has labels that training never showed: {listing(strange)}; leave "
+                f"them out, or train with examples of them (known are {listing(self.labels)})"
+            )
+        numbers = np.array([self.labels.index(label) for label in examples.labels])
+        items = [self._encoded(item, number) for number, item in enumerate(examples.items, 1)]
+        return pack(items, numbers)
+
+    def _of(self, dataset: Dataset) -> np.ndarray:
+        logits = logits_of(self._classifier, dataset, self.device)
+        return metrics.softmax(logits, self._classifier.temperature)
+
+    def _evaluation(self, dataset: Dataset, notes: list[str]) -> Evaluation:
+        return Evaluation.of(self._of(dataset), dataset.labels, self._catalogue, notes)
+
+
+def _pairs(data: object) -> Sequence[tuple[Item, str]]:
+    """The data, after making sure that it is a sequence of (example, label)."""
+    if not isinstance(data, Sequence):
+        raise ArgumentError(
+            f"data must be a path or a list of (example, label) pairs, got {type(data).__name__}"
+        )
+    for number, pair in enumerate(data, 1):
+        if not (isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[1], str)):
+            raise ArgumentError(
+                f"data must hold (example, label) pairs with a str as label, got "
+                f"{short(repr(pair))} as number {number}"
+            )
+    return data

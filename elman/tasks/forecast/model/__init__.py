@@ -1,0 +1,1 @@
+"""The networks, and the model around them: scaling and calibrated intervals."""

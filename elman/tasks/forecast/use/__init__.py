@@ -1,0 +1,1 @@
+"""A trained forecasting model in use: forecasting, backtests, pictures."""

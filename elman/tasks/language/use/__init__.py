@@ -1,0 +1,1 @@
+"""A trained language model in use: writing and scoring text."""

@@ -1,0 +1,146 @@
+"""A trained language model in use."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from elman.errors import ArgumentError
+from elman.tasks.language.data.vocabulary import Vocabulary
+from elman.tasks.language.model import LanguageModel
+from elman.tasks.language.use import generate, score
+from elman.tasks.language.use.generate import Sampling
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A text scored in two ways.
+
+    carried: in one pass, the state carried from start to end.
+    windows: over consecutive windows of `window` tokens, each from a zero state.
+    """
+
+    carried: score.Loss
+    windows: score.Loss
+    window: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "carried": self.carried.to_json(),
+            "windows": {"window": self.window, **self.windows.to_json()},
+        }
+
+
+class TrainedLanguage:
+    """What `elman.load` returns for a language run.
+
+    model: the network, in evaluation mode. vocabulary: the characters that it knows.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        vocabulary: Vocabulary,
+        validation: np.ndarray | None = None,
+    ) -> None:
+        self.model = model.eval()
+        self.vocabulary = vocabulary
+        self._validation = validation
+
+    @property
+    def _predictor(self) -> LanguageModel:
+        return cast(LanguageModel, self.model)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def generate(
+        self,
+        prompt: str = "",
+        length: int = 200,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        stop: str | None = None,
+        seed: int | None = None,
+        unknown: str = "error",
+    ) -> str:
+        """`length` characters (or bytes) that follow `prompt`; the prompt is not repeated.
+
+        The state is warmed up on the whole prompt; without one, on a line break.
+
+        Args:
+            temperature, top_k, top_p, min_p: see `Sampling`.
+            stop: end before this text appears.
+            seed: the same seed gives the same text; None draws one.
+            unknown: "error", or "skip" to leave out prompt characters that the model does not know.
+
+        Raises:
+            ArgumentError: unknown characters in the prompt, or a setting out of range.
+        """
+        sampling = Sampling(temperature, top_k, top_p, min_p)
+        return "".join(self.stream(prompt, length, sampling, stop, seed, unknown))
+
+    def stream(
+        self,
+        prompt: str,
+        length: int,
+        sampling: Sampling,
+        stop: str | None = None,
+        seed: int | None = None,
+        unknown: str = "error",
+    ) -> Iterator[str]:
+        """`generate`, piece by piece as the characters are made."""
+        if length < 0:
+            raise ArgumentError(f"length must be 0 or more, got {length}")
+        generator = torch.Generator()
+        if seed is None:
+            generator.seed()
+        else:
+            generator.manual_seed(seed)
+        known = torch.from_numpy(self.vocabulary.encode(prompt, unknown))
+        start = generate.start_tokens(self.vocabulary, known).to(self.device)
+        numbers = generate.tokens(self._predictor, start, sampling, generator)
+        return generate.until(generate.pieces(self.vocabulary, numbers, length), stop)
+
+    def evaluate(
+        self, text: str | None = None, *, window: int = 256, unknown: str = "error"
+    ) -> Evaluation:
+        """Loss on a text, or on the validation part of the run's own text.
+
+        Raises:
+            ArgumentError: characters that the model does not know (unless unknown="skip"), or no
+                text given and none kept.
+            DataError: fewer than two tokens.
+        """
+        if window < 1:
+            raise ArgumentError(f"window must be at least 1, got {window}")
+        if text is not None:
+            tokens = self.vocabulary.encode(text, unknown)
+        elif self._validation is not None:
+            tokens = self._validation
+        else:
+            raise ArgumentError("this run keeps no text of its own; give the text to evaluate")
+        unit, device = self.vocabulary.unit, self.device
+        return Evaluation(
+            carried=score.carried(self._predictor, tokens, device, unit),
+            windows=score.in_windows(self._predictor, tokens, device, unit, window),
+            window=window,
+        )
+
+    def score(self, text: str, *, unknown: str = "error") -> torch.Tensor:
+        """`(N,)` nats, `-log p(character | all before it)`, one for each token of the text.
+
+        The first is judged as if a line break stood before it, as `generate` does without a prompt.
+        """
+        tokens = torch.from_numpy(self.vocabulary.encode(text, unknown))
+        if not len(tokens):
+            return torch.zeros(0)
+        start = generate.start_tokens(self.vocabulary, tokens[:0])
+        return score.token_losses(self._predictor, torch.cat([start, tokens]), self.device)
