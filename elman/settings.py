@@ -45,6 +45,13 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def changed(cls: type, name: str, default: Any, **metadata: Any) -> Any:
+    """The field `name` of another settings class with another default, and other metadata where
+    it is given: help, choices and limits are declared once."""
+    known = {field.name: field for field in dataclasses.fields(cls)}
+    return dataclasses.field(default=default, metadata={**known[name].metadata, **metadata})
+
+
 def names(*classes: type) -> list[str]:
     """The keys of some settings classes, in the order of their declaration."""
     return [field.name for cls in classes for field in dataclasses.fields(cls)]
@@ -64,12 +71,12 @@ def build(cls: type[S], values: Mapping[str, Any], source: str) -> S:
 
     `source` says where the values come from and begins the error message.
     """
-    checked = {
-        field.name: _checked(field_type(cls, field.name), field, values[field.name], source)
-        for field in dataclasses.fields(cls)  # type: ignore[arg-type]
-        if field.name in values
-    }
-    return cls(**checked)
+    return cls(**_all_checked(cls, values, source))
+
+
+def check(settings: Any, source: str) -> None:
+    """Raise `ArgumentError` if a field of a settings object is of another type or out of range."""
+    _all_checked(type(settings), vars(settings), source)
 
 
 def refuse_unknown(values: Iterable[str], known: list[str], source: str) -> None:
@@ -90,6 +97,14 @@ def recorded(settings: Any) -> dict[str, Any]:
     """Those of the given settings that a run writes down."""
     kept = {f.name for f in dataclasses.fields(settings) if f.metadata["recorded"]}
     return {name: value for name, value in given(settings).items() if name in kept}
+
+
+def _all_checked(cls: Any, values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    return {
+        field.name: _checked(field_type(cls, field.name), field, values[field.name], source)
+        for field in dataclasses.fields(cls)
+        if field.name in values
+    }
 
 
 def _checked(kind: type, field: dataclasses.Field[Any], value: Any, source: str) -> Any:

@@ -11,20 +11,24 @@ from typing import Annotated, Any
 import typer
 
 from elman.app import terminal
+from elman.app.loading import load_as
 from elman.app.options import (
     Device,
     OwnCell,
     Run,
     TrainOptions,
+    options_of,
+    takes,
     trains,
 )
-from elman.app.training import named_cell, report_files, train_run
-from elman.artifacts.load import load
+from elman.app.training import report_files, train_run
+from elman.artifacts.load import SavedRun
 from elman.artifacts.run_folder import RunFolder
 from elman.errors import ArgumentError, DataError
 from elman.tasks import TASKS
 from elman.tasks.classify import Evaluation, Guess, TrainedClassifier
 from elman.tasks.classify.data.examples import Item
+from elman.tasks.classify.settings import ReadingSettings
 from elman.tasks.shared.text import label_of
 
 _ROWS = 4096  # examples that are predicted before the first of them is printed
@@ -36,21 +40,10 @@ class Format(StrEnum):
     csv = "csv"
 
 
-TextColumn = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="classify: column with the text [default: as in training]"),
-]
-DataFormat = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="classify: folder, csv, tsv, jsonl or ts [default: by name]"),
-]
-Header = Annotated[
-    bool | None,
-    typer.Option("--header/--no-header", help="classify: the first line names the columns."),
-]
-Encoding = Annotated[
-    str | None, typer.Option(metavar="NAME", help="classify: character encoding of DATA.")
-]
+MEASURES = (
+    "accuracy, macro F1, log loss, calibration error, and a table of the labels; without DATA on "
+    "the run's test part."
+)
 
 
 def add_commands(app: typer.Typer, train: typer.Typer) -> None:
@@ -90,7 +83,7 @@ def train_classify(
 
 
 def report(folder: RunFolder, model: TrainedClassifier) -> None:
-    """What came out of training, and what to do next."""
+    """The results of training, and what to do next."""
     report_files(folder.path)
     terminal.note(
         f"test: {folder.path / 'results.json'}   confusion matrix: {folder.path / 'confusion.png'}"
@@ -102,34 +95,21 @@ def report(folder: RunFolder, model: TrainedClassifier) -> None:
 
 
 def evaluate(
-    model: TrainedClassifier,
-    data: str | None,
-    as_json: bool,
-    *,
-    data_format: str | None = None,
-    header: bool | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    encoding: str | None = None,
-) -> None:
+    run: SavedRun, model: TrainedClassifier, data: str | None, given: dict[str, Any]
+) -> Evaluation:
     """`elman evaluate` for a classification run."""
-    reading = _given(
-        data_format=data_format, header=header, text_column=text_column,
-        label_column=label_column, encoding=encoding,
-    )  # fmt: skip
-    if reading and data is None:
+    if given and data is None:
         raise ArgumentError(
-            f"--{next(iter(reading)).replace('_', '-')} says how DATA is read, but no DATA was "
+            f"--{next(iter(given)).replace('_', '-')} says how DATA is read, but no DATA was "
             f"given; name it, or leave the option out"
         )
-    evaluation = model.evaluate(data, **reading)
-    for text in evaluation.notes:
-        terminal.note(f"note: {text}")
-    terminal.result(json.dumps(evaluation.to_json()) if as_json else _table(evaluation))
+    return model.evaluate(data, **given)
 
 
+@takes(options_of(ReadingSettings))
 def predict(
     run: Run,
+    given: dict[str, Any],
     examples: Annotated[
         list[str] | None, typer.Argument(metavar="[EXAMPLE]...", help="Texts to classify.")
     ] = None,
@@ -144,10 +124,6 @@ def predict(
     ] = None,
     top: Annotated[int, typer.Option(min=1, metavar="K", help="Labels to show for each.")] = 3,
     format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
-    data_format: DataFormat = None,
-    header: Header = None,
-    text_column: TextColumn = None,
-    encoding: Encoding = None,
     cell: OwnCell = None,
     device: Device = "cpu",
 ) -> None:
@@ -163,15 +139,15 @@ def predict(
     """
     if (file is None) == (not examples):
         raise ArgumentError("name examples to classify, or a file with --file, one of the two")
-    model = _classifier(run, cell, device)
+    model = load_as(
+        TrainedClassifier, run, cell, device,
+        "is no classification run; `elman predict` names labels with one",
+    )  # fmt: skip
     if file is None:
         # Arguments that are no text in the terminal's encoding hold halves of characters.
         items: list[Item] = [os.fsencode(text).decode(errors="replace") for text in examples or ()]
     else:
-        reading = _given(
-            data_format=data_format, header=header, text_column=text_column, encoding=encoding
-        )
-        items = _items_of(file, model, reading)
+        items = _items_of(file, model, given)
     if format is Format.csv:
         columns = ["example", *(f"{what}_{i + 1}" for i in range(min(top, len(model.labels)))
                                 for what in ("label", "probability"))]  # fmt: skip
@@ -230,19 +206,6 @@ def _name(item: Item, number: int) -> str:
     return item if isinstance(item, str) else str(number)
 
 
-def _classifier(run: str, cell: str | None, device: str) -> TrainedClassifier:
-    model = load(run, cell=named_cell(cell), device=device)
-    if not isinstance(model, TrainedClassifier):
-        raise ArgumentError(
-            f"{run} is no classification run; `elman predict` names labels with one"
-        )
-    return model
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
-
-
 def _headline(found: Evaluation) -> str:
     return (
         f"accuracy {found.accuracy:.4f}, macro F1 {found.macro_f1:.4f}, log loss "
@@ -259,7 +222,8 @@ def _majority(found: Evaluation) -> str:
     )
 
 
-def _table(found: Evaluation) -> str:
+def table(found: Evaluation) -> str:
+    """A line for each label, and the measures of all."""
     classes = found.per_class
     width = max(len("label"), *(len(label) for label in found.labels))
     rows = [f"{'label':<{width}} {'precision':>9} {'recall':>7} {'F1':>7} {'examples':>9}"]

@@ -47,7 +47,7 @@ class _Sampler(Watcher):
         self._task.model.train()
 
     def show(self, when: str, model: TrainedLanguage) -> None:
-        text = "".join(model.stream(PROMPT, _LENGTH, Sampling(0.7), seed=1))
+        text = "".join(model.stream(PROMPT, _LENGTH, Sampling(temperature=0.7), seed=1))
         indented = (PROMPT + text).strip().replace("\n", "\n    ")
         self.console.print(f"\n  {when}:", style="bold")
         self.say(f"    {indented}\n")
@@ -88,13 +88,14 @@ def demo(
     watcher.say("Now a small LSTM learns, one character after another, to write like")
     watcher.say(f"Python's language reference. Training takes {terminal.duration(minutes)}.")
     try:
-        folder = start(
+        begun = start(
             "language", None, run, force=Path(run).exists(), listener=watcher,
             minutes=minutes, hidden_size=256, learning_rate=0.004, evaluate_every=200,
         )  # fmt: skip
-        model = resume(folder.path, listener=watcher)
+        model = resume(begun.folder.path, listener=watcher)
     finally:
         watcher.close()
+    folder = begun.folder
     watcher.show("at the end", model)
     records = folder.read_metrics()
     best = min(records, key=lambda record: record["valid_loss"])

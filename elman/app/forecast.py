@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from elman.app import terminal
 from elman.app.forecast_tables import backtest_table, forecast_table
+from elman.app.loading import load_as
 from elman.app.options import (
     AsJson,
     Device,
@@ -17,13 +18,19 @@ from elman.app.options import (
     trains,
 )
 from elman.app.retrain import Retraining
-from elman.app.training import named_cell, report_files, train_run
+from elman.app.training import report_files, train_run
 from elman.artifacts.files import write_atomically
-from elman.artifacts.load import load
+from elman.artifacts.load import SavedRun
 from elman.artifacts.run_folder import RunFolder
 from elman.errors import ArgumentError, DataError
 from elman.tasks import TASKS
-from elman.tasks.forecast import TrainedForecast
+from elman.tasks.forecast import Backtest, TrainedForecast
+
+MEASURES = (
+    "a rolling backtest over the test part, or over all of DATA: errors, and how many values the "
+    "intervals held, beside naive (the last value again) and seasonal naive (the last season "
+    "again). Scaled errors are in deviations of the training part."
+)
 
 
 def add_commands(app: typer.Typer, train: typer.Typer) -> None:
@@ -61,7 +68,7 @@ def train_forecast(
 
 
 def report(folder: RunFolder, model: TrainedForecast) -> None:
-    """What came out of training, and what to do next."""
+    """The results of training, and what to do next."""
     best = min(folder.read_metrics(), key=lambda record: record["valid_loss"])
     report_files(folder.path)
     terminal.result(
@@ -78,18 +85,14 @@ def report(folder: RunFolder, model: TrainedForecast) -> None:
 
 
 def evaluate(
-    model: TrainedForecast,
-    data: str | None,
-    as_json: bool,
-    *,
-    horizon: int | None = None,
-    stride: int = 1,
-    retrain: Retraining | None = None,
-) -> None:
+    run: SavedRun, model: TrainedForecast, data: str | None, given: dict[str, Any]
+) -> Backtest:
     """`elman evaluate` for a forecasting run."""
-    backtest = model.evaluate(data, horizon, stride, retrain)
-    _tell(backtest.notes)
-    terminal.result(json.dumps(backtest.to_json()) if as_json else backtest_table(backtest))
+    retrain = Retraining(run, model) if given.pop("retrain", False) else None
+    return model.evaluate(data, **given, retrain=retrain)
+
+
+table = backtest_table
 
 
 def forecast(
@@ -128,9 +131,10 @@ def forecast(
     """
     if as_csv and as_json:
         raise ArgumentError("--csv and --json were both given; choose one")
-    model = load(run, cell=named_cell(cell), device=device)
-    if not isinstance(model, TrainedForecast):
-        raise ArgumentError(f"{run} is no forecasting run; `elman forecast` goes on with one")
+    model = load_as(
+        TrainedForecast, run, cell, device,
+        "is no forecasting run; `elman forecast` goes on with one",
+    )  # fmt: skip
     found = model.forecast(data, horizon)
     _tell(found.notes)
     if picture is not None:

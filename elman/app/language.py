@@ -1,38 +1,36 @@
 """The commands of the language task."""
 
-import json
 import secrets
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from elman.app import terminal
+from elman.app.loading import load_as
 from elman.app.options import (
     Device,
     OwnCell,
     Run,
     TrainOptions,
+    options_of,
+    takes,
     trains,
 )
-from elman.app.training import named_cell, report_files, train_run
-from elman.artifacts.load import load
+from elman.app.training import report_files, train_run
+from elman.artifacts.load import SavedRun
 from elman.artifacts.run_folder import RunFolder
-from elman.errors import ArgumentError
+from elman.settings import build
 from elman.tasks import TASKS
 from elman.tasks.language import Evaluation, Sampling, TrainedLanguage
 from elman.tasks.language.data.sources import read_bytes, read_text
+from elman.tasks.language.settings import ScoringSettings
+from elman.tasks.language.use.generate import LENGTH
 from elman.tasks.language.use.score import Loss
 
-
-class Unknown(StrEnum):
-    error = "error"
-    skip = "skip"
-
-
-UnknownPolicy = Annotated[
-    Unknown, typer.Option(help="Characters that the model has never seen: stop, or leave them out.")
-]
+MEASURES = (
+    "nats, bits and perplexity, with the state carried through the whole text and over windows "
+    "that each begin anew (how models that see a fixed window are scored)."
+)
 
 
 def add_commands(app: typer.Typer, train: typer.Typer) -> None:
@@ -68,7 +66,7 @@ def train_language(
 
 
 def report(folder: RunFolder, model: TrainedLanguage) -> None:
-    """What came out of training, and what to do next."""
+    """The results of training, and what to do next."""
     best = min(folder.read_metrics(), key=lambda record: record["valid_loss"])
     unit = model.vocabulary.unit
     report_files(folder.path)
@@ -81,17 +79,10 @@ def report(folder: RunFolder, model: TrainedLanguage) -> None:
 
 
 def evaluate(
-    model: TrainedLanguage,
-    data: str | None,
-    as_json: bool,
-    *,
-    window: int = 256,
-    unknown: str = "error",
-) -> None:
+    run: SavedRun, model: TrainedLanguage, data: str | None, given: dict[str, Any]
+) -> Evaluation:
     """`elman evaluate` for a language run."""
-    text = None if data is None else _text_of(data, model)
-    evaluation = model.evaluate(text, window=window, unknown=unknown)
-    terminal.result(json.dumps(evaluation.to_json()) if as_json else _table(evaluation))
+    return model.evaluate(None if data is None else _text_of(data, model), **given)
 
 
 def _text_of(data: str, model: TrainedLanguage) -> str:
@@ -101,30 +92,17 @@ def _text_of(data: str, model: TrainedLanguage) -> str:
     return "".join(read_text([data], instead=""))
 
 
+@takes([*options_of(Sampling), *options_of(ScoringSettings, only=["unknown"])])
 def generate(
     run: Run,
+    given: dict[str, Any],
     prompt: Annotated[
         str, typer.Option(help="Text to go on from; the model reads all of it.")
     ] = "",
-    length: Annotated[int, typer.Option(min=0, help="Characters (or bytes) to write.")] = 500,
-    temperature: Annotated[
-        float, typer.Option(help="Below 1 safer, above 1 wilder, 0 the likeliest each time.")
-    ] = 0.8,
-    top_k: Annotated[
-        int | None, typer.Option(metavar="K", help="Draw from the K likeliest characters only.")
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        typer.Option(metavar="P", help="Draw from the likeliest that together reach P."),
-    ] = None,
-    min_p: Annotated[
-        float | None,
-        typer.Option(metavar="P", help="Draw from those P times as likely as the best."),
-    ] = None,
+    length: Annotated[int, typer.Option(min=0, help="Characters (or bytes) to write.")] = LENGTH,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Same seed, same text.")] = None,
     stop: Annotated[str | None, typer.Option(metavar="TEXT", help="End before this text.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="How many texts to write.")] = 1,
-    unknown: UnknownPolicy = Unknown.error,
     cell: OwnCell = None,
     device: Device = "cpu",
 ) -> None:
@@ -136,29 +114,28 @@ def generate(
 
     elman generate runs/language-001 --temperature 0.5 --samples 3 --seed 1
     """
-    model = _language(run, cell, device)
+    model = load_as(
+        TrainedLanguage, run, cell, device,
+        "is no language run; `elman generate` writes text with one",
+    )  # fmt: skip
+    sampling = build(Sampling, given, "generate")
+    unknown = given.get("unknown", ScoringSettings.unknown)
     if seed is None:
         seed = secrets.randbelow(2**31)
         terminal.note(f"seed: {seed}")
-    sampling = Sampling(temperature, top_k, top_p, min_p)
     for index in range(samples):
         if samples > 1:
             terminal.result(f"--- sample {index + 1} (seed {seed + index})")
-        pieces = model.stream(prompt, length, sampling, stop, seed + index, unknown.value)
+        pieces = model.stream(prompt, length, sampling, stop, seed + index, unknown)
         terminal.result(prompt, end="")
         for piece in pieces:
             terminal.result(piece, end="")
         terminal.result("")
 
 
-def _language(run: str, cell: str | None, device: str) -> TrainedLanguage:
-    model = load(run, cell=named_cell(cell), device=device)
-    if not isinstance(model, TrainedLanguage):
-        raise ArgumentError(f"{run} is no language run; `elman generate` writes text with one")
-    return model
+def table(evaluation: Evaluation) -> str:
+    """Both ways of scoring, one line for each."""
 
-
-def _table(evaluation: Evaluation) -> str:
     def row(name: str, loss: Loss) -> str:
         numbers = f"{loss.nats:8.4f} {loss.bits:8.4f} {loss.perplexity:11.4f} {loss.tokens:>10,}"
         return f"{name:<32} {numbers}"

@@ -4,7 +4,7 @@ each setting is declared once."""
 import dataclasses
 import inspect
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,40 +63,83 @@ def trains(kind: TaskKind) -> Callable[[Callable[..., None]], Callable[..., None
     training, and one for every setting of the task and of training."""
     defaults = {**kind.training, **kind.budget}
     settings = [
-        _option(cls, field, defaults.get(field.name, field.default))
-        for cls in (kind.settings, TrainingSettings)
-        for field in dataclasses.fields(cls)
+        option for cls in (kind.settings, TrainingSettings) for option in options_of(cls, defaults)
     ]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         data = inspect.signature(command, eval_str=True).parameters["data"].replace(default=None)
         common = inspect.signature(_of_any_training).parameters.values()
 
-        def run(**values: Any) -> None:
-            given = {option.name: values.pop(option.name) for option in settings}
-            chosen = {name: value for name, value in given.items() if value is not None}
-            command(values.pop("data"), TrainOptions(**values, settings=chosen))
+        def run(data: Any, given: dict[str, Any], **values: Any) -> None:
+            command(data, TrainOptions(**values, settings=given))
 
-        parameters = [
-            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            for parameter in [data, *common, *settings]
-        ]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        run.__name__, run.__doc__ = command.__name__, command.__doc__
-        return run
+        return _command(run, command, [data, *common], settings)
 
     return decorate
 
 
-def _option(cls: type, field: dataclasses.Field[Any], default: Any) -> inspect.Parameter:
+def takes(
+    options: Sequence[inspect.Parameter],
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a command of `command(..., given)`: each of the options is one of the command's own, and
+    `given` maps the names of those that the user gave to their values."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        parameters = inspect.signature(command, eval_str=True).parameters.values()
+        own = [parameter for parameter in parameters if parameter.name != "given"]
+        return _command(command, command, own, options)
+
+    return decorate
+
+
+def options_of(
+    cls: type,
+    defaults: Mapping[str, Any] | None = None,
+    only: Sequence[str] | None = None,
+    prefix: str = "",
+) -> list[inspect.Parameter]:
+    """An option for every field of a settings class, or for some. defaults: where they are not the
+    class's own. prefix: begins the help."""
+    return [
+        _option(cls, field, (defaults or {}).get(field.name, field.default), prefix)
+        for field in dataclasses.fields(cls)
+        if only is None or field.name in only
+    ]
+
+
+def _command(
+    function: Callable[..., None],
+    described: Callable[..., None],
+    own: Sequence[inspect.Parameter],
+    options: Sequence[inspect.Parameter],
+) -> Callable[..., None]:
+    """`function(**own, given)` as Typer wants a command, with the name and help of `described`."""
+
+    def run(**values: Any) -> None:
+        named = {option.name: values.pop(option.name) for option in options}
+        given = {name: value for name, value in named.items() if value is not None}
+        function(**values, given=given)
+
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in [*own, *options]
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__name__, run.__doc__ = described.__name__, described.__doc__
+    return run
+
+
+def _option(
+    cls: type, field: dataclasses.Field[Any], default: Any, prefix: str
+) -> inspect.Parameter:
     kind: Any = field_type(cls, field.name)
     choices = field.metadata["choices"]
-    text = field.metadata["help"]
+    text = prefix + field.metadata["help"]
     if choices is not None and not all(choice in text for choice in choices):
         text += f": {' or '.join(choices)}"
     if default is not None:
-        text += f" [default: {default}]"
+        shown = {True: "yes", False: "no"}[default] if kind is bool else default
+        text += f" [default: {shown}]"
     flag = "--" + field.name.replace("_", "-")
     info = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,

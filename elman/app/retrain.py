@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from elman.app import terminal
-from elman.artifacts.load import kind_of
-from elman.artifacts.run_folder import RunFolder
+from elman.artifacts.load import SavedRun
 from elman.settings import build, given
-from elman.tasks.cell import CellClass
 from elman.tasks.forecast import TrainedForecast
 from elman.tasks.forecast.data.panel import Panel, to_frame
 from elman.train.fit import fit
@@ -18,12 +16,10 @@ from elman.train.settings import TrainingSettings
 class Retraining:
     """Trains with the settings of a run on the rows before any row of its grid."""
 
-    def __init__(self, run: RunFolder, cell: CellClass | None, model: TrainedForecast) -> None:
-        config = run.read_config()
-        source = f"{run}/config.toml"
-        own = build(kind_of(config, run).settings, config.settings, source)
-        self._settings = {**given(own), **given(build(TrainingSettings, config.settings, source))}
-        self._cell = cell
+    def __init__(self, run: SavedRun, model: TrainedForecast) -> None:
+        training = build(TrainingSettings, run.config.settings, run.source)
+        self._settings = {**given(run.settings), **given(training)}
+        self._cell = run.cell
         self._layout = model.layout
 
     def __call__(self, panel: Panel, row: int) -> TrainedForecast:
@@ -44,11 +40,10 @@ class Retraining:
             "time_column": columns.time,
             "targets": ",".join(columns.targets),
         }
-        recorded = settings.pop("cell")
-        cell = self._cell or recorded
+        settings.pop("cell")
         with tempfile.TemporaryDirectory(prefix="elman-") as folder:
             table = Path(folder) / "rows.csv"
             to_frame(panel.cut(row), layout.ids, columns, layout.grid).write_csv(table)
             run = Path(folder) / "run"
-            trained: TrainedForecast = fit("forecast", table, run, cell=cell, **settings)
+            trained: TrainedForecast = fit("forecast", table, run, cell=self._cell, **settings)
             return trained

@@ -1,29 +1,23 @@
 """The commands for a run of any task: `resume` and `evaluate`."""
 
-from types import ModuleType
+import inspect
+import json
 from typing import Annotated, Any
 
 import typer
 
-from elman.app import classify, forecast, language, terminal
-from elman.app.classify import DataFormat, Encoding, Header, TextColumn
-from elman.app.language import Unknown
-from elman.app.options import AsJson, Device, OwnCell, Run
+from elman.app import terminal
+from elman.app.options import AsJson, Device, OwnCell, Run, options_of, takes
 from elman.app.progress import Watcher
-from elman.app.retrain import Retraining
+from elman.app.tasks import COMMANDS
 from elman.app.training import named_cell
-from elman.artifacts.load import load
+from elman.artifacts.load import read_run
 from elman.artifacts.run_folder import open_run
 from elman.errors import ArgumentError
+from elman.settings import names
+from elman.tasks import TASKS
+from elman.tasks.setup import Setup
 from elman.train.fit import resume as resume_run
-
-COMMANDS: dict[str, ModuleType] = {
-    "language": language,
-    "classify": classify,
-    "forecast": forecast,
-}
-"""What the command line does for each task: `add_commands(app, train)`, `report(folder, model)`,
-`evaluate(model, data, as_json, **options)`."""
 
 
 def add_commands(app: typer.Typer, train: typer.Typer) -> None:
@@ -31,7 +25,7 @@ def add_commands(app: typer.Typer, train: typer.Typer) -> None:
     for commands in COMMANDS.values():
         commands.add_commands(app, train)
     app.command("resume")(resume)
-    app.command("evaluate")(evaluate)
+    app.command("evaluate", help=_help_of_evaluate())(evaluate)
 
 
 def resume(
@@ -67,8 +61,19 @@ def resume(
     COMMANDS[folder.read_config().task].report(folder, model)
 
 
+def _options_of_evaluate() -> list[inspect.Parameter]:
+    """Those of all tasks; one that two tasks take is one option."""
+    options: dict[str, inspect.Parameter] = {}
+    for name, kind in TASKS.items():
+        for option in options_of(kind.evaluation, prefix=f"{name}: "):
+            options.setdefault(option.name, option)
+    return list(options.values())
+
+
+@takes(_options_of_evaluate())
 def evaluate(
     run: Run,
+    given: dict[str, Any],
     data: Annotated[
         str | None,
         typer.Argument(
@@ -78,80 +83,36 @@ def evaluate(
         ),
     ] = None,
     as_json: AsJson = False,
-    window: Annotated[
-        int | None,
-        typer.Option(min=1, help="language: length of the windows from zero state [default: 256]"),
-    ] = None,
-    unknown: Annotated[
-        Unknown | None,
-        typer.Option(help="language: characters never seen in training: stop, or leave them out."),
-    ] = None,
-    data_format: DataFormat = None,
-    header: Header = None,
-    text_column: TextColumn = None,
-    label_column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="classify: column with the label [default: as in training]"
-        ),
-    ] = None,
-    encoding: Encoding = None,
-    horizon: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="forecast: rows ahead [default: as many as it learned]"),
-    ] = None,
-    stride: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="forecast: rows from one forecast to the next [default: 1]"),
-    ] = None,
-    retrain: Annotated[
-        bool, typer.Option("--retrain", help="forecast: train anew for every forecast; slow.")
-    ] = False,
     cell: OwnCell = None,
     device: Device = "cpu",
 ) -> None:
-    """Measure how good a model is on data that it was not trained on.
-
-    language: nats, bits and perplexity, with the state carried through the whole text and over
-    windows that each begin with a zero state (how models that see a fixed window are scored).
-
-    classify: accuracy, macro F1, log loss, calibration error, and a table of the labels; without
-    DATA on the run's test part.
-
-    forecast: a rolling backtest over the test part, or over all of DATA: errors, and how many
-    values the intervals held, beside naive (the last value again) and seasonal naive (the last
-    season again). Scaled errors are in deviations of the training part.
-
-    Examples:
-
-    elman evaluate runs/language-001
-
-    elman evaluate runs/language-001 other.txt --window 128 --json
-
-    elman evaluate runs/classify-001 other.csv --text-column name --label-column language
-
-    elman evaluate runs/forecast-001 --horizon 6 --stride 3
-    """
-    options: dict[str, Any] = {
-        "window": window, "unknown": unknown and unknown.value, "data_format": data_format,
-        "header": header, "text_column": text_column, "label_column": label_column,
-        "encoding": encoding, "horizon": horizon, "stride": stride, "retrain": retrain or None,
-    }  # fmt: skip
-    given = {name: value for name, value in options.items() if value is not None}
-    own = named_cell(cell)
-    model = load(run, cell=own, device=device)
-    folder = open_run(run)
-    task = folder.read_config().task
-    commands = COMMANDS[task]
-    _refuse_others(task, given, commands)
-    if retrain:
-        given["retrain"] = Retraining(folder, own, model)
-    commands.evaluate(model, data, as_json, **given)
+    """Measure how good a model is on data that it was not trained on."""
+    saved = read_run(run, named_cell(cell))
+    task = saved.kind.name
+    _refuse_others(task, given, names(saved.kind.evaluation))
+    model = saved.trained(Setup.of(saved.cell, device))
+    found = COMMANDS[task].evaluate(saved, model, data, given)
+    for text in found.notes:
+        terminal.note(f"note: {text}")
+    as_text = json.dumps(found.to_json()) if as_json else COMMANDS[task].table(found)
+    terminal.result(as_text)
 
 
-def _refuse_others(task: str, given: dict[str, Any], commands: ModuleType) -> None:
+def _help_of_evaluate() -> str:
+    measures = [f"{name}: {commands.MEASURES}" for name, commands in COMMANDS.items()]
+    return "\n\n".join([str(evaluate.__doc__), *measures, "Examples:", *_EXAMPLES])
+
+
+_EXAMPLES = (
+    "elman evaluate runs/language-001",
+    "elman evaluate runs/language-001 other.txt --window 128 --json",
+    "elman evaluate runs/classify-001 other.csv --text-column name --label-column language",
+    "elman evaluate runs/forecast-001 --horizon 6 --stride 3",
+)
+
+
+def _refuse_others(task: str, given: dict[str, Any], known: list[str]) -> None:
     """Raise on an option that says nothing to this task."""
-    known = commands.evaluate.__kwdefaults__ or {}
     for name in given:
         if name not in known:
             flag = "--" + name.replace("_", "-")

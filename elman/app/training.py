@@ -35,8 +35,8 @@ def train_run(
         return None
     watcher = Watcher()
     try:
-        folder = start(task, data, options.run, force=options.force, listener=watcher, **settings)
-        return folder, resume(folder.path, cell=named_cell(settings.get("cell")), listener=watcher)
+        begun = start(task, data, options.run, force=options.force, listener=watcher, **settings)
+        return begun.folder, resume(begun.folder.path, cell=begun.cell, listener=watcher)
     finally:
         watcher.close()
 

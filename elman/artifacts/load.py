@@ -1,6 +1,7 @@
 """`elman.load`: a trained model from its run folder."""
 
 import os
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,6 +13,61 @@ from elman.settings import build
 from elman.tasks import TASKS, TaskKind
 from elman.tasks.base import Restored
 from elman.tasks.cell import CellClass, find_cell, is_own
+from elman.tasks.setup import Setup
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run folder that was read, once for all that is done with it.
+
+    settings: the task's own. cell: the class of the cell; None for the perceptron. kept: what the
+    task's kind makes of the data.
+    """
+
+    folder: RunFolder
+    config: RunConfig
+    kind: TaskKind
+    settings: Any
+    cell: CellClass | None
+    kept: Any
+
+    @property
+    def source(self) -> str:
+        """What messages about its settings begin with."""
+        return f"{self.folder}/config.toml"
+
+    def trained(self, setup: Setup) -> Any:
+        """The model with the weights that were best on validation.
+
+        Raises:
+            RunError: there are none yet, or they do not fit.
+        """
+        if not self.folder.model.exists():
+            raise RunError(
+                f"{self.folder} has no model yet: training stopped before its first evaluation; "
+                f"go on with `elman resume {self.folder}`"
+            )
+        with torch.random.fork_rng():  # the weights are drawn before they are filled in
+            trained = self.kind.open_trained(self.settings, self.kept, setup)
+        tensors, _ = load_tensors(self.folder.model)
+        fill_module(trained.model, tensors, self.folder.model)
+        return trained
+
+
+def read_run(run: str | os.PathLike[str], cell: CellClass | None = None) -> SavedRun:
+    """The run in a folder. cell: its class, if it is one of the user's own.
+
+    Raises:
+        RunError: no run, damaged, or of a newer format.
+        ArgumentError: the run was started with a class of the user's own and `cell` is missing.
+    """
+    folder = open_run(run)
+    config = folder.read_config()
+    kind = _kind_of(config, folder)
+    settings: Any = build(kind.settings, config.settings, f"{folder}/config.toml")
+    found = _cell_of(config, folder, cell)
+    restored = Restored(folder.read_vocabulary(), config.data, folder.data)
+    return SavedRun(folder, config, kind, settings, found, kind.restore(restored))
 
 
 def load(
@@ -37,27 +93,14 @@ def load(
 
     Raises:
         RunError: no run, damaged, of a newer format, or not trained yet.
-        ArgumentError: the run was trained with a class of your own and `cell` is missing.
+        ArgumentError: the run was trained with a class of your own and `cell` is missing; or a
+            device or backend that is not there.
     """
-    folder = open_run(run)
-    config = folder.read_config()
-    kind = kind_of(config, folder)
-    settings: Any = build(kind.settings, config.settings, f"{folder}/config.toml")
-    recorded = cell_of(config, folder, cell)
-    if not folder.model.exists():
-        raise RunError(
-            f"{folder} has no model yet: training stopped before its first evaluation; "
-            f"go on with `elman resume {folder}`"
-        )
-    saved = restored(folder, config)
-    with torch.random.fork_rng():  # the weights are drawn before they are filled in
-        trained = kind.open_trained(settings, saved, recorded, torch.device(device), backend)
-    tensors, _ = load_tensors(folder.model)
-    fill_module(trained.model, tensors, folder.model)
-    return trained
+    saved = read_run(run, cell)
+    return saved.trained(Setup.of(saved.cell, device, backend))
 
 
-def kind_of(config: RunConfig, folder: RunFolder) -> TaskKind:
+def _kind_of(config: RunConfig, folder: RunFolder) -> TaskKind:
     try:
         return TASKS[config.task]
     except KeyError:
@@ -67,7 +110,7 @@ def kind_of(config: RunConfig, folder: RunFolder) -> TaskKind:
         ) from None
 
 
-def cell_of(config: RunConfig, folder: RunFolder, cell: CellClass | None) -> CellClass | None:
+def _cell_of(config: RunConfig, folder: RunFolder, cell: CellClass | None) -> CellClass | None:
     """The run's cell: `cell` if given, else the built-in one that the run names."""
     name = config.settings.get("cell", "")
     if cell is not None:
@@ -78,7 +121,3 @@ def cell_of(config: RunConfig, folder: RunFolder, cell: CellClass | None) -> Cel
             f"file.py:Name or elman.load(run, cell=Name), since a run folder never imports code"
         )
     return find_cell(name)
-
-
-def restored(folder: RunFolder, config: RunConfig) -> Restored:
-    return Restored(folder.read_vocabulary(), config.data, folder.data)

@@ -151,6 +151,36 @@ class Recurrent(NoScript):
             sequence = sequence.transpose(0, 1)
         return sequence, tuple(final)
 
+    def step(self, input: Tensor, state: Sequence[Nest]) -> tuple[Tensor, tuple[Nest, ...]]:
+        """One time step of all layers, without dropout: from `(B, I)` to `(B, O)`.
+
+        Returns the output and the state after it. It is itself a step for `elman.scan`, for example
+        of a loop that reads its own output.
+
+        Raises:
+            ArgumentError: a layer that also reads from the end has no next step.
+        """
+        if self.bidirectional:
+            raise ArgumentError(
+                "a bidirectional layer reads from the end, too, so it can't go step by step; build "
+                "it with bidirectional=False"
+            )
+        output, after = input, []
+        for layer, (cell, own) in enumerate(zip(self.cells, state, strict=True)):
+            source = output
+            output, own = cell(source, own)
+            output = self._normalised(layer, source, output)
+            after.append(own)
+        return output, tuple(after)
+
+    def _normalised(self, layer: int, source: Tensor, output: Tensor) -> Tensor:
+        """A layer's output `(..., O)`, normalised, and its input added to it."""
+        if len(self.norms):
+            output = self.norms[layer](output)
+        if self.residual and output.shape == source.shape:
+            output = output + source
+        return output
+
     def _joined(
         self, layer: int, input: Sequences, outputs: list[Sequences], over: Tensor | None
     ) -> Sequences:
@@ -159,10 +189,7 @@ class Recurrent(NoScript):
 
         def join(source: Tensor, *parts: Tensor) -> Tensor:
             output = parts[0] if len(parts) == 1 else torch.cat(parts, -1)
-            if len(self.norms):
-                output = self.norms[layer](output)
-            if self.residual and output.shape == source.shape:
-                output = output + source
+            output = self._normalised(layer, source, output)
             if over is None or not (len(self.norms) or self.residual):
                 return output
             return output.masked_fill(over.view(*over.shape, *[1] * (output.dim() - 2)), 0)

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
 
 from elman.nest import Nest
-from elman.tasks.cell import CellClass
+from elman.tasks.setup import Setup
+from elman.tasks.shared.trained import Trained
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,10 @@ class Task(Protocol):
     loss_name: str
     highlights: tuple[str, ...]
     steps_per_epoch: int
-    model: nn.Module
     notes: list[str]
+
+    @property
+    def model(self) -> nn.Module: ...
 
     def initial_carry(self) -> Nest:
         """The nest that the first step carries in; also the shape of every later one."""
@@ -58,7 +60,7 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a task writes into a new run: its vocabulary, and the fingerprint of its data."""
+    """What a task writes into a new run: its vocabulary, and the checksums of its data."""
 
     vocabulary: dict[str, Any]
     data: dict[str, Any]
@@ -87,8 +89,9 @@ class Outcome:
 class TaskKind(Protocol):
     """One row of `TASKS`: how a task comes from data, and a usable model from a run.
 
-    training: training settings whose defaults differ for this task. budget: the budget of a run
-    that was given none.
+    settings: the dataclass of the task's own settings. evaluation: the dataclass of the options
+    that its `evaluate` takes. training: training settings whose defaults differ for this task.
+    budget: the budget of a run that was given none.
     """
 
     name: str
@@ -96,34 +99,23 @@ class TaskKind(Protocol):
     budget: Mapping[str, Any]
 
     @property
-    def settings(self) -> type[Any]:
-        """The dataclass of the task's own settings."""
+    def settings(self) -> type[Any]: ...
+
+    @property
+    def evaluation(self) -> type[Any]: ...
+
+    def prepare(self, data: list[str], settings: Any, setup: Setup, folder: Path) -> Prepared:
+        """Read the data once and write it, encoded, to `folder`."""
         ...
 
-    def prepare(
-        self, data: list[str], settings: Any, cell: CellClass | None, folder: Path, seed: int
-    ) -> Prepared:
-        """Read the data once and write it, encoded, to `folder`. seed: for drawing parts."""
+    def restore(self, saved: Restored) -> Any:
+        """What the run keeps of its data, for `open_task` and `open_trained`: read once, and only
+        as far as they ask for it, since a run may be copied without its data."""
         ...
 
-    def open_task(
-        self,
-        settings: Any,
-        saved: Restored,
-        cell: CellClass | None,
-        seed: int,
-        device: torch.device,
-        backend: str,
-    ) -> Task: ...
+    def open_task(self, settings: Any, kept: Any, setup: Setup) -> Task: ...
 
-    def open_trained(
-        self,
-        settings: Any,
-        saved: Restored,
-        cell: CellClass | None,
-        device: torch.device,
-        backend: str,
-    ) -> Any:
+    def open_trained(self, settings: Any, kept: Any, setup: Setup) -> Trained[Any]:
         """The object that `elman.load` returns, its `model` with weights still to be filled in."""
         ...
 

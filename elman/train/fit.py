@@ -3,21 +3,21 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from elman.artifacts.checkpoint import read_progress
-from elman.artifacts.load import cell_of, kind_of, load, restored
-from elman.artifacts.run_folder import RunConfig, RunFolder, create_run, next_free, open_run
-from elman.engine import BACKENDS
+from elman.artifacts.load import SavedRun, read_run
+from elman.artifacts.run_folder import RunConfig, RunFolder, create_run, next_free
 from elman.errors import ArgumentError, RunError
 from elman.paths import paths_of
 from elman.settings import build, names, recorded, refuse_unknown
 from elman.tasks import TASKS, TaskKind
 from elman.tasks.cell import CellClass, describe, find_cell
+from elman.tasks.setup import Setup
 from elman.train.listener import Listener
 from elman.train.loop import train
 from elman.train.schedule import Origin, Schedule
@@ -58,9 +58,16 @@ def fit(
         >>> model = elman.fit("language", "book.txt", minutes=3)  # doctest: +SKIP
         >>> print(model.generate("Once upon"))  # doctest: +SKIP
     """
-    folder = start(task, data, run, cell=cell, force=force, listener=listener, **settings)
-    own = cell if callable(cell) or cell is None else find_cell(cell)
-    return resume(folder.path, cell=own, listener=listener)
+    started = start(task, data, run, cell=cell, force=force, listener=listener, **settings)
+    return resume(started.folder.path, cell=started.cell, listener=listener)
+
+
+@dataclass(frozen=True)
+class Started:
+    """A run that is ready for step 1, and the class of its cell; None for the perceptron."""
+
+    folder: RunFolder
+    cell: CellClass | None
 
 
 def start(
@@ -72,29 +79,28 @@ def start(
     force: bool = False,
     listener: Listener | None = None,
     **settings: Any,
-) -> RunFolder:
-    """The first half of `fit`: a run folder with settings and data, ready for step 1."""
+) -> Started:
+    """The first half of `fit`: a run folder with settings and data."""
     if task not in TASKS:
         raise ArgumentError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
     kind = TASKS[task]
     refuse_unknown(settings, names(kind.settings, TrainingSettings), "settings")
-    found, named = _chosen_cell(cell)
-    task_settings: Any = build(kind.settings, {**settings, **named}, "settings")
+    named = cell if isinstance(cell, str | None) else describe(cell)
+    given = settings if named is None else {**settings, "cell": named}
+    task_settings: Any = build(kind.settings, given, "settings")
     training = build(TrainingSettings, with_defaults(kind, settings), "settings")
-    if not named:
-        found = find_cell(task_settings.cell)
-    check_backend(training.backend)
-    _device(training.device)
+    found = cell if callable(cell) else find_cell(task_settings.cell)
+    setup = Setup.of(found, training.device, training.backend, training.seed)
 
     def fill(folder: RunFolder) -> None:
-        prepared = kind.prepare(paths_of(data), task_settings, found, folder.data, training.seed)
+        prepared = kind.prepare(paths_of(data), task_settings, setup, folder.data)
         folder.write_vocabulary(prepared.vocabulary)
         values = {**recorded(task_settings), **recorded(training)}
         folder.write_config(RunConfig(task, values, prepared.data, asdict(Origin())))
 
     folder = create_run(Path(run) if run is not None else next_free(task), force, fill)
     (listener or Listener()).created(folder)
-    return folder
+    return Started(folder, found)
 
 
 def resume(
@@ -117,25 +123,19 @@ def resume(
         What `elman.load(run)` returns. A finished run is loaded and left as it is.
     """
     refuse_unknown(budget, list(BUDGET), "resume")
-    folder = open_run(run)
-    config = folder.read_config()
-    kind = kind_of(config, folder)
-    cell = cell_of(config, folder, cell)
+    saved = read_run(run, cell)
     if given_budget := {k: v for k, v in budget.items() if v is not None}:
-        config = _with_budget(config, given_budget, folder)
-    task_settings: Any = build(kind.settings, config.settings, f"{folder}/config.toml")
-    training = build(TrainingSettings, config.settings, f"{folder}/config.toml")
-    device = _device(training.device)
+        saved = _with_budget(saved, given_budget)
+    training = build(TrainingSettings, saved.config.settings, saved.source)
+    setup = Setup.of(saved.cell, training.device, training.backend, training.seed)
     with _torch_state(training):
         torch.manual_seed(training.seed)
-        task = kind.open_task(
-            task_settings, restored(folder, config), cell, training.seed, device, training.backend
-        )
-        schedule = Schedule(training, task.steps_per_epoch, _origin(config, folder))
-        train(task, folder, training, schedule, listener or Listener())
-        trained = load(folder.path, cell=cell, device=training.device, backend=training.backend)
-        if outcome := kind.finish(trained):
-            folder.write_outcome(outcome)
+        task = saved.kind.open_task(saved.settings, saved.kept, setup)
+        schedule = Schedule(training, task.steps_per_epoch, _origin(saved))
+        train(task, saved.folder, training, schedule, listener or Listener())
+        trained = saved.trained(setup)
+        if outcome := saved.kind.finish(trained):
+            saved.folder.write_outcome(outcome)
     return trained
 
 
@@ -147,50 +147,26 @@ def with_defaults(kind: TaskKind, settings: dict[str, Any]) -> dict[str, Any]:
     return {**kind.training, **budget, **chosen}
 
 
-def check_backend(name: str) -> None:
-    if name not in BACKENDS:
-        raise ArgumentError(f"backend must be one of {', '.join(BACKENDS)}, got {name!r}")
-
-
-def _chosen_cell(cell: str | CellClass | None) -> tuple[CellClass | None, dict[str, str]]:
-    """The class, and what the run records about it; nothing if the settings are to decide."""
-    if cell is None:
-        return None, {}
-    if isinstance(cell, str):
-        return find_cell(cell), {"cell": cell}
-    return cell, {"cell": describe(cell)}
-
-
-def _with_budget(config: RunConfig, budget: dict[str, Any], folder: RunFolder) -> RunConfig:
-    """The configuration with another budget, on disk before the first step under it."""
+def _with_budget(saved: SavedRun, budget: dict[str, Any]) -> SavedRun:
+    """The run with another budget, on disk before the first step under it."""
     build(TrainingSettings, budget, "resume")
+    config = saved.config
     settings = {k: v for k, v in config.settings.items() if k not in BUDGET} | budget
     if settings == config.settings:
-        return config
-    progress = read_progress(folder)
+        return saved
+    progress = read_progress(saved.folder)
     origin = Origin(progress.step, progress.seconds)
-    config = RunConfig(config.task, settings, config.data, asdict(origin))
-    folder.write_config(config)
-    return config
+    config = replace(config, settings=settings, schedule=asdict(origin))
+    saved.folder.write_config(config)
+    return replace(saved, config=config)
 
 
-def _origin(config: RunConfig, folder: RunFolder) -> Origin:
+def _origin(saved: SavedRun) -> Origin:
+    schedule = saved.config.schedule
     try:
-        return Origin(int(config.schedule["step"]), float(config.schedule["seconds"]))
+        return Origin(int(schedule["step"]), float(schedule["seconds"]))
     except (KeyError, TypeError, ValueError):
-        raise RunError(
-            f"{folder}/config.toml: the [schedule] table must hold step and seconds"
-        ) from None
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ArgumentError(f"device {name!r} can't be used here: {reason}; try cpu") from None
-    return device
+        raise RunError(f"{saved.source}: the [schedule] table must hold step and seconds") from None
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+import elman
 from elman import Recurrent
 from elman.cells import GRUCell, LSTMCell
 from elman.errors import ArgumentError, ShapeError
@@ -331,3 +332,25 @@ def test_a_cell_without_a_first_state_needs_one():
 
     with pytest.raises(ArgumentError, match="must give the state of one row"):
         Recurrent(Wide())(torch.ones(3, 2, 4))
+
+
+@pytest.mark.parametrize("cell", [GRUCell, LSTMCell])
+def test_step_by_step_equals_the_whole_sequence(cell):
+    layer = Recurrent(
+        lambda size: cell(size, 5), 3, dropout=0.5, residual=True, layer_norm=True,
+        learned_state=True, input_size=4,
+    ).double().eval()  # fmt: skip
+    x = torch.randn(6, 2, 4, dtype=torch.double)
+    expected, _ = layer(x)
+    state = layer.initial_state(2)
+    for t, x_t in enumerate(x):
+        output, state = layer.step(x_t, state)
+        torch.testing.assert_close(output, expected[t])
+    scanned, _ = elman.scan(layer.step, x, layer.initial_state(2))
+    torch.testing.assert_close(scanned, expected)
+
+
+def test_a_layer_that_reads_from_the_end_has_no_step():
+    layer = Recurrent(lambda size: GRUCell(size, 5), bidirectional=True, input_size=4)
+    with pytest.raises(ArgumentError, match="bidirectional=False"):
+        layer.step(torch.zeros(2, 4), layer.initial_state(2))

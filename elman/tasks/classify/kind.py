@@ -1,25 +1,61 @@
 """The row that makes classification known: from data to a task, from a run to a model."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from elman.errors import ArgumentError, RunError
+from elman.errors import RunError
 from elman.tasks.base import Outcome, Prepared, Restored
-from elman.tasks.cell import PERCEPTRON, CellClass, try_out
 from elman.tasks.classify.data import dataset, sources
 from elman.tasks.classify.data.dataset import Catalogue, Dataset
 from elman.tasks.classify.data.examples import PARTS
 from elman.tasks.classify.data.learned import Learned
 from elman.tasks.classify.data.split import split
-from elman.tasks.classify.model import SequenceClassifier
-from elman.tasks.classify.settings import ClassifySettings
+from elman.tasks.classify.model import SequenceClassifier, input_size
+from elman.tasks.classify.settings import ClassifySettings, EvaluationSettings
 from elman.tasks.classify.task import ClassifyTask
 from elman.tasks.classify.use.pictures import confusion_matrix
 from elman.tasks.classify.use.trained import TrainedClassifier
+from elman.tasks.setup import Setup
+from elman.tasks.shared.stack import try_stack
+
+
+class KeptExamples:
+    """What a run keeps of its examples, each part read when it is first asked for."""
+
+    def __init__(self, saved: Restored) -> None:
+        self.saved = saved
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        return Catalogue.from_json(self.saved.vocabulary)
+
+    @cached_property
+    def parts(self) -> dict[str, Dataset]:
+        sha256 = self.saved.data.get("sha256")
+        if not isinstance(sha256, str):
+            raise RunError(
+                "config.toml: the [data] table must hold the sha256 of the examples; restore it "
+                "or train anew"
+            )
+        return dataset.read(self.saved.folder, self.catalogue, sha256)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the run says about its data, of the right kind if somebody has changed it."""
+        data = self.saved.data
+        notes, sizes = data.get("notes"), [data.get(part) for part in PARTS]
+        if not isinstance(notes, list) or not all(type(size) is int for size in sizes):
+            raise RunError(
+                f"config.toml: the [data] table must hold notes, {', '.join(PARTS)}; restore it or "
+                f"train anew"
+            )
+        counted = ", ".join(f"{size:,} {part}" for part, size in zip(PARTS, sizes, strict=True))
+        labels = len(self.catalogue.labels)
+        return [f"{labels} labels; examples: {counted}", *map(str, notes)]
 
 
 class ClassifyKind:
@@ -27,25 +63,19 @@ class ClassifyKind:
 
     name = "classify"
     settings = ClassifySettings
+    evaluation = EvaluationSettings
     training: Mapping[str, Any] = {
         "learning_rate": 0.004, "evaluate_every": 0, "patience": 10
     }  # fmt: skip
     budget: Mapping[str, Any] = {"epochs": 20.0}
 
     def prepare(
-        self,
-        data: list[str],
-        settings: ClassifySettings,
-        cell: CellClass | None,
-        folder: Path,
-        seed: int,
+        self, data: list[str], settings: ClassifySettings, setup: Setup, folder: Path
     ) -> Prepared:
-        cell = _required(cell)
         examples = sources.read(data, settings)
-        divided = split(examples, settings.test_fraction, settings.valid_fraction, seed)
+        divided = split(examples, settings.test_fraction, settings.valid_fraction, setup.seed)
         catalogue, sha256 = dataset.write(examples, divided.part, folder)
-        input_size = catalogue.channels or settings.embedding_size or catalogue.characters
-        try_out(cell, input_size, settings.hidden_size, settings.cell)
+        try_stack(settings, setup, input_size(catalogue, settings), settings.bidirectional)
         sizes = np.bincount(divided.part, minlength=len(PARTS)).tolist()
         described = {
             "sources": sources.names(data),
@@ -57,70 +87,26 @@ class ClassifyKind:
         }
         return Prepared(catalogue.to_json(), described)
 
+    def restore(self, saved: Restored) -> KeptExamples:
+        return KeptExamples(saved)
+
     def open_task(
-        self,
-        settings: ClassifySettings,
-        saved: Restored,
-        cell: CellClass | None,
-        seed: int,
-        device: torch.device,
-        backend: str,
+        self, settings: ClassifySettings, kept: KeptExamples, setup: Setup
     ) -> ClassifyTask:
-        catalogue, cell = Catalogue.from_json(saved.vocabulary), _required(cell)
-        return ClassifyTask(
-            settings, catalogue, _parts(saved, catalogue), _notes(saved, catalogue), cell, seed,
-            device, backend,
-        )  # fmt: skip
+        return ClassifyTask(settings, kept.catalogue, kept.parts, kept.notes, setup)
 
     def open_trained(
-        self,
-        settings: ClassifySettings,
-        saved: Restored,
-        cell: CellClass | None,
-        device: torch.device,
-        backend: str,
+        self, settings: ClassifySettings, kept: KeptExamples, setup: Setup
     ) -> TrainedClassifier:
-        catalogue = Catalogue.from_json(saved.vocabulary)
-        model = SequenceClassifier(catalogue, settings, _required(cell), backend).to(device)
+        model = SequenceClassifier(kept.catalogue, settings, setup)
         try:
-            test = _parts(saved, catalogue)["test"]
+            test = kept.parts["test"]
         except RunError:  # a run that was copied without its data can still be used
             test = None
-        learned = Learned.of(saved.data, settings, catalogue)
-        return TrainedClassifier(model, catalogue, settings, test, learned)
+        learned = Learned.of(kept.saved.data, settings, kept.catalogue)
+        return TrainedClassifier(model, kept.catalogue, settings, test, learned)
 
     def finish(self, trained: TrainedClassifier) -> Outcome:
         """The test part, which nothing before has looked at."""
         evaluation = trained.evaluate()
         return Outcome(evaluation.to_json(), {"confusion.png": confusion_matrix(evaluation)})
-
-
-def _required(cell: CellClass | None) -> CellClass:
-    if cell is None:
-        raise ArgumentError(
-            f"--cell {PERCEPTRON} is for language models only; a classifier needs a recurrent "
-            f"cell, such as --cell gru"
-        )
-    return cell
-
-
-def _parts(saved: Restored, catalogue: Catalogue) -> dict[str, Dataset]:
-    sha256 = saved.data.get("sha256")
-    if not isinstance(sha256, str):
-        raise RunError(
-            "config.toml: the [data] table must hold the sha256 of the examples; restore it or "
-            "train anew"
-        )
-    return dataset.read(saved.folder, catalogue, sha256)
-
-
-def _notes(saved: Restored, catalogue: Catalogue) -> list[str]:
-    """What the run says about its data, of the right kind if somebody has changed it."""
-    notes, sizes = saved.data.get("notes"), [saved.data.get(part) for part in PARTS]
-    if not isinstance(notes, list) or not all(type(size) is int for size in sizes):
-        raise RunError(
-            f"config.toml: the [data] table must hold notes, {', '.join(PARTS)}; restore it or "
-            f"train anew"
-        )
-    counted = ", ".join(f"{size:,} {part}" for part, size in zip(PARTS, sizes, strict=True))
-    return [f"{len(catalogue.labels)} labels; examples: {counted}", *map(str, notes)]

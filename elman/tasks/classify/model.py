@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from elman.layers import Recurrent
-from elman.tasks.cell import CellClass
 from elman.tasks.classify.data.dataset import UNKNOWN, Catalogue, Dataset
 from elman.tasks.classify.settings import ClassifySettings
+from elman.tasks.setup import Setup
+from elman.tasks.shared.stack import stack
 
 
 class SequenceClassifier(nn.Module):
@@ -26,9 +26,7 @@ class SequenceClassifier(nn.Module):
 
     log_temperature: Tensor
 
-    def __init__(
-        self, catalogue: Catalogue, settings: ClassifySettings, cell: CellClass, backend: str
-    ) -> None:
+    def __init__(self, catalogue: Catalogue, settings: ClassifySettings, setup: Setup) -> None:
         super().__init__()
         self.reader = (
             SignalReader(catalogue.channels, settings.noise)
@@ -38,19 +36,13 @@ class SequenceClassifier(nn.Module):
                 settings.dropout,
             )
         )  # fmt: skip
-        self.recurrent = Recurrent(
-            lambda features: cell(features, settings.hidden_size),
-            num_layers=settings.layers,
-            bidirectional=settings.bidirectional,
-            dropout=settings.dropout,
-            input_size=self.reader.output_size,
-            backend=backend,
-        )
+        self.recurrent = stack(settings, setup, self.reader.output_size, settings.bidirectional)
         self.pool = settings.pool
         self.dropout = nn.Dropout(settings.dropout)
         width = cast(int, self.recurrent.output_size) * (2 if self.pool == "mean-max" else 1)
         self.head = nn.Linear(width, len(catalogue.labels))
         self.register_buffer("log_temperature", torch.zeros(()))
+        self.to(setup.device)
 
     def forward(self, input: Tensor, lengths: Tensor) -> Tensor:
         hidden, _ = self.recurrent(self.reader(input), lengths=lengths)
@@ -72,6 +64,11 @@ class SequenceClassifier(nn.Module):
 
     def set_temperature(self, value: float) -> None:
         self.log_temperature.fill_(math.log(value))
+
+
+def input_size(catalogue: Catalogue, settings: ClassifySettings) -> int:
+    """Features of a time step as the first layer reads it."""
+    return catalogue.channels or settings.embedding_size or catalogue.characters
 
 
 class TextReader(nn.Module):

@@ -2,24 +2,20 @@
 
 from dataclasses import dataclass
 
-from elman.settings import setting
-from elman.tasks.cell import cell_setting
+from elman.settings import changed, setting
+from elman.tasks.shared.stack import StackSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifySettings:
-    cell: str = cell_setting("gru")
-    hidden_size: int = setting(128, "units of the hidden state in every layer", minimum=1)
-    layers: int = setting(2, "recurrent layers on one another", minimum=1)
+class ClassifySettings(StackSettings):
+    layers: int = changed(StackSettings, "layers", 2)
+    dropout: float = changed(StackSettings, "dropout", 0.4)
     bidirectional: bool = setting(True, "read in both directions")
     pool: str = setting(
         "mean-max",
         "what of the hidden states decides: mean, max, mean-max (both), or last (the state after "
         "the last step of each direction)",
         choices=("mean", "max", "mean-max", "last"),
-    )
-    dropout: float = setting(
-        0.4, "share of values zeroed before, between and after layers", minimum=0.0, below=1.0
     )
     embedding_size: int = setting(
         64, "text: size of a learned vector for each character; 0 = one-hot", minimum=0
@@ -81,3 +77,36 @@ class ClassifySettings:
         "", "tables: column with the label (default: one named label, class, ...)"
     )
     encoding: str = setting("utf-8", "character encoding of text files")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingSettings:
+    """How a file is read; None: as the run's data was."""
+
+    data_format: str | None = changed(
+        ClassifySettings,
+        "data_format",
+        None,
+        help="folder, csv, tsv, jsonl or ts (default: by the name)",
+        choices=("folder", "csv", "tsv", "jsonl", "ts"),
+    )
+    header: bool | None = changed(ClassifySettings, "header", None)
+    text_column: str | None = changed(
+        ClassifySettings,
+        "text_column",
+        None,
+        help="tables: column with the text (default: as in training)",
+    )
+    encoding: str | None = changed(ClassifySettings, "encoding", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings(ReadingSettings):
+    """How labelled data is read; None: as the run's data was."""
+
+    label_column: str | None = changed(
+        ClassifySettings,
+        "label_column",
+        None,
+        help="tables: column with the label (default: as in training)",
+    )

@@ -1,21 +1,21 @@
 """Classification as the training loop sees it."""
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from elman.nest import Nest
 from elman.tasks.base import StepLoss
-from elman.tasks.cell import CellClass
 from elman.tasks.classify.data.batches import TrainingBatches
 from elman.tasks.classify.data.dataset import Catalogue, Dataset
 from elman.tasks.classify.model import SequenceClassifier, SignalReader
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.use import metrics
 from elman.tasks.classify.use.scores import logits_of
+from elman.tasks.setup import Setup
 
 
 class ClassifyTask:
@@ -32,13 +32,10 @@ class ClassifyTask:
         catalogue: Catalogue,
         parts: dict[str, Dataset],
         notes: list[str],
-        cell: CellClass,
-        seed: int,
-        device: torch.device,
-        backend: str,
+        setup: Setup,
     ) -> None:
         self.notes = list(notes)
-        self._device, self._smoothing = device, settings.label_smoothing
+        self._device, self._smoothing = setup.device, settings.label_smoothing
         self._validation = parts["valid"]
         rows = batch_rows(len(parts["train"]), settings.batch_size)
         if rows < settings.batch_size:
@@ -46,13 +43,12 @@ class ClassifyTask:
                 f"few examples: {rows} side by side instead of {settings.batch_size}, so that an "
                 f"epoch has enough steps"
             )
-        self._batches = TrainingBatches(parts["train"], rows, seed)
+        self._batches = TrainingBatches(parts["train"], rows, setup.seed)
         self.steps_per_epoch = self._batches.steps_per_epoch
-        self._weights = label_weights(parts["train"].labels, catalogue, settings).to(device)
-        model = SequenceClassifier(catalogue, settings, cell, backend).to(device)
-        if isinstance(model.reader, SignalReader):
-            model.reader.measure(parts["train"])
-        self.model: nn.Module = model
+        self._weights = label_weights(parts["train"].labels, catalogue, settings).to(setup.device)
+        self.model = SequenceClassifier(catalogue, settings, setup)
+        if isinstance(self.model.reader, SignalReader):
+            self.model.reader.measure(parts["train"])
 
     def initial_carry(self) -> Nest:
         """Nothing: every batch begins anew."""
@@ -70,17 +66,13 @@ class ClassifyTask:
         """Fits the temperature, and measures the validation part with it."""
         self.model.eval()
         labels = self._validation.labels
-        logits = logits_of(self._model, self._validation, self._device)
-        self._model.set_temperature(metrics.fit_temperature(logits, labels))
+        logits = logits_of(self.model, self._validation, self._device)
+        self.model.set_temperature(metrics.fit_temperature(logits, labels))
         self.model.train()
-        found = metrics.summary(metrics.softmax(logits, self._model.temperature), labels)
+        found = metrics.summary(metrics.softmax(logits, self.model.temperature), labels)
         return {
-            "valid_loss": found.pop("log_loss"), **found, "temperature": self._model.temperature
+            "valid_loss": found.pop("log_loss"), **found, "temperature": self.model.temperature
         }  # fmt: skip
-
-    @property
-    def _model(self) -> SequenceClassifier:
-        return cast(SequenceClassifier, self.model)
 
 
 def batch_rows(examples: int, batch_size: int) -> int:

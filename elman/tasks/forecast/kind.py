@@ -2,25 +2,57 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from elman.errors import ArgumentError, DataError, RunError
 from elman.tasks.base import Outcome, Prepared, Restored
-from elman.tasks.cell import CellClass, try_out
 from elman.tasks.forecast.data.checks import check_series
 from elman.tasks.forecast.data.columns import choose_columns, left_out
 from elman.tasks.forecast.data.layout import Layout, plan_windows, season_note
-from elman.tasks.forecast.data.panel import Panel, build_panel, load_panel, save_panel
+from elman.tasks.forecast.data.panel import Panel, build_panel
+from elman.tasks.forecast.data.panel_file import load_panel, save_panel
 from elman.tasks.forecast.data.table import default_data, read_table
 from elman.tasks.forecast.model.forecaster import Forecaster
 from elman.tasks.forecast.model.networks import network_input
-from elman.tasks.forecast.settings import ForecastSettings, delivered_levels, quantile_levels
+from elman.tasks.forecast.settings import (
+    BacktestSettings,
+    ForecastSettings,
+    delivered_levels,
+    quantile_levels,
+)
 from elman.tasks.forecast.task import ForecastTask, sizes_of
 from elman.tasks.forecast.use.result import check_headings
 from elman.tasks.forecast.use.trained import TrainedForecast
+from elman.tasks.setup import Setup
+from elman.tasks.shared.stack import try_stack
+
+
+class KeptSeries:
+    """What a run keeps of its series, each part read when it is first asked for."""
+
+    def __init__(self, saved: Restored) -> None:
+        self._saved = saved
+
+    @cached_property
+    def layout(self) -> Layout:
+        try:
+            return Layout.from_json(self._saved.vocabulary)
+        except (DataError, ArgumentError) as error:
+            raise RunError(
+                f"{self._saved.folder}: {error}; restore vocabulary.json or train anew"
+            ) from None
+
+    @cached_property
+    def panel(self) -> Panel:
+        sha256 = self._saved.data.get("series_sha256")
+        if not isinstance(sha256, str):
+            raise RunError(
+                "config.toml: the [data] table must hold series_sha256; restore it or train anew"
+            )
+        layout = self.layout
+        return load_panel(self._saved.folder, sha256, len(layout.ids), len(layout.columns.numeric))
 
 
 class ForecastKind:
@@ -28,6 +60,7 @@ class ForecastKind:
 
     name = "forecast"
     settings = ForecastSettings
+    evaluation = BacktestSettings
     training: Mapping[str, Any] = {
         "learning_rate": 0.002,
         "weight_decay": 0.0,
@@ -37,14 +70,8 @@ class ForecastKind:
     budget: Mapping[str, Any] = {"steps": 2000}
 
     def prepare(
-        self,
-        data: list[str],
-        settings: ForecastSettings,
-        cell: CellClass | None,
-        folder: Path,
-        seed: int,
+        self, data: list[str], settings: ForecastSettings, setup: Setup, folder: Path
     ) -> Prepared:
-        recurrent = _recurrent_cell(cell)
         quantile_levels(settings)
         if len(data) > 1:
             raise ArgumentError(
@@ -68,8 +95,7 @@ class ForecastKind:
             columns, source.grid, source.ids, windowing, source.gaps, notes, source.units
         )
         check_series(layout, panel)
-        features = network_input(sizes_of(settings, layout), settings)
-        try_out(recurrent, features, settings.hidden_size, settings.cell)
+        try_stack(settings, setup, network_input(sizes_of(settings, layout), settings))
         described = {
             "source": Path(path).name,
             "rows": len(panel.values),
@@ -78,59 +104,22 @@ class ForecastKind:
         }
         return Prepared(layout.to_json(), described)
 
-    def open_task(
-        self,
-        settings: ForecastSettings,
-        saved: Restored,
-        cell: CellClass | None,
-        seed: int,
-        device: torch.device,
-        backend: str,
-    ) -> ForecastTask:
-        layout = _layout(saved)
-        panel = _panel(saved, layout)
-        return ForecastTask(settings, layout, panel, _recurrent_cell(cell), seed, device, backend)
+    def restore(self, saved: Restored) -> KeptSeries:
+        return KeptSeries(saved)
+
+    def open_task(self, settings: ForecastSettings, kept: KeptSeries, setup: Setup) -> ForecastTask:
+        return ForecastTask(settings, kept.layout, kept.panel, setup)
 
     def open_trained(
-        self,
-        settings: ForecastSettings,
-        saved: Restored,
-        cell: CellClass | None,
-        device: torch.device,
-        backend: str,
+        self, settings: ForecastSettings, kept: KeptSeries, setup: Setup
     ) -> TrainedForecast:
-        layout = _layout(saved)
-        model = Forecaster(sizes_of(settings, layout), settings, _recurrent_cell(cell), backend)
+        model = Forecaster(sizes_of(settings, kept.layout), settings, setup)
         try:
-            panel = _panel(saved, layout)
+            panel = kept.panel
         except RunError:  # a run that was copied without its data can still be used
             panel = None
-        return TrainedForecast(model.to(device), settings, layout, panel)
+        return TrainedForecast(model, settings, kept.layout, panel)
 
     def finish(self, trained: TrainedForecast) -> Outcome | None:
         """A backtest over every window of the test part; None if the run keeps none."""
         return trained.test()
-
-
-def _recurrent_cell(cell: CellClass | None) -> CellClass:
-    if cell is None:
-        raise ArgumentError(
-            "forecasting needs a recurrent cell, got the perceptron mlp; choose another with --cell"
-        )
-    return cell
-
-
-def _layout(saved: Restored) -> Layout:
-    try:
-        return Layout.from_json(saved.vocabulary)
-    except (DataError, ArgumentError) as error:
-        raise RunError(f"{saved.folder}: {error}; restore vocabulary.json or train anew") from None
-
-
-def _panel(saved: Restored, layout: Layout) -> Panel:
-    digest = saved.data.get("series_sha256")
-    if not isinstance(digest, str):
-        raise RunError(
-            "config.toml: the [data] table must hold series_sha256; restore it or train anew"
-        )
-    return load_panel(saved.folder, digest, len(layout.ids), len(layout.columns.numeric))

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from elman.errors import ArgumentError
-from elman.settings import setting
-from elman.tasks.cell import cell_setting
+from elman.settings import changed, setting
+from elman.tasks.shared.stack import StackSettings
 
 MODELS = ("segment", "autoregressive", "last-step")
 NORMALISATIONS = ("last", "window", "none")
@@ -12,18 +12,19 @@ LOSSES = ("mae", "mse")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecastSettings:
+class ForecastSettings(StackSettings):
+    hidden_size: int = changed(StackSettings, "hidden_size", 128, minimum=2)
+    dropout: float = changed(
+        StackSettings,
+        "dropout",
+        0.3,
+        help="share of values zeroed before the read-out and between layers",
+    )
     model: str = setting(
         "segment",
         "segment: a recurrent net over segments, all horizons decoded at once; autoregressive: one "
         "step a time, its own forecasts fed back; last-step: a linear map on the last output",
         choices=MODELS,
-    )
-    cell: str = cell_setting("gru")
-    hidden_size: int = setting(128, "units of the hidden state in every layer", minimum=2)
-    layers: int = setting(1, "recurrent layers on one another", minimum=1)
-    dropout: float = setting(
-        0.3, "share of values zeroed before the read-out and between layers", minimum=0.0, below=1.0
     )
     look_back: int | None = setting(
         None, "rows that the model sees (default: from the frequency)", minimum=1
@@ -75,6 +76,15 @@ class ForecastSettings:
         choices=("none", "ett"),
     )
     batch_size: int = setting(64, "windows in one training step", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BacktestSettings:
+    """How a model is backtested."""
+
+    horizon: int | None = setting(None, "rows ahead (default: as many as it learned)", minimum=1)
+    stride: int = setting(1, "rows from one forecast to the next", minimum=1)
+    retrain: bool = setting(False, "train anew for every forecast; slow")
 
 
 def listed(text: str | None) -> list[str]:

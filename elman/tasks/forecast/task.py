@@ -4,11 +4,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from elman.nest import Nest
 from elman.tasks.base import StepLoss
-from elman.tasks.cell import CellClass
 from elman.tasks.forecast.data.checks import notes_of
 from elman.tasks.forecast.data.grid import calendar_features
 from elman.tasks.forecast.data.layout import Layout
@@ -16,10 +15,9 @@ from elman.tasks.forecast.data.panel import Panel
 from elman.tasks.forecast.data.scaling import seasonal_errors, training_scale
 from elman.tasks.forecast.data.windows import (
     Batch,
-    Shuffled,
     Windows,
     gather,
-    in_order,
+    shuffled,
     standardised,
     windows_between,
 )
@@ -32,6 +30,8 @@ from elman.tasks.forecast.settings import (
     quantile_levels,
 )
 from elman.tasks.forecast.use.predictor import ROWS, ordered
+from elman.tasks.setup import Setup
+from elman.tasks.shared.epochs import cut
 
 
 class ForecastTask:
@@ -42,36 +42,27 @@ class ForecastTask:
     highlights: tuple[str, ...] = ("scaled_mse", "scaled_mae")
 
     def __init__(
-        self,
-        settings: ForecastSettings,
-        layout: Layout,
-        panel: Panel,
-        cell: CellClass,
-        seed: int,
-        device: torch.device,
-        backend: str,
+        self, settings: ForecastSettings, layout: Layout, panel: Panel, setup: Setup
     ) -> None:
-        self._settings, self._layout, self._device = settings, layout, device
+        self._settings, self._layout, self._device = settings, layout, setup.device
         w = layout.windowing
         mean, scale = training_scale(panel, w.train_end)
-        model = Forecaster(sizes_of(settings, layout), settings, cell, backend)
+        self.model = Forecaster(sizes_of(settings, layout), settings, setup)
         seasonal = seasonal_errors(panel, len(layout.columns.targets), w.season, w.train_end)
         for buffer, value in (
-            (model.mean, mean),
-            (model.scale, scale),
-            (model.seasonal_error, seasonal / scale[:, : seasonal.shape[1]]),
+            (self.model.mean, mean),
+            (self.model.scale, scale),
+            (self.model.seasonal_error, seasonal / scale[:, : seasonal.shape[1]]),
         ):
             buffer.copy_(torch.from_numpy(value))
-        self._model = model.to(device)
-        self.model: nn.Module = self._model
-        self._levels = torch.tensor(quantile_levels(settings), device=device)
+        self._levels = torch.tensor(quantile_levels(settings), device=setup.device)
         self.loss_name = f"{_loss_words(settings)} of scaled values"
         self._features = standardised(
             panel, layout.grid, mean, scale, layout.columns.roles, settings.calendar
         )
         self._training = windows_between(panel, w.look_back, w.horizon, 0, w.train_end)
         self._validation = windows_between(panel, w.look_back, w.horizon, w.train_end, w.valid_end)
-        self._batches = Shuffled(len(self._training), settings.batch_size, seed)
+        self._batches = shuffled(len(self._training), settings.batch_size, setup.seed)
         self.steps_per_epoch = self._batches.steps_per_epoch
         self.notes = notes_of(layout, panel)
 
@@ -80,7 +71,7 @@ class ForecastTask:
 
     def loss(self, step: int, carry: Nest) -> StepLoss:
         batch = self._gathered(self._training, self._batches.batch(step))
-        losses = self._losses(self._model(batch), batch)
+        losses = self._losses(self.model(batch), batch)
         terms = int(batch.wanted.sum())
         return StepLoss(losses.sum() / max(terms, 1), terms, ())
 
@@ -92,12 +83,12 @@ class ForecastTask:
         total = squared = absolute = 0.0
         count = 0
         scores, counted = [], []
-        for chosen in in_order(len(self._validation), ROWS):
+        for chosen in cut(np.arange(len(self._validation)), ROWS):
             batch = self._gathered(self._validation, chosen)
-            found = self._model(batch)
+            found = self.model(batch)
             total += self._losses(found, batch).double().sum().item()
             values = ordered(found.values)
-            error = (values[..., self._model.sizes.median] - batch.targets)[batch.wanted].double()
+            error = (values[..., self.model.sizes.median] - batch.targets)[batch.wanted].double()
             squared += error.square().sum().item()
             absolute += error.abs().sum().item()
             count += int(batch.wanted.sum())
@@ -106,7 +97,7 @@ class ForecastTask:
             counted.append(batch.wanted.cpu().numpy())
         coverage = interval_coverage(self._settings)
         margins = conformal_margins(np.concatenate(scores), np.concatenate(counted), coverage)
-        self._model.margins.copy_(torch.from_numpy(margins))
+        self.model.margins.copy_(torch.from_numpy(margins))
         self.model.train()
         return {
             "valid_loss": total / count,

@@ -2,21 +2,41 @@
 
 import dataclasses
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from elman.errors import DataError, RunError
 from elman.tasks.base import Prepared, Restored
-from elman.tasks.cell import CellClass, try_out
 from elman.tasks.language.data import sources
 from elman.tasks.language.data.corpus import Checksums, Corpus, encode, open_corpus
 from elman.tasks.language.data.vocabulary import Vocabulary
-from elman.tasks.language.model import build_model
-from elman.tasks.language.settings import LanguageSettings
+from elman.tasks.language.model import build_model, input_size
+from elman.tasks.language.settings import LanguageSettings, ScoringSettings
 from elman.tasks.language.task import LanguageTask, check_length
 from elman.tasks.language.use.trained import TrainedLanguage
+from elman.tasks.setup import Setup
+from elman.tasks.shared.stack import try_stack
+
+
+class KeptText:
+    """What a run keeps of its text, each part read when it is first asked for."""
+
+    def __init__(self, saved: Restored) -> None:
+        self._saved = saved
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        try:
+            return Vocabulary.from_json(self._saved.vocabulary)
+        except DataError as error:
+            raise RunError(
+                f"{self._saved.folder}: {error}; restore vocabulary.json or train anew"
+            ) from None
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        return open_corpus(self._saved.folder, self.vocabulary, _checksums(self._saved.data))
 
 
 class LanguageKind:
@@ -24,65 +44,40 @@ class LanguageKind:
 
     name = "language"
     settings = LanguageSettings
+    evaluation = ScoringSettings
     training: Mapping[str, Any] = {}
     budget: Mapping[str, Any] = {"steps": 2000}
 
     def prepare(
-        self,
-        data: list[str],
-        settings: LanguageSettings,
-        cell: CellClass | None,
-        folder: Path,
-        seed: int,
+        self, data: list[str], settings: LanguageSettings, setup: Setup, folder: Path
     ) -> Prepared:
         vocabulary, checksums = encode(data, settings.level, folder)
         check_length(open_corpus(folder, vocabulary, checksums), settings)
-        if cell is not None:
-            input_size = settings.embedding_size or vocabulary.size
-            try_out(cell, input_size, settings.hidden_size, settings.cell)
+        if setup.cell is not None:
+            try_stack(settings, setup, input_size(vocabulary.size, settings))
+        else:
+            build_model(vocabulary.size, settings, setup)
         described = {"sources": sources.names(data), **dataclasses.asdict(checksums)}
         return Prepared(vocabulary.to_json(), described)
 
-    def open_task(
-        self,
-        settings: LanguageSettings,
-        saved: Restored,
-        cell: CellClass | None,
-        seed: int,
-        device: torch.device,
-        backend: str,
-    ) -> LanguageTask:
-        return LanguageTask(settings, _corpus(saved), cell, seed, device, backend)
+    def restore(self, saved: Restored) -> KeptText:
+        return KeptText(saved)
+
+    def open_task(self, settings: LanguageSettings, kept: KeptText, setup: Setup) -> LanguageTask:
+        return LanguageTask(settings, kept.corpus, setup)
 
     def open_trained(
-        self,
-        settings: LanguageSettings,
-        saved: Restored,
-        cell: CellClass | None,
-        device: torch.device,
-        backend: str,
+        self, settings: LanguageSettings, kept: KeptText, setup: Setup
     ) -> TrainedLanguage:
-        vocabulary = _vocabulary(saved)
-        model = build_model(vocabulary.size, settings, cell, backend).to(device)
+        model = build_model(kept.vocabulary.size, settings, setup)
         try:
-            _, validation = _corpus(saved).split(settings.valid_fraction)
+            _, validation = kept.corpus.split(settings.valid_fraction)
         except RunError:  # a run that was copied without its data can still be used
             validation = None
-        return TrainedLanguage(model, vocabulary, validation)
+        return TrainedLanguage(model, kept.vocabulary, validation)
 
     def finish(self, trained: TrainedLanguage) -> None:
         """Language modelling keeps no test part; `elman evaluate` scores any text."""
-
-
-def _vocabulary(saved: Restored) -> Vocabulary:
-    try:
-        return Vocabulary.from_json(saved.vocabulary)
-    except DataError as error:
-        raise RunError(f"{saved.folder}: {error}; restore vocabulary.json or train anew") from None
-
-
-def _corpus(saved: Restored) -> Corpus:
-    return open_corpus(saved.folder, _vocabulary(saved), _checksums(saved.data))
 
 
 def _checksums(data: dict[str, Any]) -> Checksums:

@@ -1,34 +1,35 @@
 """The language models: token numbers in, scores for the next token out."""
 
 import itertools
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from elman.layers import Recurrent
+from elman.errors import ArgumentError
 from elman.nest import Nest
-from elman.tasks.cell import CellClass
 from elman.tasks.language.settings import LanguageSettings
+from elman.tasks.setup import Setup
+from elman.tasks.shared.stack import stack
 
 
-class LanguageModel(Protocol):
+class LanguageModel(nn.Module):
     """What training, scoring and generation use of a model."""
 
-    def initial_state(self, rows: int) -> Nest: ...
+    def initial_state(self, rows: int) -> Nest:
+        """The state of `rows` rows before the first token."""
+        raise NotImplementedError
 
-    def __call__(self, tokens: Tensor, state: Nest) -> tuple[Tensor, Nest]:
+    def forward(self, tokens: Tensor, state: Nest) -> tuple[Tensor, Nest]:
         """Tokens `(T, B)` to logits `(T, B, V)` and the state after them."""
-        ...
+        raise NotImplementedError
 
 
-class RecurrentLanguageModel(nn.Module):
+class RecurrentLanguageModel(LanguageModel):
     """One-hot or embedded tokens, recurrent layers, and a linear map to V scores."""
 
-    def __init__(
-        self, vocabulary_size: int, settings: LanguageSettings, cell: CellClass, backend: str
-    ) -> None:
+    def __init__(self, vocabulary_size: int, settings: LanguageSettings, setup: Setup) -> None:
         super().__init__()
         self.vocabulary_size = vocabulary_size
         self.embedding = (
@@ -36,14 +37,7 @@ class RecurrentLanguageModel(nn.Module):
             if settings.embedding_size
             else None
         )
-        input_size = settings.embedding_size or vocabulary_size
-        self.recurrent = Recurrent(
-            lambda features: cell(features, settings.hidden_size),
-            num_layers=settings.layers,
-            dropout=settings.dropout,
-            input_size=input_size,
-            backend=backend,
-        )
+        self.recurrent = stack(settings, setup, input_size(vocabulary_size, settings))
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(cast(int, self.recurrent.output_size), vocabulary_size)
 
@@ -59,7 +53,7 @@ class RecurrentLanguageModel(nn.Module):
         return self.head(self.dropout(hidden)), state
 
 
-class WindowPerceptron(nn.Module):
+class WindowPerceptron(LanguageModel):
     r"""The model without a hidden state: a perceptron on the last k tokens (Y. Bengio et al., "A
     neural probabilistic language model", JMLR 3, 2003).
 
@@ -87,17 +81,30 @@ class WindowPerceptron(nn.Module):
         device = self.embedding.weight.device
         return torch.full((rows, self.window - 1), self.vocabulary_size, device=device)
 
-    def forward(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        seen = torch.cat([state.t(), tokens])
+    def forward(self, tokens: Tensor, state: Nest) -> tuple[Tensor, Nest]:
+        seen = torch.cat([cast(Tensor, state).t(), tokens])
         windows = seen.unfold(0, self.window, 1)  # (T, B, k)
         logits = self.perceptron(self.embedding(windows).flatten(2))
         return logits, seen[len(seen) - self.window + 1 :].t()
 
 
-def build_model(
-    vocabulary_size: int, settings: LanguageSettings, cell: CellClass | None, backend: str
-) -> nn.Module:
-    """The model that the settings describe; `cell` is None for the perceptron."""
-    if cell is None:
-        return WindowPerceptron(vocabulary_size, settings)
-    return RecurrentLanguageModel(vocabulary_size, settings, cell, backend)
+def build_model(vocabulary_size: int, settings: LanguageSettings, setup: Setup) -> LanguageModel:
+    """The model that the settings describe, on the setup's device.
+
+    Raises:
+        ArgumentError: a setting of recurrent layers, with the perceptron.
+    """
+    if setup.cell is not None:
+        return RecurrentLanguageModel(vocabulary_size, settings, setup).to(setup.device)
+    for name in ("residual", "layer_norm", "learned_state"):
+        if getattr(settings, name):
+            raise ArgumentError(
+                f"--{name.replace('_', '-')} is for recurrent layers; the perceptron has none, so "
+                f"leave it out or choose a cell, such as --cell lstm"
+            )
+    return WindowPerceptron(vocabulary_size, settings).to(setup.device)
+
+
+def input_size(vocabulary_size: int, settings: LanguageSettings) -> int:
+    """Features of a token as the first layer reads it."""
+    return settings.embedding_size or vocabulary_size

@@ -1,19 +1,16 @@
-"""What a language model is made of and how its text is read."""
+"""What a language model is made of, how its text is read, and how it is scored."""
 
 from dataclasses import dataclass
 
-from elman.settings import setting
+from elman.settings import changed, setting
 from elman.tasks.cell import PERCEPTRON, cell_setting
+from elman.tasks.shared.stack import StackSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageSettings:
+class LanguageSettings(StackSettings):
     cell: str = cell_setting("lstm", also=f"{PERCEPTRON} for a perceptron without hidden state; ")
-    hidden_size: int = setting(256, "units of the hidden state in every layer", minimum=1)
-    layers: int = setting(1, "recurrent layers on one another", minimum=1)
-    dropout: float = setting(
-        0.0, "share of values zeroed before, between and after layers", minimum=0.0, below=1.0
-    )
+    hidden_size: int = changed(StackSettings, "hidden_size", 256)
     embedding_size: int = setting(
         0, "size of a learned vector for each character; 0 = one-hot", minimum=0
     )
@@ -31,4 +28,16 @@ class LanguageSettings:
     )
     valid_fraction: float = setting(
         0.1, "share of the text, at its end, kept for validation", above=0.0, below=1.0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringSettings:
+    """How a text is scored."""
+
+    window: int = setting(256, "length of the windows from the first state", minimum=1)
+    unknown: str = setting(
+        "error",
+        "characters never seen in training: error stops, skip leaves them out",
+        choices=("error", "skip"),
     )

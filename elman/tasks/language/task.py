@@ -1,18 +1,17 @@
 """Language modelling as the training loop sees it."""
 
-from typing import Any, cast
+from typing import Any
 
-import torch
 from torch.nn import functional as F
 
 from elman.nest import Nest, apply
 from elman.tasks.base import StepLoss
-from elman.tasks.cell import CellClass
 from elman.tasks.language.data.batches import Batches, Streams, Windows, require_window
 from elman.tasks.language.data.corpus import Corpus
-from elman.tasks.language.model import LanguageModel, build_model
+from elman.tasks.language.model import build_model
 from elman.tasks.language.settings import LanguageSettings
 from elman.tasks.language.use import score
+from elman.tasks.setup import Setup
 
 
 class LanguageTask:
@@ -21,25 +20,19 @@ class LanguageTask:
     name = "language"
     highlights: tuple[str, ...] = ()
 
-    def __init__(
-        self,
-        settings: LanguageSettings,
-        corpus: Corpus,
-        cell: CellClass | None,
-        seed: int,
-        device: torch.device,
-        backend: str,
-    ) -> None:
+    def __init__(self, settings: LanguageSettings, corpus: Corpus, setup: Setup) -> None:
         self.vocabulary = corpus.vocabulary
         self.unit = corpus.vocabulary.unit
         self.loss_name = f"nats per {self.unit}"
         self.notes: list[str] = []
         self._settings = settings
-        self._device = device
+        self._device = setup.device
         training, self._validation = corpus.split(settings.valid_fraction)
         self._batches: Batches
         if settings.sampling == "windows":
-            self._batches = Windows(training, settings.batch_size, settings.sequence_length, seed)
+            self._batches = Windows(
+                training, settings.batch_size, settings.sequence_length, setup.seed
+            )
         else:
             self._batches = Streams(training, settings.batch_size, settings.sequence_length)
         self.rows = self._batches.rows
@@ -49,15 +42,15 @@ class LanguageTask:
                 f"{settings.batch_size}"
             )
         self.steps_per_epoch = self._batches.steps_per_epoch
-        self.model = build_model(corpus.vocabulary.size, settings, cell, backend).to(device)
+        self.model = build_model(corpus.vocabulary.size, settings, setup)
 
     def initial_carry(self) -> Nest:
-        return self._model.initial_state(self.rows)
+        return self.model.initial_state(self.rows)
 
     def loss(self, step: int, carry: Nest) -> StepLoss:
         batch = self._batches.batch(step)
         state = self.initial_carry() if batch.fresh else carry
-        logits, state = self._model(batch.inputs.to(self._device), state)
+        logits, state = self.model(batch.inputs.to(self._device), state)
         labels = batch.labels.to(self._device)
         mean = F.cross_entropy(logits.flatten(0, 1), labels.flatten())
         return StepLoss(mean, labels.numel(), apply(lambda leaf: leaf.detach(), state))
@@ -67,21 +60,17 @@ class LanguageTask:
         self.model.eval()
         if self._settings.sampling == "windows":
             loss = score.in_windows(
-                self._model, self._validation, self._device, self.unit,
+                self.model, self._validation, self._device, self.unit,
                 self._settings.sequence_length,
             )  # fmt: skip
         else:
-            loss = score.in_streams(self._model, self._validation, self._device, self.unit, 32)
+            loss = score.in_streams(self.model, self._validation, self._device, self.unit, 32)
         self.model.train()
         return {
             "valid_loss": loss.nats,
             f"bits_per_{self.unit}": loss.bits,
             "perplexity": loss.perplexity,
         }
-
-    @property
-    def _model(self) -> LanguageModel:
-        return cast(LanguageModel, self.model)
 
 
 def check_length(corpus: Corpus, settings: LanguageSettings) -> None:

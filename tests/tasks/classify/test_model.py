@@ -9,6 +9,7 @@ from elman.tasks.classify.data.dataset import Catalogue, pack
 from elman.tasks.classify.model import SequenceClassifier, SignalReader, TextReader
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.task import batch_rows, label_weights
+from elman.tasks.setup import Setup
 
 POOLS = ("mean", "max", "mean-max", "last")
 TEXT = Catalogue(("x", "y", "z"), (1, 1, 1), tuple(range(97, 107)))
@@ -18,7 +19,7 @@ LENGTHS = torch.tensor([5, 1, 3])
 
 def model_of(catalogue, backend="reference", **changes):
     chosen = ClassifySettings(**{"cell": "rnn", "hidden_size": 6, "dropout": 0.0, **changes})
-    return SequenceClassifier(catalogue, chosen, CELLS[chosen.cell], backend)
+    return SequenceClassifier(catalogue, chosen, Setup(CELLS[chosen.cell], backend=backend))
 
 
 def gradients(model):

@@ -1,7 +1,6 @@
 """Batches of examples of similar length: which ones a training step reads.
 
-A batch is padded to its longest example, so examples of similar length are read together. Which
-ones is a function of the seed and the step alone, so that a resumed run reads on where it stopped.
+A batch is padded to its longest example, so examples of similar length are read together.
 """
 
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from elman.tasks.classify.data.dataset import Dataset
+from elman.tasks.shared.epochs import Epochs, cut
 
 _POOL = 24
 """Batches that are cut from one draw of examples sorted by length: more waste less on padding,
@@ -42,33 +42,27 @@ class TrainingBatches:
     """Every example once an epoch, in an order that the seed and the epoch draw."""
 
     def __init__(self, dataset: Dataset, batch_size: int, seed: int) -> None:
-        self._dataset, self._batch_size, self._seed = dataset, batch_size, seed
+        self._dataset, self._batch_size = dataset, batch_size
         self.steps_per_epoch = -(-len(dataset) // batch_size)
-        self._epoch = -1
-        self._order: list[np.ndarray] = []
+        self._epochs = Epochs(self.steps_per_epoch, seed, self._drawn)
 
     def batch(self, step: int) -> Batch:
-        epoch, place = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, self._drawn(epoch)
-        return gather(self._dataset, self._order[place])
+        return gather(self._dataset, self._epochs.batch(step))
 
-    def _drawn(self, epoch: int) -> list[np.ndarray]:
+    def _drawn(self, rng: np.random.Generator) -> list[np.ndarray]:
         """The numbers of the examples in each batch of an epoch."""
-        rng = np.random.default_rng([self._seed, epoch])
         numbers = rng.permutation(len(self._dataset))
-        pool = _POOL * self._batch_size
         batches = [
             batch
-            for start in range(0, len(numbers), pool)
-            for batch in _cut(numbers[start : start + pool], self._dataset, self._batch_size)
+            for pool in cut(numbers, _POOL * self._batch_size)
+            for batch in _by_length(pool, self._dataset, self._batch_size)
         ]
         return [batches[i] for i in rng.permutation(len(batches))]
 
 
 def in_order_of_length(dataset: Dataset, batch_size: int) -> Iterator[Batch]:
     """Every example once, the shortest first."""
-    for numbers in _cut(np.arange(len(dataset)), dataset, batch_size):
+    for numbers in _by_length(np.arange(len(dataset)), dataset, batch_size):
         yield gather(dataset, numbers)
 
 
@@ -85,6 +79,5 @@ def gather(dataset: Dataset, numbers: np.ndarray) -> Batch:
     )
 
 
-def _cut(numbers: np.ndarray, dataset: Dataset, batch_size: int) -> list[np.ndarray]:
-    ordered = numbers[np.argsort(dataset.lengths[numbers], kind="stable")]
-    return [ordered[i : i + batch_size] for i in range(0, len(ordered), batch_size)]
+def _by_length(numbers: np.ndarray, dataset: Dataset, batch_size: int) -> list[np.ndarray]:
+    return cut(numbers[np.argsort(dataset.lengths[numbers], kind="stable")], batch_size)

@@ -1,6 +1,5 @@
 """Examples as numbers on disk, encoded once."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,16 +7,15 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from elman.errors import ArgumentError, DataError, RunError
 from elman.tasks.classify.data.examples import PARTS, Examples, Item, short
 from elman.tasks.classify.data.scale import Scale
 from elman.tasks.classify.data.split import TRAIN
+from elman.tasks.shared.arrays import are_lengths, read_arrays, write_arrays
+from elman.tasks.shared.characters import UNICODE, code_points
 
 FILE = "examples.safetensors"
-_UNICODE = 0x110000
 UNKNOWN = 0
 """The number of every character that training never showed."""
 
@@ -112,7 +110,7 @@ class Catalogue:
             or not 2 <= len(labels) == len(counts) == len(set(labels))
             or min(counts) < 0
             or points != sorted(set(points))
-            or not all(0 <= point < _UNICODE for point in points)
+            or not all(0 <= point < UNICODE for point in points)
             or type(channels) is not int
             or channels < 0
         ):
@@ -122,11 +120,6 @@ class Catalogue:
             )
         scale = Scale.from_json(fields.get("scale"), channels)
         return cls(tuple(labels), tuple(counts), tuple(points), channels, scale)
-
-
-def code_points(text: str) -> np.ndarray:
-    """`(N,)` int32; half of a surrogate pair stands for itself."""
-    return np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), dtype="<i4")
 
 
 @dataclass(frozen=True)
@@ -188,8 +181,7 @@ def write(examples: Examples, part: np.ndarray, folder: Path) -> tuple[Catalogue
     tensors = {
         "values": packed.values, "offsets": packed.offsets, "labels": packed.labels, "part": part
     }  # fmt: skip
-    save_file(tensors, folder / FILE)
-    return catalogue, _sha256(folder / FILE)
+    return catalogue, write_arrays(folder / FILE, tensors)
 
 
 def read(folder: Path, catalogue: Catalogue, sha256: str) -> dict[str, Dataset]:
@@ -199,20 +191,13 @@ def read(folder: Path, catalogue: Catalogue, sha256: str) -> dict[str, Dataset]:
         RunError: missing, changed or damaged.
     """
     path = folder / FILE
-    if not path.is_file():
-        raise RunError(f"{path} is missing; the run can't go on without its examples")
-    if _sha256(path) != sha256:
-        raise RunError(
-            f"{path} is not the data that the run was started with (its SHA-256 differs); restore "
-            f"the file, or start a new run"
-        )
+    arrays = read_arrays(path, sha256, "examples")
     try:
-        tensors = load_file(path)
         values, offsets, labels, part = (
-            tensors[name] for name in ("values", "offsets", "labels", "part")
+            arrays[name] for name in ("values", "offsets", "labels", "part")
         )
-    except (SafetensorError, OSError, KeyError) as error:
-        raise RunError(f"{path} is damaged ({error}); restore it, or start a new run") from None
+    except KeyError as error:
+        raise RunError(f"{path} lacks {error}; restore it, or start a new run") from None
     if not _is_sound(values, offsets, labels, part, catalogue):
         raise RunError(f"{path} does not fit vocabulary.json; restore both, or start a new run")
     if not catalogue.channels:
@@ -233,8 +218,7 @@ def _is_sound(
         all(a.dtype == k for a, k in zip((values, offsets, labels, part), kinds, strict=True))
         and values.shape[1:] == shape
         and offsets.shape == (count + 1,) and labels.shape == (count,) and part.shape == (count,)
-        and offsets[0] == 0 and offsets[-1] == len(values)
-        and bool((offsets[1:] > offsets[:-1]).all())
+        and offsets[0] == 0 and are_lengths(np.diff(offsets), count, len(values), least=1)
         and bool(np.isfinite(values).all())
         and bool(((labels >= 0) & (labels < len(catalogue.labels))).all())
         and all((part == i).any() for i in range(len(PARTS))) and part.max() < len(PARTS)
@@ -243,8 +227,3 @@ def _is_sound(
 
 def _is_list_of(value: object, kind: type) -> TypeGuard[list[Any]]:
     return isinstance(value, list) and all(type(item) is kind for item in value)
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,28 +3,25 @@
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import nn
 
 from elman.errors import ArgumentError, DataError
-from elman.settings import build, refuse_unknown
+from elman.settings import build, names, refuse_unknown
 from elman.tasks.classify.data import sources
 from elman.tasks.classify.data.dataset import Catalogue, Dataset, pack
 from elman.tasks.classify.data.examples import Examples, Item, cleaned, short
 from elman.tasks.classify.data.learned import UNKNOWN, Learned
 from elman.tasks.classify.model import SequenceClassifier
-from elman.tasks.classify.settings import ClassifySettings
+from elman.tasks.classify.settings import ClassifySettings, EvaluationSettings
 from elman.tasks.classify.use import metrics
 from elman.tasks.classify.use.evaluation import Evaluation
 from elman.tasks.classify.use.scores import logits_of
 from elman.tasks.shared.table import listing
+from elman.tasks.shared.trained import Trained
 
 Source = str | os.PathLike[str]
-READING = ("data_format", "header", "text_column", "label_column", "encoding")
-"""Settings that say how a file is read, which may differ from file to file."""
 
 
 class Guess(NamedTuple):
@@ -34,7 +31,7 @@ class Guess(NamedTuple):
     probability: float
 
 
-class TrainedClassifier:
+class TrainedClassifier(Trained[SequenceClassifier]):
     """What `elman.load` returns for a classification run.
 
     model: the network, in evaluation mode. labels: in the order of its outputs.
@@ -42,24 +39,16 @@ class TrainedClassifier:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: SequenceClassifier,
         catalogue: Catalogue,
         settings: ClassifySettings,
         test: Dataset | None = None,
         learned: Learned = UNKNOWN,
     ) -> None:
-        self.model = model.eval()
+        super().__init__(model)
         self.labels = catalogue.labels
         self._catalogue, self._settings, self._test = catalogue, settings, test
         self._learned = learned
-
-    @property
-    def _classifier(self) -> SequenceClassifier:
-        return cast(SequenceClassifier, self.model)
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.model.parameters()).device
 
     def predict(self, examples: Sequence[Item], top: int = 3) -> list[list[Guess]]:
         """The `top` most probable labels of each example, the best first.
@@ -145,7 +134,7 @@ class TrainedClassifier:
         that leaves it open, by whether the content looks like the run's data; else each line is
         an example. `reading` and errors are those of `evaluate`.
         """
-        refuse_unknown(reading, list(READING), "reading")
+        refuse_unknown(reading, names(EvaluationSettings), "reading")
         # A column that divided the training data says nothing about other data.
         values = {**dataclasses.asdict(self._settings), "split_column": ""}
         if not labelled:
@@ -182,8 +171,8 @@ class TrainedClassifier:
         return pack(items, numbers)
 
     def _of(self, dataset: Dataset) -> np.ndarray:
-        logits = logits_of(self._classifier, dataset, self.device)
-        return metrics.softmax(logits, self._classifier.temperature)
+        logits = logits_of(self.model, dataset, self.device)
+        return metrics.softmax(logits, self.model.temperature)
 
     def _evaluation(self, dataset: Dataset, notes: list[str]) -> Evaluation:
         return Evaluation.of(self._of(dataset), dataset.labels, self._catalogue, notes)

@@ -1,17 +1,13 @@
-"""Many series on one grid of time, missing values marked, in memory and on disk."""
+"""Many series on one grid of time, missing values marked."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save_file
 
-from elman.errors import DataError, RunError
+from elman.errors import DataError
 from elman.tasks.forecast.data.columns import Columns, ids_of, likely_id, other_times, rest_of_time
 from elman.tasks.forecast.data.grid import HOUR, Grid, infer_grid
 from elman.tasks.forecast.data.numbers import NumberReader, sentinel_note
@@ -24,7 +20,6 @@ from elman.tasks.shared.table import Table, listing
 if TYPE_CHECKING:
     import polars as pl
 
-SERIES = "series.safetensors"
 _MOST_ROWS = 100
 _LAST_CHANGE = 4 * HOUR  # of the day, by which clocks have been put back wherever they are
 
@@ -124,47 +119,6 @@ def build_panel(table: Table, columns: Columns, grid: Grid | None = None) -> Sou
     notes = [note for note in (*read, *filling) if note]
     units = tuple(column.unit for column in numbers)
     return Source(panel, ids, grid, gaps, (*table.notes, *notes), units)
-
-
-def save_panel(panel: Panel, folder: Path) -> str:
-    """Write the panel to a run's data folder; returns the file's SHA-256."""
-    path = folder / SERIES
-    arrays = {
-        "values": panel.values,
-        "observed": panel.observed.astype(np.uint8),
-        "first": panel.first,
-        "lengths": panel.lengths,
-        "ends": panel.ends,
-    }
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def load_panel(folder: Path, digest: str, series: int, columns: int) -> Panel:
-    """The panel that `save_panel` wrote, after checking that it is still the same.
-
-    Raises:
-        RunError: missing, changed, or not what the run's settings say.
-    """
-    path = folder / SERIES
-    if not path.is_file():
-        raise RunError(f"{path} is missing; the run can't go on without its series")
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise RunError(
-            f"{path} does not hold the series that the run was started with (its SHA-256 "
-            f"differs); restore the file, or start a new run"
-        )
-    try:
-        arrays = load(content)
-        panel = Panel(
-            arrays["values"], arrays["observed"].astype(bool),
-            arrays["first"], arrays["lengths"], arrays["ends"],
-        )  # fmt: skip
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise RunError(f"{path} is damaged ({error}); restore it, or start a new run") from None
-    _check(panel, path, series, columns)
-    return panel
 
 
 def to_frame(panel: Panel, ids: tuple[str, ...], columns: Columns, grid: Grid) -> "pl.DataFrame":
@@ -335,22 +289,3 @@ def _gaps(
     before = int(order[holes[0]])
     where = f"{grid.text(int(rows[holes[0]]) + 1)}, after {describe.table.place(before)}"
     return Gaps(int(steps.sum()), where)
-
-
-def _check(panel: Panel, path: Path, series: int, columns: int) -> None:
-    rows = panel.values.shape[0] if panel.values.ndim == 2 else -1
-    counts = (panel.first, panel.lengths, panel.ends)
-    good = (
-        panel.values.shape == (rows, columns) == panel.observed.shape
-        and panel.values.dtype == np.float64
-        and bool(np.isfinite(panel.values).all())
-        and all(array.shape == (series,) and array.dtype == np.int64 for array in counts)
-        and bool((panel.lengths >= 0).all() and (panel.first >= 0).all())
-        and bool((panel.ends >= 0).all() and (panel.ends <= panel.lengths).all())
-        and int(panel.lengths.sum()) == rows
-    )
-    if not good:
-        raise RunError(
-            f"{path} does not hold {series} series of {columns} columns as vocabulary.json says; "
-            f"restore both, or start a new run"
-        )

@@ -1,6 +1,5 @@
 """Windows of standardised series: what a model sees, and what it is to forecast."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from elman.tasks.forecast.data.grid import Grid, calendar_features
 from elman.tasks.forecast.data.panel import Panel
+from elman.tasks.shared.epochs import Epochs, cut
 
 
 @dataclass(frozen=True)
@@ -118,27 +118,9 @@ def gather(
     )
 
 
-def in_order(count: int, size: int) -> Iterator[np.ndarray]:
-    """Indices 0..count-1 in pieces; the last may be shorter."""
-    for start in range(0, count, size):
-        yield np.arange(start, min(start + size, count))
-
-
-class Shuffled:
-    """Batches of windows, every window once an epoch, in an order drawn from seed and epoch."""
-
-    def __init__(self, count: int, size: int, seed: int) -> None:
-        self.steps_per_epoch = -(-count // size)
-        self._count, self._size, self._seed = count, size, seed
-        self._epoch, self._order = -1, np.zeros(0, dtype=np.int64)
-
-    def batch(self, step: int) -> np.ndarray:
-        """The windows of training step number `step`, a function of seed and step alone."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            draw = np.random.default_rng([self._seed, epoch])
-            self._epoch, self._order = epoch, draw.permutation(self._count)
-        return self._order[place * self._size : (place + 1) * self._size]
+def shuffled(count: int, size: int, seed: int) -> Epochs:
+    """Batches of at most `size` of `count` windows, every window once an epoch."""
+    return Epochs(-(-count // size), seed, lambda rng: cut(rng.permutation(count), size))
 
 
 def _carried_forward(panel: Panel, values: np.ndarray, observed: np.ndarray) -> np.ndarray:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from elman.tasks.cell import CellClass
 from elman.tasks.forecast.data.windows import Batch
 from elman.tasks.forecast.model.networks import NETWORKS, Seen, Sizes
 from elman.tasks.forecast.settings import ForecastSettings
+from elman.tasks.setup import Setup
 
 _TINY = 1e-5  # added to the variance of a window, as in RevIN: a constant window has none
 
@@ -42,17 +42,16 @@ class Forecaster(nn.Module):
     seasonal_error: Tensor
     margins: Tensor
 
-    def __init__(
-        self, sizes: Sizes, settings: ForecastSettings, cell: CellClass, backend: str
-    ) -> None:
+    def __init__(self, sizes: Sizes, settings: ForecastSettings, setup: Setup) -> None:
         super().__init__()
         self.sizes = sizes
         self.normalisation = settings.normalisation
-        self.network = NETWORKS[settings.model](sizes, settings, cell, backend)
+        self.network = NETWORKS[settings.model](sizes, settings, setup)
         self._buffer("mean", torch.zeros(sizes.series, sizes.columns))
         self._buffer("scale", torch.ones(sizes.series, sizes.columns))
         self._buffer("seasonal_error", torch.ones(sizes.series, sizes.targets))
         self._buffer("margins", torch.zeros(sizes.horizon, sizes.targets))
+        self.to(setup.device)
 
     def _buffer(self, name: str, value: Tensor) -> None:
         self.register_buffer(name, value.double())

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from elman.engine import scan
 from elman.layers import Recurrent
 from elman.nest import Nest, apply
-from elman.tasks.cell import CellClass
 from elman.tasks.forecast.settings import ForecastSettings
+from elman.tasks.setup import Setup
+from elman.tasks.shared.stack import stack
 
 _SERIES_FEATURES = 8
 
@@ -76,15 +77,13 @@ class SegmentNetwork(nn.Module):
 
     any_horizon = False
 
-    def __init__(
-        self, sizes: Sizes, settings: ForecastSettings, cell: CellClass, backend: str
-    ) -> None:
+    def __init__(self, sizes: Sizes, settings: ForecastSettings, setup: Setup) -> None:
         super().__init__()
         self.sizes, self.segment = sizes, sizes.segment
         width, hidden = sizes.segment, settings.hidden_size
         self.ahead = -(-sizes.horizon // width)
         self.embed = nn.Linear(width * segment_features(sizes), hidden)
-        self.recurrent = _recurrent(hidden, settings, cell, backend)
+        self.recurrent = stack(settings, setup, hidden)
         half = hidden // 2
         self.position = nn.Parameter(torch.randn(self.ahead, hidden - half))
         self.channel = nn.Embedding(sizes.series * sizes.targets, half)
@@ -144,13 +143,11 @@ class AutoregressiveNetwork(nn.Module):
 
     any_horizon = True
 
-    def __init__(
-        self, sizes: Sizes, settings: ForecastSettings, cell: CellClass, backend: str
-    ) -> None:
+    def __init__(self, sizes: Sizes, settings: ForecastSettings, setup: Setup) -> None:
         super().__init__()
-        self.sizes, self.backend = sizes, backend
+        self.sizes, self.backend = sizes, setup.backend
         self.series = _series_embedding(sizes)
-        self.recurrent = _recurrent(step_features(sizes), settings, cell, backend)
+        self.recurrent = stack(settings, setup, step_features(sizes))
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(_width(self.recurrent), sizes.targets * len(sizes.levels))
 
@@ -162,7 +159,7 @@ class AutoregressiveNetwork(nn.Module):
             [seen.values, seen.observed, seen.past, next_known[:, :length], whose[:, :length]], -1
         )
         outputs, state = self.recurrent(window.transpose(0, 1))
-        step = _OwnForecast(list(self.recurrent.cells), self.head, self.sizes)
+        step = _OwnForecast(self.recurrent, self.head, self.sizes)
         first = step.read(self.dropout(outputs[-1]), seen.values[:, -1])
         forecasts = first[None]
         if horizon > 1:
@@ -180,7 +177,7 @@ class AutoregressiveNetwork(nn.Module):
 class _OwnForecast:
     """A step that reads its own forecast of the step before. Forecasts are `(B, Q * C)`."""
 
-    cells: list[nn.Module]
+    recurrent: Recurrent
     head: nn.Linear
     sizes: Sizes
 
@@ -188,13 +185,9 @@ class _OwnForecast:
         self, rest: Tensor, carry: tuple[Tensor, tuple[Nest, ...]]
     ) -> tuple[Tensor, tuple[Tensor, tuple[Nest, ...]]]:
         value, states = carry
-        output = torch.cat([value, rest], -1)
-        after = []
-        for cell, state in zip(self.cells, states, strict=True):
-            output, state = cell(output, state)
-            after.append(state)
+        output, after = self.recurrent.step(torch.cat([value, rest], -1), states)
         forecast = self.read(output, value)
-        return forecast, (self.median(forecast), tuple(after))
+        return forecast, (self.median(forecast), after)
 
     def read(self, output: Tensor, value: Tensor) -> Tensor:
         """The forecasts from a net's output and the value before."""
@@ -215,13 +208,11 @@ class LastStepNetwork(nn.Module):
 
     any_horizon = False
 
-    def __init__(
-        self, sizes: Sizes, settings: ForecastSettings, cell: CellClass, backend: str
-    ) -> None:
+    def __init__(self, sizes: Sizes, settings: ForecastSettings, setup: Setup) -> None:
         super().__init__()
         self.sizes = sizes
         self.series = _series_embedding(sizes)
-        self.recurrent = _recurrent(step_features(sizes), settings, cell, backend)
+        self.recurrent = stack(settings, setup, step_features(sizes))
         self.dropout = nn.Dropout(settings.dropout)
         numbers = sizes.targets * len(sizes.levels)
         self.head = nn.Linear(_width(self.recurrent), sizes.horizon * numbers)
@@ -258,18 +249,6 @@ def step_features(sizes: Sizes) -> int:
     """Numbers that one time step of a net without segments reads."""
     series = _SERIES_FEATURES if sizes.series > 1 else 0
     return 2 * sizes.targets + sizes.past + sizes.known + series
-
-
-def _recurrent(
-    features: int, settings: ForecastSettings, cell: CellClass, backend: str
-) -> Recurrent:
-    return Recurrent(
-        lambda size: cell(size, settings.hidden_size),
-        num_layers=settings.layers,
-        dropout=settings.dropout,
-        input_size=features,
-        backend=backend,
-    )
 
 
 def _width(recurrent: Recurrent) -> int:

@@ -7,7 +7,7 @@ from torch import Tensor
 from elman.errors import DataError
 from elman.tasks.forecast.data.layout import Layout
 from elman.tasks.forecast.data.panel import Panel
-from elman.tasks.forecast.data.windows import Windows, gather, in_order, standardised
+from elman.tasks.forecast.data.windows import Windows, gather, standardised
 from elman.tasks.forecast.model.forecaster import Forecaster
 from elman.tasks.forecast.settings import (
     ForecastSettings,
@@ -15,6 +15,7 @@ from elman.tasks.forecast.settings import (
     interval_coverage,
 )
 from elman.tasks.forecast.use.result import WindowForecasts
+from elman.tasks.shared.epochs import cut
 
 ROWS = 256
 """Windows of one forward pass; bounds the memory, changes nothing else."""
@@ -97,4 +98,4 @@ def ordered(quantiles: Tensor) -> Tensor:
 
 
 def pieces(windows: Windows) -> list[np.ndarray]:
-    return list(in_order(len(windows), ROWS))
+    return cut(np.arange(len(windows)), ROWS)

@@ -2,11 +2,8 @@
 
 import os
 from collections.abc import Callable
-from typing import cast
 
 import numpy as np
-import torch
-from torch import nn
 
 from elman.errors import ArgumentError, DataError
 from elman.paths import path_of
@@ -18,6 +15,7 @@ from elman.tasks.forecast.data.table import read_table
 from elman.tasks.forecast.data.windows import Windows, windows_between
 from elman.tasks.forecast.model.forecaster import Forecaster
 from elman.tasks.forecast.settings import (
+    BacktestSettings,
     ForecastSettings,
     delivered_levels,
     interval_coverage,
@@ -28,12 +26,13 @@ from elman.tasks.forecast.use.pictures import Drawing, draw_errors, draw_forecas
 from elman.tasks.forecast.use.predictor import Predictor
 from elman.tasks.forecast.use.result import Forecast, WindowForecasts
 from elman.tasks.shared.table import listing
+from elman.tasks.shared.trained import Trained
 
 Path = str | os.PathLike[str]
 Retrain = Callable[[Panel, int], "TrainedForecast"]
 
 
-class TrainedForecast:
+class TrainedForecast(Trained[Forecaster]):
     """What `elman.load` returns for a forecasting run.
 
     model: the network with its scaling, in evaluation mode. layout: columns, grid of time, parts.
@@ -42,21 +41,16 @@ class TrainedForecast:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Forecaster,
         settings: ForecastSettings,
         layout: Layout,
         panel: Panel | None = None,
     ) -> None:
-        self.model = model.eval()
+        super().__init__(model)
         self.layout = layout
         self.panel = panel
         self.coverage = interval_coverage(settings)
         self._settings = settings
-
-    @property
-    def network(self) -> Forecaster:
-        """The model, by its own type."""
-        return cast(Forecaster, self.model)
 
     @property
     def horizon(self) -> int:
@@ -68,10 +62,6 @@ class TrainedForecast:
         """Whether the run has a test part, and its data."""
         w = self.layout.windowing
         return self.panel is not None and w.test_end > w.valid_end
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.model.parameters()).device
 
     def forecast(self, data: Path | None = None, horizon: int | None = None) -> Forecast:
         """The rows after the end of each series.
@@ -117,7 +107,7 @@ class TrainedForecast:
         self,
         data: Path | None = None,
         horizon: int | None = None,
-        stride: int = 1,
+        stride: int = BacktestSettings.stride,
         retrain: Retrain | None = None,
     ) -> Backtest:
         """A rolling backtest: forecasts from every `stride`-th row on, beside naive ones.
@@ -147,7 +137,7 @@ class TrainedForecast:
                 # A series that begins later is not in it, and not asked for either.
                 whose = [number.get(self.layout.ids[series], 0) for series in predictor.whose]
                 return Predictor(
-                    trained.network, self._settings, self.layout, predictor.panel, np.array(whose)
+                    trained.model, self._settings, self.layout, predictor.panel, np.array(whose)
                 )
 
         return run_backtest(predictor, windows, steps, stride, again)
@@ -189,7 +179,7 @@ class TrainedForecast:
                 )
         whose = np.array([known[name] for name in source.ids])
         mean, scale = (
-            fitted.cpu().numpy()[whose] for fitted in (self.network.mean, self.network.scale)
+            fitted.cpu().numpy()[whose] for fitted in (self.model.mean, self.model.scale)
         )
         check_reach(self.layout, source.panel, whose, mean, scale)
         notes = (*source.notes, *unit_notes(self.layout, source, table.name))
@@ -198,7 +188,7 @@ class TrainedForecast:
     def _on(
         self, panel: Panel, whose: np.ndarray | None = None, notes: tuple[str, ...] = ()
     ) -> Predictor:
-        return Predictor(self.network, self._settings, self.layout, panel, whose, notes)
+        return Predictor(self.model, self._settings, self.layout, panel, whose, notes)
 
     def _at_the_end(self, data: Path | None, steps: int) -> tuple[Predictor, Windows]:
         """One window for each series, at its end, with `steps` rows after it."""
@@ -212,7 +202,7 @@ class TrainedForecast:
                 )
         self._require_calendar(panel, steps)
         self._require_covariates(predictor, steps)
-        panel = panel.extended(self.network.rows_ahead(steps))
+        panel = panel.extended(self.model.rows_ahead(steps))
         predictor = self._on(panel, predictor.whose, predictor.notes)
         panel = predictor.panel
         return predictor, Windows(np.arange(len(panel.ends)), panel.offsets + panel.ends)

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from elman.errors import DataError, RunError
+from elman.errors import DataError
 from elman.tasks.language.data import sources
-from elman.tasks.language.data.vocabulary import Vocabulary, as_code_points
+from elman.tasks.language.data.vocabulary import Vocabulary
+from elman.tasks.shared.arrays import require_unchanged, sha256_of
+from elman.tasks.shared.characters import UNICODE, code_points
 
 TOKENS = "tokens.bin"
 _PIECE = 1 << 20
-_UNICODE = 0x110000
 
 
 @dataclass(frozen=True)
@@ -60,29 +61,23 @@ def encode(data: list[str], level: str, folder: Path) -> tuple[Vocabulary, Check
         _renumber(raw, target, vocabulary)
         os.remove(raw)
     tokens = target.stat().st_size // _dtype(vocabulary).itemsize
-    return vocabulary, Checksums(tokens, digest.hexdigest(), _sha256(target))
+    return vocabulary, Checksums(tokens, digest.hexdigest(), sha256_of(target))
 
 
 def open_corpus(folder: Path, vocabulary: Vocabulary, checksums: Checksums) -> Corpus:
     """The corpus that `encode` wrote, after checking that it is still the same."""
     path = folder / TOKENS
-    if not path.is_file():
-        raise RunError(f"{path} is missing; the run can't go on without its text")
-    if _sha256(path) != checksums.tokens_sha256:
-        raise RunError(
-            f"{path} is not the text that the run was started with (its SHA-256 differs); "
-            f"restore the file, or start a new run"
-        )
+    require_unchanged(path, checksums.tokens_sha256, "text")
     return Corpus(np.memmap(path, dtype=_dtype(vocabulary), mode="r"), vocabulary)
 
 
 def _collect(texts: Iterator[str], raw: Path, digest: "hashlib._Hash") -> Vocabulary:
     """First pass: code points to a file, and which ones occur. digest: is told the text."""
-    seen = np.zeros(_UNICODE, dtype=bool)
+    seen = np.zeros(UNICODE, dtype=bool)
     with open(raw, "wb") as file:
         for text in texts:
             digest.update(text.encode("utf-8"))
-            points = as_code_points(text)
+            points = code_points(text)
             seen[points] = True
             file.write(points.tobytes())
     points = np.flatnonzero(seen)
@@ -93,19 +88,14 @@ def _collect(texts: Iterator[str], raw: Path, digest: "hashlib._Hash") -> Vocabu
 
 def _renumber(raw: Path, target: Path, vocabulary: Vocabulary) -> None:
     """Second pass: code points to token numbers, in the smallest type that holds them."""
-    number = np.zeros(_UNICODE, dtype=_dtype(vocabulary))
+    number = np.zeros(UNICODE, dtype=_dtype(vocabulary))
     number[list(vocabulary.code_points)] = np.arange(vocabulary.size)
     with open(raw, "rb") as source, open(target, "wb") as file:
         while piece := source.read(4 * _PIECE):
-            file.write(number[np.frombuffer(piece, dtype="<u4")].tobytes())
+            file.write(number[np.frombuffer(piece, dtype="<i4")].tobytes())
 
 
 def _dtype(vocabulary: Vocabulary) -> np.dtype:
     return np.dtype(
         "u1" if vocabulary.size <= 256 else "<u2" if vocabulary.size <= 65536 else "<u4"
     )
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from elman.errors import ArgumentError, DataError
+from elman.tasks.shared.characters import code_points
 
 BYTES = 256
 
@@ -56,7 +57,7 @@ class Vocabulary:
                     f"{ord(text[error.start]):04X}) as character {error.start}; leave it out"
                 ) from None
             return np.frombuffer(content, dtype=np.uint8).astype(np.int64)
-        points = as_code_points(text)
+        points = code_points(text)
         tokens = np.searchsorted(self._sorted, points)
         found = self._sorted[np.minimum(tokens, self.size - 1)] == points
         if not found.all():
@@ -73,7 +74,7 @@ class Vocabulary:
 
     @cached_property
     def _sorted(self) -> np.ndarray:
-        return np.array(self.code_points, dtype=np.uint32)
+        return np.array(self.code_points, dtype=np.int32)
 
     def to_json(self) -> dict[str, Any]:
         return {"level": self.level, "characters": [chr(point) for point in self.code_points]}
@@ -94,11 +95,6 @@ class Vocabulary:
         if not points or points != sorted(set(points)):
             raise DataError("a vocabulary's characters must be sorted, distinct, at least one")
         return cls("char", tuple(points))
-
-
-def as_code_points(text: str) -> np.ndarray:
-    """`(N,)` uint32; surrogates stand for themselves, so that they can be named in a message."""
-    return np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), dtype="<u4")
 
 
 def _unknown_message(points: np.ndarray) -> str:

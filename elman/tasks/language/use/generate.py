@@ -7,33 +7,35 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from elman.errors import ArgumentError
+from elman.settings import check, setting
 from elman.tasks.language.data.vocabulary import Vocabulary
 from elman.tasks.language.model import LanguageModel
 
+LENGTH = 500
+"""Tokens that are written where nobody says how many."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Sampling:
     """How the next token is drawn from the model's distribution.
 
-    temperature: logits are divided by it; 0 takes the most likely token.
-    top_k: keep the k most likely tokens. top_p: keep the most likely ones that together reach this
-    probability. min_p: keep those at least this share as likely as the most likely one.
+    Raises:
+        ArgumentError: a field out of its range.
     """
 
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float | None = None
-    min_p: float | None = None
+    temperature: float = setting(
+        0.8, "below 1 safer, above 1 wilder, 0 the likeliest token each time", minimum=0.0
+    )
+    top_k: int | None = setting(None, "draw from the K likeliest tokens only", minimum=1)
+    top_p: float | None = setting(
+        None, "draw from the likeliest tokens that together reach P", above=0.0, maximum=1.0
+    )
+    min_p: float | None = setting(
+        None, "draw from tokens at least P times as likely as the likeliest", above=0.0, maximum=1.0
+    )
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.temperature < float("inf"):
-            raise ArgumentError(f"temperature must be 0 or more, got {self.temperature}")
-        if self.top_k is not None and self.top_k < 1:
-            raise ArgumentError(f"top_k must be at least 1, got {self.top_k}")
-        for name, share in (("top_p", self.top_p), ("min_p", self.min_p)):
-            if share is not None and not 0.0 < share <= 1.0:
-                raise ArgumentError(f"{name} must lie in 0 < {name} <= 1, got {share}")
+        check(self, "sampling")
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """`(V,)` float64 probabilities that are drawn from, those left out being zero."""

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from elman.errors import ArgumentError
+from elman.settings import build
 from elman.tasks.language.data.vocabulary import Vocabulary
 from elman.tasks.language.model import LanguageModel
+from elman.tasks.language.settings import ScoringSettings
 from elman.tasks.language.use import generate, score
 from elman.tasks.language.use.generate import Sampling
+from elman.tasks.shared.trained import Trained
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,14 @@ class Evaluation:
     """A text scored in two ways.
 
     carried: in one pass, the state carried from start to end.
-    windows: over consecutive windows of `window` tokens, each from a zero state.
+    windows: over consecutive windows of `window` tokens, each from the first state. notes: what the
+    user should know about the text.
     """
 
     carried: score.Loss
     windows: score.Loss
     window: int
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -34,7 +38,7 @@ class Evaluation:
         }
 
 
-class TrainedLanguage:
+class TrainedLanguage(Trained[LanguageModel]):
     """What `elman.load` returns for a language run.
 
     model: the network, in evaluation mode. vocabulary: the characters that it knows.
@@ -42,34 +46,26 @@ class TrainedLanguage:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: LanguageModel,
         vocabulary: Vocabulary,
         validation: np.ndarray | None = None,
     ) -> None:
-        self.model = model.eval()
+        super().__init__(model)
         self.vocabulary = vocabulary
         self._validation = validation
-
-    @property
-    def _predictor(self) -> LanguageModel:
-        return cast(LanguageModel, self.model)
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.model.parameters()).device
 
     def generate(
         self,
         prompt: str = "",
-        length: int = 200,
+        length: int = generate.LENGTH,
         *,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        min_p: float | None = None,
+        temperature: float = Sampling.temperature,
+        top_k: int | None = Sampling.top_k,
+        top_p: float | None = Sampling.top_p,
+        min_p: float | None = Sampling.min_p,
         stop: str | None = None,
         seed: int | None = None,
-        unknown: str = "error",
+        unknown: str = ScoringSettings.unknown,
     ) -> str:
         """`length` characters (or bytes) that follow `prompt`; the prompt is not repeated.
 
@@ -84,7 +80,7 @@ class TrainedLanguage:
         Raises:
             ArgumentError: unknown characters in the prompt, or a setting out of range.
         """
-        sampling = Sampling(temperature, top_k, top_p, min_p)
+        sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
         return "".join(self.stream(prompt, length, sampling, stop, seed, unknown))
 
     def stream(
@@ -94,7 +90,7 @@ class TrainedLanguage:
         sampling: Sampling,
         stop: str | None = None,
         seed: int | None = None,
-        unknown: str = "error",
+        unknown: str = ScoringSettings.unknown,
     ) -> Iterator[str]:
         """`generate`, piece by piece as the characters are made."""
         if length < 0:
@@ -106,11 +102,15 @@ class TrainedLanguage:
             generator.manual_seed(seed)
         known = torch.from_numpy(self.vocabulary.encode(prompt, unknown))
         start = generate.start_tokens(self.vocabulary, known).to(self.device)
-        numbers = generate.tokens(self._predictor, start, sampling, generator)
+        numbers = generate.tokens(self.model, start, sampling, generator)
         return generate.until(generate.pieces(self.vocabulary, numbers, length), stop)
 
     def evaluate(
-        self, text: str | None = None, *, window: int = 256, unknown: str = "error"
+        self,
+        text: str | None = None,
+        *,
+        window: int = ScoringSettings.window,
+        unknown: str = ScoringSettings.unknown,
     ) -> Evaluation:
         """Loss on a text, or on the validation part of the run's own text.
 
@@ -119,8 +119,7 @@ class TrainedLanguage:
                 text given and none kept.
             DataError: fewer than two tokens.
         """
-        if window < 1:
-            raise ArgumentError(f"window must be at least 1, got {window}")
+        build(ScoringSettings, {"window": window, "unknown": unknown}, "evaluate")
         if text is not None:
             tokens = self.vocabulary.encode(text, unknown)
         elif self._validation is not None:
@@ -129,12 +128,12 @@ class TrainedLanguage:
             raise ArgumentError("this run keeps no text of its own; give the text to evaluate")
         unit, device = self.vocabulary.unit, self.device
         return Evaluation(
-            carried=score.carried(self._predictor, tokens, device, unit),
-            windows=score.in_windows(self._predictor, tokens, device, unit, window),
+            carried=score.carried(self.model, tokens, device, unit),
+            windows=score.in_windows(self.model, tokens, device, unit, window),
             window=window,
         )
 
-    def score(self, text: str, *, unknown: str = "error") -> torch.Tensor:
+    def score(self, text: str, *, unknown: str = ScoringSettings.unknown) -> torch.Tensor:
         """`(N,)` nats, `-log p(character | all before it)`, one for each token of the text.
 
         The first is judged as if a line break stood before it, as `generate` does without a prompt.
@@ -143,4 +142,4 @@ class TrainedLanguage:
         if not len(tokens):
             return torch.zeros(0)
         start = generate.start_tokens(self.vocabulary, tokens[:0])
-        return score.token_losses(self._predictor, torch.cat([start, tokens]), self.device)
+        return score.token_losses(self.model, torch.cat([start, tokens]), self.device)

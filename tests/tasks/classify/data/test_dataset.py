@@ -13,6 +13,7 @@ from elman.errors import ArgumentError, DataError, RunError
 from elman.tasks.classify.data import dataset
 from elman.tasks.classify.data.dataset import Catalogue
 from elman.tasks.classify.data.examples import Examples
+from elman.tasks.shared.arrays import sha256_of
 
 TEXT = Catalogue(("x", "y"), (3, 2), (97, 98, 233))
 SIGNAL = Catalogue(("x", "y"), (3, 2), channels=2)
@@ -102,7 +103,7 @@ def test_arrays_that_do_not_fit_each_other_are_refused(tmp_path, change):
     path = tmp_path / dataset.FILE
     save_file({**load_file(path), **change}, path)
     with pytest.raises(RunError, match=r"does not fit vocabulary.json"):
-        dataset.read(tmp_path, catalogue, dataset._sha256(path))
+        dataset.read(tmp_path, catalogue, sha256_of(path))
 
 
 def test_missing_changed_and_damaged_files_are_named(tmp_path):
@@ -114,7 +115,7 @@ def test_missing_changed_and_damaged_files_are_named(tmp_path):
         dataset.read(tmp_path, catalogue, sha256)
     path.write_bytes(b"nonsense")
     with pytest.raises(RunError, match="is damaged"):
-        dataset.read(tmp_path, catalogue, dataset._sha256(path))
+        dataset.read(tmp_path, catalogue, sha256_of(path))
     path.unlink()
     with pytest.raises(RunError, match="is missing"):
         dataset.read(tmp_path, catalogue, sha256)
@@ -127,7 +128,7 @@ def test_signals_that_are_not_finite_are_refused(tmp_path):
     tensors["values"][0] = np.nan
     save_file(tensors, tmp_path / dataset.FILE)
     with pytest.raises(RunError, match="does not fit"):
-        dataset.read(tmp_path, catalogue, dataset._sha256(tmp_path / dataset.FILE))
+        dataset.read(tmp_path, catalogue, sha256_of(tmp_path / dataset.FILE))
 
 
 def test_the_scale_of_signals_comes_from_the_training_part_and_is_kept(tmp_path):

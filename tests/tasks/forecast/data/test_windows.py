@@ -10,15 +10,15 @@ from elman.tasks.forecast.data.panel import Panel, build_panel
 from elman.tasks.forecast.data.scaling import seasonal_errors, training_scale
 from elman.tasks.forecast.data.table import read_table
 from elman.tasks.forecast.data.windows import (
-    Shuffled,
     Windows,
     gather,
-    in_order,
+    shuffled,
     standardised,
     windows_between,
 )
 from elman.tasks.forecast.settings import ForecastSettings
 from elman.tasks.forecast.use.naive import Naive
+from elman.tasks.shared.epochs import cut
 from tests.tasks.forecast.tables import shops, write
 
 NAN = np.nan
@@ -57,7 +57,7 @@ def test_the_ett_protocol_counts_every_window(hourly, horizon, counts):
     assert tuple(map(len, found)) == counts
     assert found[2].origin[0] == 11520  # the look-back reaches into validation, targets do not
     assert found[2].origin[-1] + horizon == 14400
-    assert sum(map(len, in_order(len(found[2]), 128))) == counts[2]  # the last partial batch, too
+    assert sum(map(len, cut(np.arange(len(found[2])), 128))) == counts[2]  # the last partial batch, too
 
 
 @pytest.mark.parametrize(
@@ -125,14 +125,14 @@ def test_the_scale_is_that_of_the_training_part_alone():
 
 
 def test_every_window_comes_once_an_epoch_and_depends_on_seed_and_step_alone():
-    batches = Shuffled(10, 4, seed=3)
+    batches = shuffled(10, 4, seed=3)
     epoch = [batches.batch(step) for step in range(3)]
     assert sorted(np.concatenate(epoch)) == list(range(10))
-    again = Shuffled(10, 4, seed=3)
+    again = shuffled(10, 4, seed=3)
     for step in (7, 2, 0, 5):
-        assert np.array_equal(again.batch(step), Shuffled(10, 4, seed=3).batch(step))
+        assert np.array_equal(again.batch(step), shuffled(10, 4, seed=3).batch(step))
     assert not np.array_equal(batches.batch(0), batches.batch(3))
-    assert not np.array_equal(batches.batch(0), Shuffled(10, 4, seed=4).batch(0))
+    assert not np.array_equal(batches.batch(0), shuffled(10, 4, seed=4).batch(0))
 
 
 def test_naive_forecasts_by_hand():

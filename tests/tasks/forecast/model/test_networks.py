@@ -12,6 +12,7 @@ from elman.tasks.forecast.data.windows import Batch
 from elman.tasks.forecast.model.forecaster import Forecaster, normalised
 from elman.tasks.forecast.model.networks import NETWORKS, Sizes
 from elman.tasks.forecast.settings import MODELS, NORMALISATIONS, ForecastSettings
+from elman.tasks.setup import Setup
 from tests.tasks.forecast.tables import SHOPS, SMALL, shops, wave
 
 SIZES = Sizes(
@@ -26,7 +27,7 @@ OTHERS = [pytest.param(cell, marks=pytest.mark.slow) for cell in CELLS if cell n
 def model_of(name, sizes=SIZES, cell="gru", backend="reference", **settings) -> Forecaster:
     torch.manual_seed(1)
     chosen = ForecastSettings(model=name, hidden_size=7, cell=cell, **settings)
-    return Forecaster(sizes, chosen, CELLS[cell], backend).eval()
+    return Forecaster(sizes, chosen, Setup(CELLS[cell], backend=backend)).eval()
 
 
 def batch_of(rows=4, sizes=SIZES, horizon=5, missing=True) -> Batch:
@@ -177,7 +178,7 @@ def test_a_cell_of_ones_own_with_all_kinds_of_columns(tmp_path, name):
     run = tmp_path / "run"
     options = {**SMALL, **SHOPS, "model": name, "steps": 6, "quantiles": "0.1,0.5,0.9"}
     model = elman.fit("forecast", shops(tmp_path / "t.csv"), run, cell=Own, **options)
-    assert isinstance(model.network.network.recurrent.cells[0], Own)
+    assert isinstance(model.model.network.recurrent.cells[0], Own)
     found = elman.load(run, cell=Own, backend="reference").forecast(horizon=6)
     assert found.point.shape == (2, 6, 1)
     assert (found.lower <= found.point).all()

@@ -15,7 +15,8 @@ from elman.tasks.language import LanguageSettings, Sampling, TrainedLanguage, Vo
 from elman.tasks.language.model import build_model
 from elman.tasks.language.use import score
 from elman.tasks.language.use.generate import until
-from tests.tasks.language.models import CPU, VOCABULARY, model_of
+from elman.tasks.setup import CPU, Setup
+from tests.tasks.language.models import VOCABULARY, model_of
 
 
 def test_scores_equal_a_sum_written_out():
@@ -74,7 +75,7 @@ def test_generation_repeats_with_its_seed_and_reads_the_prompt():
 
 def test_bytes_that_are_no_text_do_not_break_a_run():
     chosen = LanguageSettings(cell="rnn", hidden_size=4, level="byte")
-    model = build_model(256, chosen, CELLS["rnn"], "auto")
+    model = build_model(256, chosen, Setup(CELLS["rnn"]))
     text = TrainedLanguage(model, Vocabulary("byte")).generate("é", 50, seed=0)
     assert text.encode("utf-8").decode("utf-8") == text
 
@@ -85,13 +86,13 @@ LOGITS = torch.log(torch.tensor([0.5, 0.25, 0.15, 0.1]))
 @pytest.mark.parametrize(
     ("sampling", "expected"),
     [
-        (Sampling(), [0.5, 0.25, 0.15, 0.1]),
+        (Sampling(temperature=1), [0.5, 0.25, 0.15, 0.1]),
         (Sampling(temperature=0), [1, 0, 0, 0]),
-        (Sampling(top_k=2), [2 / 3, 1 / 3, 0, 0]),
-        (Sampling(top_k=9), [0.5, 0.25, 0.15, 0.1]),
-        (Sampling(top_p=0.7), [2 / 3, 1 / 3, 0, 0]),
-        (Sampling(top_p=0.01), [1, 0, 0, 0]),
-        (Sampling(min_p=0.25), [5 / 9, 2.5 / 9, 1.5 / 9, 0]),
+        (Sampling(temperature=1, top_k=2), [2 / 3, 1 / 3, 0, 0]),
+        (Sampling(temperature=1, top_k=9), [0.5, 0.25, 0.15, 0.1]),
+        (Sampling(temperature=1, top_p=0.7), [2 / 3, 1 / 3, 0, 0]),
+        (Sampling(temperature=1, top_p=0.01), [1, 0, 0, 0]),
+        (Sampling(temperature=1, min_p=0.25), [5 / 9, 2.5 / 9, 1.5 / 9, 0]),
         (Sampling(temperature=0.5, top_k=2), [0.8, 0.2, 0, 0]),
     ],
 )
