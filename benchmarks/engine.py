@@ -3,7 +3,8 @@
     python benchmarks/engine.py [--cells lstm,gru] [--sizes 0,1] [--seconds 1.5] [--out FOLDER]
 
 No speed is printed for a result that differs from the oracle, the Python loop in float64. Writes
-engine.json, engine.md and engine.png. For two cores: OMP_NUM_THREADS=2 taskset -c 0,1 python ...
+engine.json, engine.md and engine.png; `python benchmarks/engine_report.py` then draws the README's
+picture. For two cores: OMP_NUM_THREADS=2 taskset -c 0,1 python ...
 """
 
 import argparse

@@ -202,8 +202,14 @@ def markdown(report: dict[str, Any]) -> str:
     lines = [
         "# elman's drop-in layers beside torch.nn's", "",
         f"{found['processor']}, {found['torch_threads']} threads on {found['cores_usable']} cores, "
-        f"torch {found['torch']}, Python {found['python']}, {found['date']}. Ratios: time of "
-        f"torch.nn / time of elman, float32; median over the sizes, smallest in brackets.", "",
+        f"torch {found['torch']}, Python {found['python']}, {found['date']}. Made by "
+        "`make bench`.", "",
+        "A ratio is the time of torch.nn divided by the time of elman, float32; above 1, elman is "
+        "faster. The two run in turns in one process. The table shows the median over the sizes, "
+        "and the smallest in brackets. Before it is timed, every result is compared with that of "
+        "torch.nn in float64.", "",
+        "A size is (T, B, I, H): T time steps, B rows (sequences side by side), I input features, "
+        "H hidden units.", "",
     ]  # fmt: skip
     groups: dict[tuple[str, str], dict[str, list[float]]] = {}
     for row in report["rows"]:

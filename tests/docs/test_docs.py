@@ -40,11 +40,22 @@ def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     names = {}
     exec(compile(quick, "README.md", "exec"), names)  # noqa: S102 - our own text
     assert names["output"].shape == (20, 4, 8)
-    assert "tensor" in capsys.readouterr().out
+    assert len(capsys.readouterr().out) > 100  # the text that the model wrote
     assert elman.cells is names["elman"].cells
+    elman.load("runs/language-001", cell=names["Leaky"])
+
+
+def test_the_ten_lines_of_the_readme_are_ten():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    first = BLOCK.findall(text)[0]
+    assert "## Ten lines" in text
+    assert sum(bool(line.strip()) for line in first.splitlines()) == 10
+    assert "elman.fit" in first
+    assert max(map(len, first.splitlines())) <= 100
 
 
 def test_links_lead_somewhere():
-    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    results = (ROOT / "benchmarks" / "results").glob("*.md")
+    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *results]:
         for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", path.read_text(encoding="utf-8")):
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
