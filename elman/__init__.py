@@ -1,4 +1,4 @@
-"""Recurrent networks on PyTorch: write one time step as plain Python, train it, use what came out.
+"""Recurrent networks on PyTorch: write one time step as plain Python, train it, use the model.
 
 The public names are those in `__all__`; everything else may change.
 """

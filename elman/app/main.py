@@ -23,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Recurrent networks: train them on your data, and use what came out.",
+    help="Recurrent networks: train them on your data, and use the models.",
     epilog="Start with: elman train language YOURS.txt --minutes 3   "
     "then: elman generate runs/language-001",
 )

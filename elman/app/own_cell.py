@@ -1,4 +1,4 @@
-"""The cell that the demo shows and races: ten lines of a user's own."""
+"""The cell that the demo shows and races: a user's own."""
 
 import torch
 from torch import nn

@@ -53,7 +53,7 @@ class Arguments:
         ]
 
     def describe_state(self, structure: Structure) -> str:
-        """How a step's state, or what came in its place, is built."""
+        """How a step's state, or the object in its place, is built."""
         return describe(structure.children()[0] if self.has_constants else structure)
 
     def want_gradients(self) -> bool:

@@ -1,4 +1,4 @@
-"""A rolling backtest: forecasts from many points in time, beside what came and what anybody could
+"""A rolling backtest: forecasts from many points in time, beside the values that followed and what anybody could
 have said."""
 
 from collections.abc import Callable
