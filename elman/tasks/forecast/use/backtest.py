@@ -1,5 +1,5 @@
-"""A rolling backtest: forecasts from many points in time, beside the values that followed and what anybody could
-have said."""
+"""A rolling backtest: forecasts from many points in time, beside the values that followed and
+naive forecasts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

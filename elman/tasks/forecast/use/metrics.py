@@ -1,4 +1,4 @@
-"""How far forecasts are from the values that followed: the error of every value, and means over many.
+"""How far forecasts are from the values that followed: errors of values, and means over many.
 
 Values that are missing count nowhere.
 """

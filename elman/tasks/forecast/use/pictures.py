@@ -21,8 +21,8 @@ _LEAST_HISTORY = 60  # rows
 @dataclass(frozen=True)
 class Drawing:
     """One series of one column. rows: grid rows of the history `(N,)`. history: NaN where missing.
-    ahead: rows of the forecast `(H,)`, and what it says. actual: the values that followed, if they are known.
-    seasonal: what seasonal naive says, to compare with."""
+    ahead: rows of the forecast `(H,)`, and what it says. actual: the values that
+    followed, if they are known. seasonal: what seasonal naive says, to compare with."""
 
     title: str
     rows: np.ndarray
@@ -92,9 +92,7 @@ def _draw(axes: "Axes", drawing: Drawing, grid: Grid, coverage: float) -> None:
     before, ahead = _moments(grid, drawing.rows), _moments(grid, drawing.ahead)
     axes.plot(before, drawing.history, color="#3d4852", lw=1.2, label="history")
     if drawing.actual is not None:
-        axes.plot(
-            ahead, drawing.actual, color="#3d4852", lw=1.2, ls=":", label="values that followed"
-        )
+        axes.plot(ahead, drawing.actual, color="#3d4852", lw=1.2, ls=":", label="actual")
     axes.fill_between(
         ahead, drawing.lower, drawing.upper, color=pictures.BLUE, alpha=0.2, lw=0,
         label=f"{coverage:.0%} interval",
