@@ -138,14 +138,14 @@ def table(evaluation: Evaluation) -> str:
 
     def row(name: str, loss: Loss) -> str:
         numbers = f"{loss.nats:8.4f} {loss.bits:8.4f} {loss.perplexity:11.4f} {loss.tokens:>10,}"
-        return f"{name:<32} {numbers}"
+        return f"{name:<36} {numbers}"
 
     unit = evaluation.carried.unit
     per = f"per {unit}"
     return "\n".join(
         [
-            f"{per:<32} {'nats':>8} {'bits':>8} {'perplexity':>11} {unit + 's':>10}",
+            f"{per:<36} {'nats':>8} {'bits':>8} {'perplexity':>11} {unit + 's':>10}",
             row("state carried through the text", evaluation.carried),
-            row(f"windows of {evaluation.window} from zero state", evaluation.windows),
+            row(f"windows of {evaluation.window} from the first state", evaluation.windows),
         ]
     )

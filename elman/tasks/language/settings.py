@@ -23,7 +23,7 @@ class LanguageSettings(StackSettings):
     sampling: str = setting(
         "streams",
         "streams: parallel streams read in order, the state carried from batch to batch; "
-        "windows: random windows from a zero state",
+        "windows: random windows from the first state",
         choices=("streams", "windows"),
     )
     valid_fraction: float = setting(

@@ -55,7 +55,7 @@ class Streams:
 
 
 class Windows:
-    """B random windows a step, drawn with the step's own seed, each from a zero state."""
+    """B random windows a step, drawn with the step's own seed, each from the first state."""
 
     def __init__(self, tokens: np.ndarray, rows: int, length: int, seed: int) -> None:
         require_window(tokens, length)

@@ -40,7 +40,7 @@ class Loss:
 
 
 def carried(model: LanguageModel, tokens: np.ndarray, device: torch.device, unit: str) -> Loss:
-    """One pass over the text in order, from a zero state that is carried to the end.
+    """One pass over the text in order, from the first state, which is carried to the end.
 
     The first token is given, so N tokens make N - 1 predictions.
     """
@@ -50,15 +50,15 @@ def carried(model: LanguageModel, tokens: np.ndarray, device: torch.device, unit
 def in_streams(
     model: LanguageModel, tokens: np.ndarray, device: torch.device, unit: str, rows: int
 ) -> Loss:
-    """Like `carried`, but over `rows` equal parts side by side: faster, and each part begins with a
-    zero state. What training reports while it runs."""
+    """Like `carried`, but over `rows` equal parts side by side: faster, and each part begins
+    anew. What training reports while it runs."""
     return _mean(_stream_losses(model, tokens, device, rows), unit)
 
 
 def in_windows(
     model: LanguageModel, tokens: np.ndarray, device: torch.device, unit: str, window: int
 ) -> Loss:
-    """Consecutive windows of `window` predictions, each from a zero state; the last may be
+    """Consecutive windows of `window` predictions, each from the first state; the last may be
     shorter. Every token but the first is predicted once."""
     return _mean(_window_losses(model, tokens, device, window), unit)
 
