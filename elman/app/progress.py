@@ -85,6 +85,15 @@ class Watcher(Listener):
             f"{speed:,.0f} {self._unit}s/s"
         )
 
+    def ended(self, progress: Progress, why: str) -> None:
+        schedule = self._schedule
+        assert schedule is not None
+        whole = f" of {schedule.last_step:,}" if schedule.last_step is not None else ""
+        self.say(
+            f"training ended at step {progress.step:,}{whole}: {why}; kept: the weights of step "
+            f"{progress.kept_step:,}"
+        )
+
     def say(self, text: str) -> None:
         self.console.print(terminal.harmless(text), markup=False)
 

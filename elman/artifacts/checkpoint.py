@@ -18,6 +18,7 @@ class Progress:
 
     step: training steps done. seen: predictions trained on. seconds: time spent training.
     best: lowest validation loss so far, None before the first evaluation. best_step: when.
+    kept_step: of the weights that are kept.
     loss_sum, loss_terms: training loss since the last evaluation, for its mean.
     """
 
@@ -26,6 +27,7 @@ class Progress:
     seconds: float = 0.0
     best: float | None = None
     best_step: int = 0
+    kept_step: int = 0
     loss_sum: float = 0.0
     loss_terms: int = 0
 

@@ -33,6 +33,7 @@ class Task(Protocol):
     loss_name: what the loss measures, such as "nats per character".
     highlights: keys of `validate` that are worth a place in the line about an evaluation.
     notes: things about this data and these settings that the user should know.
+    can_choose: the validation part is large enough to tell which weights are better.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Task(Protocol):
     highlights: tuple[str, ...]
     steps_per_epoch: int
     notes: list[str]
+    can_choose: bool
 
     @property
     def model(self) -> nn.Module: ...

@@ -22,5 +22,8 @@ class Listener:
     def stepped(self, progress: Progress, loss: float) -> None:
         """One training step is done."""
 
+    def ended(self, progress: Progress, why: str) -> None:
+        """The run is finished; `progress.kept_step` tells whose weights it keeps."""
+
     def evaluated(self, record: dict[str, Any]) -> None:
         """A line was added to `metrics.jsonl`; the best model so far is on disk."""

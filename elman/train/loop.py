@@ -41,6 +41,7 @@ def train(
     records = [record for record in folder.read_metrics() if record["step"] <= progress.step]
     listener.started(task, schedule, progress)
     task.model.train()
+    keeps_best = settings.keep == "best" or (settings.keep == "auto" and task.can_choose)
     clock = _Clock(progress)
     with InterruptRequests() as interrupts:
         while not schedule.finished(progress):
@@ -71,8 +72,11 @@ def train(
 
             if finished or progress.step % schedule.evaluate_every == 0:
                 record = _evaluate(task, progress, rate)
-                if progress.best is None or record["valid_loss"] < progress.best:
+                better = progress.best is None or record["valid_loss"] < progress.best
+                if better:
                     progress.best, progress.best_step = record["valid_loss"], progress.step
+                if better or not keeps_best:
+                    progress.kept_step = progress.step
                     save_tensors(folder.model, task.model.state_dict(), {"step": progress.step})
                 progress.loss_sum, progress.loss_terms = 0.0, 0
                 records.append(record)
@@ -91,6 +95,7 @@ def train(
                 )
     folder.write_metrics(records)
     _draw(records, task, progress, folder)
+    listener.ended(progress, schedule.end(progress) or "")
     return progress
 
 

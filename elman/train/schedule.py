@@ -7,6 +7,10 @@ from elman.artifacts.checkpoint import Progress
 from elman.train.settings import TrainingSettings
 
 
+MOST_EVALUATIONS = 50
+"""Evaluations in a budget of steps whose epochs are short."""
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where the schedule begins: zero, or where a run was resumed with a new budget."""
@@ -36,19 +40,35 @@ class Schedule:
         if self.settings.steps is not None:
             ends.append(self.settings.steps)
         if self.settings.epochs is not None:
-            ends.append(math.ceil(self.settings.epochs * self.steps_per_epoch))
+            steps = math.ceil(self.settings.epochs * self.steps_per_epoch)
+            ends.append(max(steps, self.settings.least_steps))
         return min(ends, default=None)
 
     @property
     def evaluate_every(self) -> int:
-        return self.settings.evaluate_every or self.steps_per_epoch
+        """Steps between evaluations. An epoch of few steps ends more often than is worth a look."""
+        if self.settings.evaluate_every:
+            return self.settings.evaluate_every
+        return max(self.steps_per_epoch, math.ceil((self.last_step or 0) / MOST_EVALUATIONS))
 
     def finished(self, progress: Progress) -> bool:
         """Whether the budget is used up, or validation has not become better for too long."""
-        return self.share(progress) >= 1.0 or self._out_of_patience(progress)
+        return self.end(progress) is not None
+
+    def end(self, progress: Progress) -> str | None:
+        """Why a run ends here, in words; None if it goes on."""
+        if self.share(progress) >= 1.0:
+            return "its budget is used up"
+        if self._out_of_patience(progress):
+            return (
+                f"validation was no better in {self.settings.patience} evaluations (--patience)"
+            )
+        return None
 
     def _out_of_patience(self, progress: Progress) -> bool:
-        if not self.settings.patience or progress.best is None:
+        """Not in the first half of the budget: at a high learning rate, and with few examples,
+        validation gets no better for long before it does."""
+        if not self.settings.patience or progress.best is None or self.share(progress) < 0.5:
             return False
         since = max(progress.best_step, self.origin.step)
         return progress.step - since >= self.settings.patience * self.evaluate_every
@@ -66,8 +86,15 @@ class Schedule:
     def learning_rate(self, progress: Progress) -> float:
         final = self.settings.final_learning_rate
         cosine = 0.5 * (1.0 + math.cos(math.pi * self.share(progress)))
-        rise = (progress.step - self.origin.step + 1) / max(1, self.settings.warmup_steps)
-        return self.settings.learning_rate * min(1.0, rise) * (final + (1.0 - final) * cosine)
+        rise = self._rise(progress)
+        return self.settings.learning_rate * rise * (final + (1.0 - final) * cosine)
+
+    def _rise(self, progress: Progress) -> float:
+        """How far the rate has risen, 0 to 1: at the clock's pace, or step by step."""
+        share, warmup = self.share(progress), self.settings.warmup
+        if self.last_step is not None:
+            share += 1 / max(self.last_step - self.origin.step, 1)  # so that no step is in vain
+        return min(1.0, share / warmup) if warmup > 0 else 1.0
 
 
 def _share(now: float, begin: float, end: float) -> float:

@@ -14,14 +14,33 @@ class TrainingSettings:
     final_learning_rate: float = setting(
         0.05, "learning rate at the end, as a share of the peak", minimum=0.0, maximum=1.0
     )
-    warmup_steps: int = setting(
-        100, "steps in which the learning rate rises to its peak", minimum=0
+    warmup: float = setting(
+        0.05,
+        "share of the budget in which the learning rate rises to its peak",
+        minimum=0.0,
+        below=1.0,
     )
     weight_decay: float = setting(0.01, "weight decay of AdamW", minimum=0.0)
     clip: float = setting(1.0, "largest norm of the gradient; 0 = no clipping", minimum=0.0)
-    evaluate_every: int = setting(250, "steps between evaluations; 0 = one epoch", minimum=0)
+    least_steps: int = setting(
+        0, "a budget in epochs is at least so many steps, whatever the size of the data", minimum=0
+    )
+    evaluate_every: int = setting(
+        250,
+        "steps between evaluations; 0 = one epoch, but at most 50 times in the budget",
+        minimum=0,
+    )
     patience: int = setting(
-        0, "evaluations without a better validation loss that end the run; 0 = never", minimum=0
+        0,
+        "evaluations without a better validation loss that end the run, in the second half of its "
+        "budget; 0 = never",
+        minimum=0,
+    )
+    keep: str = setting(
+        "auto",
+        "weights that are kept: best on validation, last, or auto: best if the validation part is "
+        "large enough to tell",
+        choices=("auto", "best", "last"),
     )
     save_every: int = setting(250, "steps between checkpoints", minimum=1)
     seed: int = setting(0, "seed of weights, batches and dropout", minimum=0, maximum=2**62)
