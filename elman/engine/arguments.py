@@ -12,6 +12,8 @@ from torch import Tensor
 from elman.errors import ArgumentError, ShapeError
 from elman.nest import Nest, Structure, describe, flatten, paths, rebuild
 
+_FLAGS = (bool, np.bool_)  # to make a union of them takes longer than to ask
+
 
 @dataclass(slots=True, eq=False)
 class Arguments:
@@ -98,14 +100,13 @@ def check(
     constants: Nest | None = None,
 ) -> Arguments:
     """Arguments for a backend, or an error that says which of them does not fit and why."""
-    if not isinstance(reverse, bool | np.bool_):
+    if not isinstance(reverse, _FLAGS):
         raise ArgumentError(f"reverse must be True or False, got {reverse!r:.60}")
     inputs, input_structure = flatten(input, "input")
     steps, rows = _leading_sizes(inputs, input_structure)
     leaves, state_structure = flatten_state(state, constants, rows)
-    is_count = isinstance(checkpoint, Integral) and not isinstance(checkpoint, bool)
-    if checkpoint is not None and not (is_count and checkpoint >= 1):
-        raise ArgumentError(f"checkpoint must be a number of steps >= 1, got {checkpoint!r}")
+    if checkpoint is not None:
+        _require_count(checkpoint)
     return Arguments(
         inputs=inputs,
         input_structure=input_structure,
@@ -120,6 +121,12 @@ def check(
         checkpoint=checkpoint,
         has_constants=constants is not None,
     )
+
+
+def _require_count(checkpoint: Any) -> None:
+    is_count = isinstance(checkpoint, Integral) and not isinstance(checkpoint, bool)
+    if not (is_count and checkpoint >= 1):
+        raise ArgumentError(f"checkpoint must be a number of steps >= 1, got {checkpoint!r}")
 
 
 def flatten_state(state: Nest, constants: Nest | None, rows: int) -> tuple[list[Tensor], Structure]:

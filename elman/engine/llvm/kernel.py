@@ -64,11 +64,10 @@ class LLVMKernel:
         held = (timetable, scratch, weights, resets, inputs, vectors, state, outputs)
         whole: Tensor | None = None
         for piece in pieces_of(timetable, self._row_cost, threads, bounds):
-            head = Head(
-                threads=threads, steps=piece.steps, backwards=timetable.backwards,
-                offsets=timetable.offsets.data_ptr() + 8 * piece.first,
-                bounds=piece.bounds.data_ptr(), scratch=scratch.data_ptr(), scratch_size=size,
-                weights=weights.data_ptr(), reset_mask=reset_mask, reset_kind=reset_kind,
+            offsets = timetable.offsets.data_ptr() + 8 * piece.first
+            head = Head(  # by position, which takes half the time
+                threads, piece.steps, timetable.backwards, offsets, piece.bounds.data_ptr(),
+                scratch.data_ptr(), size, weights.data_ptr(), reset_mask, reset_kind,
             )  # fmt: skip
             words = (*head, *rest)
             if not self.program.sums:

@@ -86,14 +86,12 @@ class Folded:
         """The same for an output that is also the next state, and the states before each step: in
         the same memory, one step apart, so that they need none of their own. For an even layout."""
         memory = take((self.steps + 1, self.rows, *shape), dtype)
-        folded = memory.view(-1, *shape)
-        before, after = (self.rows, 0) if reverse else (0, self.rows)
+        strides, step = memory.stride(), self.rows * prod(shape)
+        start = memory.storage_offset()
+        before, after = (start + step, start) if reverse else (start, start + step)
         sizes = (self.steps, self.rows, *shape)
-        start = memory.storage_offset() + after * prod(shape)
-        whole = torch.empty(0, dtype=dtype, device=memory.device).set_(
-            memory.untyped_storage(), start, sizes, memory.stride()
-        )
-        states = folded[before : before + self.total]
+        whole = memory.new_empty(0).set_(memory.untyped_storage(), after, sizes, strides)
+        states = memory.as_strided((self.total, *shape), strides[1:], before)
         return whole, whole.detach().view(self.total, *shape), states
 
     def unfold(self, value: Tensor) -> Tensor:

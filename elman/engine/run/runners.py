@@ -184,7 +184,7 @@ def no_view(value: Tensor) -> Tensor:
     not be changed in place, and a user may do so."""
     if not value._is_view():
         return value
-    return torch.empty(0, dtype=value.dtype, device=value.device).set_(
+    return value.new_empty(0).set_(
         value.untyped_storage(), value.storage_offset(), value.shape, value.stride()
     )
 
