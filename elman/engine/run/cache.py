@@ -205,7 +205,7 @@ def _followed(
 
 def _new_entry(compiler: _Compiler, found: Fingerprint, kind: Any) -> Entry:
     series = series_of(compiler.step, kind)
-    refusal = series.known_refusal(compiler.step, found.key.parts)
+    refusal = series.count_down(compiler.step, found.key.parts)
     if refusal is not None:
         return Entry(refusal)
     with _compiling:
@@ -223,6 +223,7 @@ def _new_entry(compiler: _Compiler, found: Fingerprint, kind: Any) -> Entry:
 
 def _compiled_anew(compiler: _Compiler, family: Family, found: Fingerprint) -> Entry:
     """With floats as constants, which is fastest; or as arguments, once they have changed."""
+    family.note_changes(found)
     numbers = family.varying(found)
     if not numbers:
         return compiler.entry(found, [])
@@ -244,7 +245,7 @@ def _compiled_for_this_call(
 ) -> tuple[CompiledStep, list[Tensor]]:
     """Of a step whose changes can't be seen."""
     series = series_of(step, arguments.kind())
-    refusal = series.known_refusal(step, ())
+    refusal = series.count_down(step, ())
     if refusal is not None:
         raise refusal.kind(refusal.text)
     compiler = _Compiler(step, arguments, torch.is_grad_enabled(), machine)

@@ -91,17 +91,20 @@ class _Call:
         self, inputs: list[Tensor], state: list[Tensor], reset_state: list[Tensor] | None,
         closed: list[Tensor],
     ) -> tuple[list[Tensor], Saved]:  # fmt: skip
-        layout = self.layout
+        """Outputs and final state in one list, and what the backward pass needs. The leaves are in
+        the shapes in which `Arguments` holds them."""
+        layout, arguments = self.layout, self.arguments
         if self.compiled.is_random and self.compiled.plan.backward is not None:
             self._generator = torch.get_rng_state()
         try:
             outputs, final, saved = self.compiled.forward(
-                self.arguments,
                 layout,
-                [layout.fold(leaf) for leaf in inputs],
-                [layout.sort(leaf) for leaf in state],
-                reset_state and [layout.sort(leaf) for leaf in reset_state],
-                closed,
+                folded_inputs=[layout.fold(leaf) for leaf in inputs],
+                state=[layout.sort(leaf) for leaf in state],
+                closed=closed,
+                reset=arguments.reset,
+                reset_state=reset_state and [layout.sort(leaf) for leaf in reset_state],
+                reverse=arguments.reverse,
             )
         except Exception as error:
             if is_no_fault(error):
@@ -130,19 +133,20 @@ class _Call:
 
         d_reset = reset_state and [zeros(leaf) for leaf in reset_state]
         d_inputs, d_state, d_closed = self.compiled.backward(
-            self.arguments,
             layout,
-            [layout.fold(leaf) for leaf in inputs],
-            closed,
-            saved,
-            self._of_outputs(gradients[:count]),
-            [
+            folded_inputs=[layout.fold(leaf) for leaf in inputs],
+            closed=closed,
+            saved=saved,
+            d_outputs=self._of_outputs(gradients[:count]),
+            d_state=[
                 zeros(leaf)
                 if gradient is None
                 else layout.sort(gradient).clone(memory_format=torch.contiguous_format)
                 for leaf, gradient in zip(state, gradients[count:], strict=True)
             ],
-            d_reset,
+            reset=self.arguments.reset,
+            d_reset=d_reset,
+            reverse=self.arguments.reverse,
         )
         reached = self._reached(gradients)
         # Of rows without any step a gradient comes through as it is.
@@ -233,7 +237,7 @@ class _Call:
         ]
         if reset_state:
             state = tuple([a or b for a, b in zip(state, reset_state, strict=True)])
-        return self.compiled.carries(inputs, state, closed)
+        return self.compiled.differentiable.results(inputs, state, closed)
 
     def passes_through(self, index: int) -> bool:
         """Whether some of a result may be a first state as it came: of rows without any step."""
