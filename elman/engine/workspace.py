@@ -47,6 +47,7 @@ class _Buffer:
         return self.storage.nbytes() == self.size and self.storage.data_ptr() == self._memory
 
     def tensor(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """A contiguous tensor of that shape at the buffer's beginning."""
         return torch.empty(0, dtype=dtype).set_(self.storage, 0, shape, _strides(shape))
 
 
@@ -59,8 +60,8 @@ class Workspace:
         self._lock = threading.Lock()
 
     def take(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """An uninitialised contiguous tensor of one dimension or more; its memory comes back when
-        it is dropped."""
+        """An uninitialised contiguous tensor of that shape, which has one dimension or more; its
+        memory comes back when it is dropped."""
         size = prod(shape) * dtype.itemsize
         if size < SMALL or _holders is None:
             return torch.empty(*shape, dtype=dtype)  # torch reads a tuple half as fast again
@@ -105,5 +106,5 @@ _WORKSPACE = Workspace()
 
 
 def take(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """An uninitialised contiguous tensor from the workspace that all scans share."""
+    """An uninitialised contiguous tensor of that shape from the workspace that all scans share."""
     return _WORKSPACE.take(shape, dtype)

@@ -50,7 +50,8 @@ _remembering = threading.Lock()
 def compiled_step(
     step: Step, arguments: Arguments, machine: Machine
 ) -> tuple[CompiledStep, list[Tensor]]:
-    """The compiled step for these arguments, and the tensors that the step closes over now.
+    """The compiled step for these arguments, and the tensors, of any shape, that the step closes
+    over now.
 
     Raises:
         UnsupportedStep: the step can't be compiled.

@@ -145,8 +145,9 @@ class CompiledStep:
         return found.of(trace.d_inputs), first, found.of(trace.d_closed)
 
     def _over(self, buffer: Tensor | None, rows: slice, room: int, width: int) -> Tensor:
-        """Where the backward loop writes an output's rows: over what it has read, or aside, in
-        memory with room for the largest chunk, so that all chunks use the same."""
+        """Where the backward loop writes an output's rows, `(rows, W)`: over what it has read,
+        `(N, W)`, or aside, in memory with room for the largest chunk, so that all chunks use the
+        same."""
         if buffer is not None:
             return rows_of(buffer, rows)
         aside = self.site.take((room, width), self.dtype)
@@ -167,7 +168,8 @@ class CompiledStep:
         return found
 
     def _carried(self, leaf: Tensor) -> Tensor:
-        """A state's leaf in memory that the loop may change; it carries flags as numbers."""
+        """A state's leaf `(B, ...)` as `(B, W)`, in memory that the loop may change; it carries
+        flags as numbers."""
         # Row after row, whatever the leaf's rows share: windows of a series overlap in memory.
         rows, layout = matrix(leaf), torch.contiguous_format
         if rows.dtype is self.dtype:
@@ -177,6 +179,8 @@ class CompiledStep:
     def _resets(
         self, reset: Tensor | None, reset_state: list[Tensor] | None, layout: Folded
     ) -> Resets | None:
+        """reset `(T, B)` and leaves `(B, ...)` as the loop takes them: mask `(N,)`, values
+        `(B, W)`."""
         if reset is None or reset_state is None:
             return None
         values = [matrix(leaf).to(self.dtype).contiguous() for leaf in reset_state]
@@ -242,10 +246,12 @@ def _made(parts: Pass, site: Site) -> PassRunner:
 
 
 def _shaped(value: Tensor, like: Tensor) -> Tensor:
+    """What the loop carried, `(B, W)`, in the shape and dtype of the state's leaf, `(B, ...)`."""
     if value.dtype != like.dtype:
         value = value.to(like.dtype)
     return value if value.dim() == like.dim() == 2 else value.view(like.shape)
 
 
 def _cut(resets: Resets, rows: slice) -> Resets:
+    """The mask `(N,)` of a chunk's rows alone."""
     return Resets(resets.mask[rows], resets.values, resets.when)

@@ -62,6 +62,8 @@ class Entry:
         )
 
     def closed_over(self, found: Fingerprint) -> list[Tensor]:
+        """The tensors that the step closes over now, each in its own shape; floats that change
+        among them as tensors of no dimension."""
         closed = [found.tensors[index] for index in self.closed]
         for position, number in self.numbers:
             closed.insert(position, as_argument(number(found.floats)))

@@ -84,5 +84,6 @@ class Unused:
 
 
 def holds_nan(value: Tensor | None) -> bool:
+    """Whether a number of a tensor of any shape is NaN."""
     # A sum takes no memory; infinities of both signs are NaN together, too.
     return value is not None and isnan(value.sum().item()) and bool(value.isnan().any())

@@ -177,6 +177,7 @@ def read_array(reader: "Reader", value: Any) -> None:
 
 
 def read_tensor(reader: "Reader", value: Tensor) -> None:
+    """A tensor of any shape: all but its numbers."""
     if not reader.meet(value):
         return
     if is_lazy(value):
