@@ -83,7 +83,7 @@ class Packing:
                 strides = matrix.stride()
             held.append(matrix)
             k_stride, column_stride = strides[::-1] if number in transposed else strides
-            words += Matrix(matrix.data_ptr(), k_stride, column_stride)
+            words += (matrix.data_ptr(), k_stride, column_stride)  # a Matrix
         if 0 in words:  # or a stride
             require_addresses(held)
         _compiled(self._dtype).run(words, threads, (self, held, goal))
