@@ -281,5 +281,6 @@ def _named(name: str) -> Operation:
 
 
 def products_of_one_left(left: Tensor, *rights: Tensor) -> list[Tensor]:
-    """`left @ right` for every right. Some machines read `left` once for all."""
+    """`left @ right`, `(M, N)` by `(N, K)`, for every right. Some machines read `left` once for
+    all."""
     return [torch.mm(left, right) for right in rights]

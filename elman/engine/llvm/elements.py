@@ -71,12 +71,14 @@ class Elements:
         self._known: dict[Place, ir.Value] = {}
 
     def emit(self) -> None:
+        """Compute all pieces of the block, one vector of `lanes` columns each, and write them."""
         # All values before any store: the compiler can't know that they don't overlap.
         values = [(piece, self._value(piece.place)) for piece in self.block.pieces]
         for piece, value in values:
             self._put(piece, value)
 
     def _value(self, place: Place) -> ir.Value:
+        """A value's vector of `lanes` columns, after all that it is computed from."""
         stack = [place]
         while stack:  # not by recursion: a step may be a long chain
             current = stack[-1]
@@ -97,6 +99,7 @@ class Elements:
         return looked_up(self.values.program.ops, place)
 
     def _computed(self, place: Place) -> ir.Value:
+        """A value's vector of `lanes` columns: read from memory, or computed from known ones."""
         values, given, code = self.values, self.values.given, self.code
         index, offset = place
         op = values.program.ops[index]
@@ -134,6 +137,8 @@ class Elements:
         return self.code.load(pointer, self.code.add(row, self.spot.at, offset), self.spot.count)
 
     def _put(self, piece: Piece, value: ir.Value) -> None:
+        """Write one vector of `lanes` columns to where the piece belongs, or its first `count`
+        lanes."""
         values, code, target = self.values, self.code, piece.target
         match target.kind:
             case "output":
@@ -160,6 +165,7 @@ class Elements:
         code.store(value, pointer, place, self.spot.count)
 
     def _accumulate(self, index: int, value: ir.Value) -> None:
+        """Join a vector with the row's partial results, `[row][lanes]`, lane by lane."""
         values, code, op = self.values, self.code, self.values.program.ops[index]
         assert isinstance(op, Reduce)
         if self.spot.count is not None:  # lanes that are not real must not count
@@ -177,7 +183,7 @@ def identity(op: Reduce) -> float:
 
 
 def join(code: Code, op: Reduce, x: ir.Value, y: ir.Value) -> ir.Value:
-    """Two partial results of a reduction as one, lane by lane."""
+    """Two partial results of a reduction, one vector each, as one, lane by lane."""
     if op.name == "sum":
         return code.b.fadd(x, y)
     return math.intrinsic(code.b, "maximum" if op.name == "amax" else "minimum", x, y)

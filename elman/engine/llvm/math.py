@@ -49,12 +49,13 @@ class _Type:
 
 
 def emit(name: str, b: ir.IRBuilder, args: list[ir.Value]) -> ir.Value:
-    """The value of function `name` of arguments of one floating-point type."""
+    """The value of function `name` of arguments of one floating-point type, scalars or vectors of
+    any length; of the same type."""
     return _FUNCTIONS[name](b, *args)
 
 
 def intrinsic(b: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
-    """Call `llvm.NAME` on values of one type."""
+    """Call `llvm.NAME` on values of one type, scalars or vectors of any length."""
     kind = _Type(args[0].type)
     full = f"llvm.{name}.{kind.suffix}"
     function = b.module.globals.get(full)
@@ -65,6 +66,7 @@ def intrinsic(b: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
 
 
 def fma(b: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+    """`x * y + z`, rounded once, for scalars or vectors of any length."""
     return intrinsic(b, "fma", x, y, z)
 
 
@@ -100,11 +102,12 @@ def _compare(condition: str) -> Emitter:
 
 
 def _as_number(b: ir.IRBuilder, flag: ir.Value, kind: _Type) -> ir.Value:
+    """1.0 or 0.0 for every bit of a vector of them."""
     return b.select(flag, kind.const(1.0), kind.const(0.0))
 
 
 def truth(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """i1 for every lane: whether it is not zero."""
+    """One bit for every lane of a vector: whether it is not zero."""
     return b.fcmp_unordered("!=", x, _Type(x.type).const(0.0))
 
 
@@ -117,10 +120,12 @@ def _logic(word: str) -> Emitter:
 
 
 def _not(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """1.0 where a lane is 0, else 0.0."""
     return _as_number(b, b.fcmp_ordered("==", x, _Type(x.type).const(0.0)), _Type(x.type))
 
 
 def _isnan(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """1.0 where a lane is NaN, else 0.0."""
     return _as_number(b, b.fcmp_unordered("uno", x, x), _Type(x.type))
 
 
@@ -139,6 +144,7 @@ def _at_most(b: ir.IRBuilder, x: ir.Value, limit: float) -> ir.Value:
 
 
 def _at_least(b: ir.IRBuilder, x: ir.Value, limit: float) -> ir.Value:
+    """The larger of x and the limit, lane by lane; NaN stays NaN."""
     bound = _Type(x.type).const(limit)
     return b.select(b.fcmp_ordered("<", x, bound), bound, x)
 

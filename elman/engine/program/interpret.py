@@ -48,6 +48,8 @@ class Interpreter:
         self._computed = computed or program.dtype
 
     def pack(self, weights: list[Tensor], transposed: frozenset[int] = frozenset()) -> list[Tensor]:
+        """Weights `(K, W)`, in the type in which it computes; transposed: numbers of those that
+        come as `(W, K)`."""
         given = [w.t() if number in transposed else w for number, w in enumerate(weights)]
         return [weight.to(self._computed) for weight in given]
 
@@ -62,6 +64,8 @@ class Interpreter:
         outputs: list[Tensor],
         resets: Resets | None = None,
     ) -> list[Tensor]:
+        """Run the program step by step: streams `(N, W)`, vectors `(W,)`, state `(B, W)`, weights
+        as `pack` gives them. Returns the sums, `(W,)` each."""
         device, wide = timetable.offsets.device, self._computed
         vectors = [vector.to(wide) for vector in vectors]
         sums = [
@@ -98,6 +102,8 @@ class Interpreter:
     def _run(
         self, inputs: list[Tensor], vectors: list[Tensor], weights: list[Tensor], now: list[Tensor]
     ) -> list[Tensor]:
+        """The values of all ops in one step, `(rows, W)` each. inputs, now: `(rows, W)`. vectors:
+        `(W,)`. weights: `(K, W)`."""
         values: list[Tensor] = []
         rows = now[0].shape[0] if now else inputs[0].shape[0]
         for op in self.program.ops:
@@ -108,6 +114,7 @@ class Interpreter:
         self, op: Op, values: list[Tensor], inputs: list[Tensor], vectors: list[Tensor],
         weights: list[Tensor], now: list[Tensor], rows: int,
     ) -> Tensor:  # fmt: skip
+        """The value of one op, `(rows, W)`, from the earlier ones; the others as in `_run`."""
         dtype = self._computed
         match op:
             case Constant(value=value):
