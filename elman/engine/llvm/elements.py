@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import llvmlite.ir as ir
 
+from elman.engine.graph.operations import NEUTRAL
 from elman.engine.llvm import math
 from elman.engine.llvm.arguments import Loaded
 from elman.engine.llvm.builder import Code, integer
@@ -171,19 +172,12 @@ class Elements:
         if self.spot.count is not None:  # lanes that are not real must not count
             flags = [i < self.spot.count for i in range(code.lanes)]
             mask = ir.Constant(ir.VectorType(ir.IntType(1), code.lanes), flags)
-            neutral = ir.Constant(code.vector, [identity(op)] * code.lanes)
+            neutral = ir.Constant(code.vector, [NEUTRAL[op.name]] * code.lanes)
             value = code.b.select(mask, value, neutral)
         place = code.add(code.row(self.spot.r, code.lanes), values.geometry.partial[index])
         code.store(join(code, op, code.load(values.scratch, place), value), values.scratch, place)
 
 
-def identity(op: Reduce) -> float:
-    """The number that changes no result of the reduction."""
-    return {"sum": 0.0, "amax": float("-inf"), "amin": float("inf")}[op.name]
-
-
 def join(code: Code, op: Reduce, x: ir.Value, y: ir.Value) -> ir.Value:
     """Two partial results of a reduction, one vector each, as one, lane by lane."""
-    if op.name == "sum":
-        return code.b.fadd(x, y)
-    return math.intrinsic(code.b, "maximum" if op.name == "amax" else "minimum", x, y)
+    return math.JOINS[op.name](code.b, x, y)

@@ -16,9 +16,10 @@ from typing import Any
 import llvmlite.ir as ir
 import torch
 
+from elman.engine.graph.operations import NEUTRAL
 from elman.engine.llvm.arguments import RESET_AFTER, RESET_BEFORE, loaded
 from elman.engine.llvm.builder import I8, I32, I64, POINTER, VOID, Code, integer
-from elman.engine.llvm.elements import Elements, Spot, Values, identity, join
+from elman.engine.llvm.elements import Elements, Spot, Values, join
 from elman.engine.llvm.geometry import GROUP, Geometry, Tiling, geometry_of
 from elman.engine.llvm.jit import Processor
 from elman.engine.llvm.product import product
@@ -229,7 +230,7 @@ class Loops:
     def _begin_reduction(self, index: int) -> None:
         op = self.program.ops[index]
         assert isinstance(op, Reduce)
-        start = ir.Constant(self.code.vector, [identity(op)] * self.code.lanes)
+        start = ir.Constant(self.code.vector, [NEUTRAL[op.name]] * self.code.lanes)
         offset, lanes = self.geometry.partial[index], self.code.lanes
         self._each_row(lambda r: self.code.store(
             start, self.scratch, self.code.add(self.code.row(r, lanes), offset)

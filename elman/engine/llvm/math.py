@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 import llvmlite.ir as ir
 
+from elman.engine.graph.operations import PointwiseName, ReduceName
+
 Emitter = Callable[..., ir.Value]
 
 # exp(r) = 1 + r + r^2 P(r) on |r| <= ln(2)/2. Single precision: coefficients of S. L. Moshier's
@@ -48,7 +50,7 @@ class _Type:
         return ir.Constant(self.word, value)
 
 
-def emit(name: str, b: ir.IRBuilder, args: list[ir.Value]) -> ir.Value:
+def emit(name: PointwiseName, b: ir.IRBuilder, args: list[ir.Value]) -> ir.Value:
     """The value of function `name` of arguments of one floating-point type, scalars or vectors of
     any length; of the same type."""
     return _FUNCTIONS[name](b, *args)
@@ -232,7 +234,28 @@ def _of_intrinsic(name: str) -> Emitter:
     return lambda b, *args: intrinsic(b, name, *args)
 
 
-_FUNCTIONS: dict[str, Emitter] = {
+_COMPARISONS: dict[PointwiseName, str] = {
+    "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
+}  # fmt: skip
+_OWN_CALLS: tuple[PointwiseName, ...] = ("expm1", "log1p", "erf")
+_INTRINSICS: dict[PointwiseName, str] = {
+    "abs": "fabs", "sqrt": "sqrt", "minimum": "minimum", "maximum": "maximum",
+    "floor": "floor", "ceil": "ceil", "round": "rint", "trunc": "trunc",
+}  # fmt: skip
+_INTRINSIC_CALLS: tuple[PointwiseName, ...] = ("log", "log2", "exp2", "sin", "cos", "pow")
+
+CALLS: tuple[PointwiseName, ...] = (*_OWN_CALLS, *_INTRINSIC_CALLS, "fmod")
+"""Functions for which the C library is called, lane by lane: its symbols are needed, and the cost
+is high."""
+
+JOINS: dict[ReduceName, Callable[[ir.IRBuilder, ir.Value, ir.Value], ir.Value]] = {
+    "sum": lambda b, x, y: b.fadd(x, y),
+    "amax": lambda b, x, y: intrinsic(b, "maximum", x, y),
+    "amin": lambda b, x, y: intrinsic(b, "minimum", x, y),
+}
+"""How two partial results of a reduction become one, lane by lane."""
+
+_FUNCTIONS: dict[PointwiseName, Emitter] = {
     "add": lambda b, x, y: b.fadd(x, y),
     "sub": lambda b, x, y: b.fsub(x, y),
     "mul": lambda b, x, y: b.fmul(x, y),
@@ -243,13 +266,8 @@ _FUNCTIONS: dict[str, Emitter] = {
     "and": _logic("and_"), "or": _logic("or_"), "not": _not, "isnan": _isnan, "sign": _sign,
     "exp": _exp, "sigmoid": _sigmoid, "tanh": _tanh, "rsqrt": _rsqrt, "remainder": _remainder,
     "fmod": lambda b, x, y: b.frem(x, y),
-    **{name: _of_intrinsic(known) for name, known in {
-        "abs": "fabs", "sqrt": "sqrt", "minimum": "minimum", "maximum": "maximum",
-        "floor": "floor", "ceil": "ceil", "round": "rint", "trunc": "trunc",
-        "log": "log", "log2": "log2", "exp2": "exp2", "sin": "sin", "cos": "cos", "pow": "pow",
-    }.items()},
-    **{name: _libm(name) for name in ("expm1", "log1p", "erf")},
-    **{name: _compare(sign) for name, sign in {
-        "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
-    }.items()},
+    **{name: _of_intrinsic(known) for name, known in _INTRINSICS.items()},
+    **{name: _of_intrinsic(name) for name in _INTRINSIC_CALLS},
+    **{name: _libm(name) for name in _OWN_CALLS},
+    **{name: _compare(sign) for name, sign in _COMPARISONS.items()},
 }  # fmt: skip

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from elman.engine.llvm.geometry import GROUP
-from elman.engine.llvm.jit import LIBM
+from elman.engine.llvm.math import CALLS
 from elman.engine.program.row_program import Pointwise, Product, RowProgram, Timetable
 
 PIECE = 400_000_000
@@ -39,7 +39,7 @@ def row_cost(program: RowProgram) -> int:
     for op in program.ops:
         if isinstance(op, Product):
             cost += 2 * program.ops[op.left].width * op.width
-        is_call = isinstance(op, Pointwise) and op.name in LIBM
+        is_call = isinstance(op, Pointwise) and op.name in CALLS
         cost += (_CALL if is_call else _ELEMENT) * op.width
     return cost
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from elman.engine.graph.operations import PointwiseName, ReduceName
 from elman.engine.program.row_program import (
     Carried,
     Cat,
@@ -21,7 +22,7 @@ from elman.engine.program.row_program import (
     Vector,
 )  # fmt: skip
 
-_FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+_FUNCTIONS: dict[PointwiseName, Callable[..., Tensor]] = {
     "neg": torch.neg, "abs": torch.abs, "sign": torch.sign, "reciprocal": torch.reciprocal,
     "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div,
     "sqrt": torch.sqrt, "rsqrt": torch.rsqrt, "pow": torch.pow,
@@ -35,6 +36,11 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "and": lambda a, b: (a != 0) & (b != 0), "or": lambda a, b: (a != 0) | (b != 0),
     "not": lambda a: a == 0, "isnan": torch.isnan,
 }  # fmt: skip
+
+_REDUCTIONS: dict[ReduceName, Callable[[Tensor, int, bool], Tensor]] = {
+    "sum": torch.sum, "amax": torch.amax, "amin": torch.amin,
+}  # fmt: skip
+"""Of a tensor, along an axis, which is kept or not."""
 
 
 class Interpreter:
@@ -130,11 +136,8 @@ class Interpreter:
             case Pointwise(name=name, args=args):
                 result = _FUNCTIONS[name](*[values[arg] for arg in args])
                 return result.to(dtype).expand(rows, op.width)
-            case Reduce(name="sum", arg=arg):
-                return values[arg].sum(1, keepdim=True)
             case Reduce(name=name, arg=arg):
-                reduced: Tensor = getattr(values[arg], name)(1, keepdim=True)
-                return reduced
+                return _REDUCTIONS[name](values[arg], 1, True)
             case Slice(arg=arg, start=start):
                 return values[arg][:, start : start + op.width]
             case Cat(args=args):

@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 
-from elman.engine.graph.operations import PointwiseName
+from elman.engine.graph.operations import PointwiseName, ReduceName
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ class Pointwise(Op):
 
 @dataclass(frozen=True)
 class Reduce(Op):
-    """Sum or extremum over all elements of one value. width is 1. NaN wins, as in torch."""
+    """One number from all elements of one value. width is 1."""
 
-    name: Literal["sum", "amax", "amin"]
+    name: ReduceName
     arg: int
 
 
