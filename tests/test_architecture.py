@@ -108,6 +108,15 @@ def test_every_folder_has_its_place():
     assert folders <= RANK.keys()
 
 
+def test_no_source_is_ignored_by_git():
+    """A room named `data` once was, so that no new clone could run."""
+    listed = ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "elman", "tests"]
+    done = subprocess.run(listed, cwd=ROOT.parent, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    assert not [name for name in done.stdout.split() if "__pycache__" not in name]
+
+
 def test_public_names():
     assert sorted(elman.__all__) == [
         "GRU", "LSTM", "RNN", "Recurrent", "__version__", "cells", "convert", "errors", "explain",

@@ -12,6 +12,8 @@ from torch import Tensor
 from elman.errors import ArgumentError, ShapeError
 from elman.nest import Nest, Structure, describe, flatten, paths, rebuild
 
+_FLAGS = (bool, np.bool_)  # to make a union of them takes longer than to ask
+
 
 @dataclass(slots=True, eq=False)
 class Arguments:
@@ -81,9 +83,11 @@ class Arguments:
         return inputs, self.input_structure, state, self.state_structure, self.device
 
     def input_nest(self, leaves: list[Tensor]) -> Nest:
+        """The input as the user built it, of leaves `(T, B, ...)`, or `(B, ...)` for one step."""
         return rebuild(leaves, self.input_structure)
 
     def state_nest(self, leaves: list[Tensor]) -> Nest:
+        """A state as the user built it, of leaves `(B, ...)`."""
         return rebuild(leaves, self.state_structure)
 
 
@@ -97,15 +101,18 @@ def check(
     checkpoint: int | None,
     constants: Nest | None = None,
 ) -> Arguments:
-    """Arguments for a backend, or an error that says which of them does not fit and why."""
-    if not isinstance(reverse, bool | np.bool_):
+    """Arguments for a backend, or an error that says which of them does not fit and why.
+
+    Leaves of input are `(T, B, ...)`, those of state, constants and reset_state `(B, ...)`;
+    lengths: `(B,)`; reset: `(T, B)`.
+    """
+    if not isinstance(reverse, _FLAGS):
         raise ArgumentError(f"reverse must be True or False, got {reverse!r:.60}")
     inputs, input_structure = flatten(input, "input")
     steps, rows = _leading_sizes(inputs, input_structure)
     leaves, state_structure = flatten_state(state, constants, rows)
-    is_count = isinstance(checkpoint, Integral) and not isinstance(checkpoint, bool)
-    if checkpoint is not None and not (is_count and checkpoint >= 1):
-        raise ArgumentError(f"checkpoint must be a number of steps >= 1, got {checkpoint!r}")
+    if checkpoint is not None:
+        _require_count(checkpoint)
     return Arguments(
         inputs=inputs,
         input_structure=input_structure,
@@ -122,8 +129,14 @@ def check(
     )
 
 
+def _require_count(checkpoint: Any) -> None:
+    is_count = isinstance(checkpoint, Integral) and not isinstance(checkpoint, bool)
+    if not (is_count and checkpoint >= 1):
+        raise ArgumentError(f"checkpoint must be a number of steps >= 1, got {checkpoint!r}")
+
+
 def flatten_state(state: Nest, constants: Nest | None, rows: int) -> tuple[list[Tensor], Structure]:
-    """Leaves of the state, and of the constants that it carries along, and their structure.
+    """Leaves `(B, ...)` of the state, and of the constants that it carries along; their structure.
 
     Raises:
         ShapeError: a leaf without one entry for every row.
@@ -138,6 +151,7 @@ def flatten_state(state: Nest, constants: Nest | None, rows: int) -> tuple[list[
 
 
 def _require_rows(leaves: list[Tensor], structure: Structure, what: str, rows: int) -> None:
+    """Raise `ShapeError` unless every leaf is `(B, ...)`."""
     for index, leaf in enumerate(leaves):
         if leaf.dim() < 1 or leaf.shape[0] != rows:
             raise ShapeError(
@@ -148,6 +162,7 @@ def _require_rows(leaves: list[Tensor], structure: Structure, what: str, rows: i
 
 
 def _leading_sizes(inputs: list[Tensor], structure: Structure) -> tuple[int, int]:
+    """T and B, which all leaves `(T, B, ...)` share."""
     if not inputs:
         raise ShapeError(
             "input holds no tensor, so the number of steps is unknown; "
@@ -171,6 +186,7 @@ def _leading_sizes(inputs: list[Tensor], structure: Structure) -> tuple[int, int
 
 
 def _lengths(lengths: Tensor | Sequence[int] | None, steps: int, rows: int) -> list[int] | None:
+    """`(B,)` lengths as integers, or None."""
     if lengths is None:
         return None
     # A list goes to the CPU, whatever the default device; only a tensor has one of its own.
@@ -199,6 +215,7 @@ def _lengths(lengths: Tensor | Sequence[int] | None, steps: int, rows: int) -> l
 
 
 def _reset(reset: Tensor | None, steps: int, rows: int) -> Tensor | None:
+    """The mask `(T, B)`, or None."""
     if reset is None:
         return None
     if not isinstance(reset, Tensor) or reset.dtype != torch.bool or reset.shape != (steps, rows):
@@ -212,6 +229,7 @@ def _reset(reset: Tensor | None, steps: int, rows: int) -> Tensor | None:
 def _reset_state(
     reset: Tensor | None, reset_state: Nest | None, state: Nest, constants: Nest | None
 ) -> list[Tensor] | None:
+    """Leaves `(B, ...)`, zeros if none were given; constants stay what they are."""
     if reset is None:
         if reset_state is not None:
             raise ArgumentError(

@@ -75,7 +75,8 @@ class Machine(Protocol):
         """
 
     def take(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-        """Uninitialised contiguous memory, which comes back when the tensor is dropped."""
+        """Uninitialised contiguous memory of that shape, which comes back when the tensor is
+        dropped."""
 
     def refuses(self, arguments: Arguments) -> str | None:
         """Why a call can't run here, beyond its types; None if it can. Asked at every call."""

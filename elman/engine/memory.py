@@ -56,7 +56,8 @@ def plain_arguments(arguments: Arguments, device: str) -> Arguments:
 
 
 def require_kept(step: Any, closed: list[Tensor]) -> None:
-    """Raise `ArgumentError` if the memory of a tensor that the step closes over was given back.
+    """Raise `ArgumentError` if the memory of a tensor that the step closes over, of any shape, was
+    given back.
 
     Nothing else of such a tensor can change unnoticed: the rest is seen while the step is read.
     """
@@ -66,7 +67,7 @@ def require_kept(step: Any, closed: list[Tensor]) -> None:
 
 
 def are_plain(tensors: list[Tensor], device: str = "cpu") -> bool:
-    """Whether all are. Asked at every call, so every look counts."""
+    """Whether all are, of any shape. Asked at every call, so every look counts."""
     is_cpu = device == "cpu"  # quickly told
     try:
         for tensor in tensors:
@@ -90,7 +91,8 @@ def own_allocations() -> AbstractContextManager[Any]:
 
 
 def obstacle(tensor: Tensor, device: str = "cpu") -> str | None:
-    """What keeps compiled code from reading a tensor, in words; None for plain memory."""
+    """What keeps compiled code from reading a tensor of any shape, in words; None for plain
+    memory."""
     kind = type(tensor)
     if isinstance(tensor, FakeTensor):
         return "a fake tensor, which has no memory"
@@ -122,7 +124,8 @@ def obstacle(tensor: Tensor, device: str = "cpu") -> str | None:
 
 
 def require_plain(name: str, tensor: Tensor, device: str) -> None:
-    """Raise an error that names the tensor, and what it is, unless it is in plain memory.
+    """Raise an error that names the tensor, of any shape, and what it is, unless it is in plain
+    memory.
 
     Raises:
         UnsupportedStep: the plain loop may be able to read it.
@@ -148,7 +151,8 @@ def named(device: str) -> str:
 
 
 def require_addresses(tensors: list[Tensor]) -> None:
-    """Raise `UnsupportedStep` where compiled code would read from nowhere. The last defence."""
+    """Raise `UnsupportedStep` where compiled code would read from nowhere; tensors of any shape.
+    The last defence."""
     for tensor in tensors:
         if tensor.data_ptr() < LOWEST_ADDRESS and tensor.numel() > 0:
             raise UnsupportedStep(
@@ -167,7 +171,7 @@ def _named(arguments: Arguments) -> Iterator[tuple[str, Tensor]]:
 
 
 def name_of(step: Any, tensor: Tensor) -> str:
-    """`weight`, as the step calls it, if that is easily found."""
+    """`weight`, as the step calls it, if that is easily found; else the tensor's shape."""
     names: dict[str, Any] = {}
     if isinstance(step, nn.Module):
         names.update(step.named_buffers())

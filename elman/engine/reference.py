@@ -47,7 +47,8 @@ def _run(step: Step, arguments: Arguments) -> tuple[Nest, Nest]:
 
 
 def _run_packed(step: Step, arguments: Arguments, sizes: Tensor) -> tuple[Nest, list[Tensor]]:
-    """Input that is packed already: padded for the loop, its output packed again."""
+    """Input that is packed already, `(N, 1, ...)`: padded to `(T, B, ...)` for the loop, its output
+    packed again."""
     active, order = sizes.tolist(), arguments.order
     inputs = [
         torch.stack([_padded(part, arguments.rows) for part in leaf.squeeze(1).split(active)])
@@ -80,6 +81,7 @@ class _Loop:
     output_structure: Structure | None = None
 
     def run(self) -> tuple[Nest, list[Tensor]]:
+        """Output, leaves `(T, B, ...)`, and final state, leaves `(B, ...)`."""
         arguments = self.arguments
         times = list(range(arguments.steps))
         if arguments.reverse:
@@ -98,6 +100,8 @@ class _Loop:
     def _ragged(
         self, times: list[int], state: list[Tensor], lengths: list[int]
     ) -> tuple[dict[int, list[Tensor]], list[Tensor]]:
+        """Where rows end at their own lengths: output leaves `(B, ...)` by time step, and the final
+        state, leaves `(B, ...)`."""
         inputs_aside, state_aside = self._aside(state, lengths)
         outputs = {}
         for t in times:
@@ -131,7 +135,8 @@ class _Loop:
         return [leaf.detach()[first, rows] for leaf in arguments.inputs], states
 
     def _before(self, t: int, state: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Input and state of step t, for the step to keep: it may change them in place."""
+        """Input and state of step t, leaves `(B, ...)`, for the step to keep: it may change them in
+        place."""
         arguments = self.arguments
         if arguments.reset is not None and arguments.reset_state is not None:
             state = _where(arguments.reset[t], arguments.reset_state, state)
@@ -202,7 +207,8 @@ def check_state_unchanged(
 
 
 def _padded(leaf: Tensor, rows: int) -> Tensor:
-    """With rows of zeros at the end; transforms of torch.func know all that this is made of."""
+    """`(n, ...)` with rows of zeros at the end, `(rows, ...)`; transforms of torch.func know all
+    that this is made of."""
     return torch.cat([leaf, leaf.new_zeros((rows - len(leaf), *leaf.shape[1:]))])
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from elman.engine import BACKENDS
 from elman.settings import setting
 
 
@@ -46,9 +47,7 @@ class TrainingSettings:
     seed: int = setting(0, "seed of weights, batches and dropout", minimum=0, maximum=2**62)
     device: str = setting("cpu", "where to train: cpu, cuda, cuda:0, ...")
     threads: int | None = setting(None, "CPU threads (default: all cores)", minimum=1, maximum=1024)
-    backend: str = setting(
-        "auto", "what runs the loop over time: auto (compiled), llvm or reference"
-    )
+    backend: str = setting("auto", f"what runs the loop over time: {', '.join(BACKENDS)}")
 
 
 BUDGET = ("steps", "epochs", "minutes")

@@ -11,7 +11,7 @@ from tests.engine.run.test_gradients import ROWS, STEPS, WEIGHT, WIDTH, leaves, 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 def test_a_fault_costs_no_run(direction, monkeypatch):
-    def broken(self, *args):
+    def broken(*_, **__):
         raise KeyError("a fault")
 
     x, h = leaves()
@@ -39,14 +39,14 @@ def test_a_fault_after_random_draws_is_named(monkeypatch):
         return drop(x) + h @ WEIGHT, h
 
     output, _ = elman.scan(dropping, x, h)
-    monkeypatch.setattr(CompiledStep, "backward", lambda self, *a: [].pop())
+    monkeypatch.setattr(CompiledStep, "backward", lambda *_, **__: [].pop())
     with pytest.raises(elman.errors.UnsupportedStep, match=r"dropping draws random numbers"):
         output.sum().backward()
 
 
 @pytest.mark.parametrize("error", [MemoryError("full"), KeyboardInterrupt()], ids=repr)
 def test_other_errors_pass(error, monkeypatch):
-    def raising(self, *args):
+    def raising(*_, **__):
         raise error
 
     x, h = leaves()

@@ -42,7 +42,8 @@ def decompositions() -> Mapping[Any, Callable[..., Any]]:
 
 
 def _places(x: Tensor, dim: int) -> Tensor:
-    """0, 1, 2, ... along an axis."""
+    """0, 1, 2, ... along an axis; of size 1 along the others, so that it broadcasts to the shape of
+    x."""
     dim = dim % x.dim()
     size = [1] * x.dim()
     size[dim] = x.shape[dim]
@@ -50,7 +51,8 @@ def _places(x: Tensor, dim: int) -> Tensor:
 
 
 def _extremum(x: Tensor, dim: int, keepdim: bool, reduce: Any) -> tuple[Tensor, Tensor]:
-    """The extreme value and the first place where it stands."""
+    """The extreme value and the first place where it stands, both in the shape of x without the
+    axis, or with size 1 there."""
     if x.dim() < 2:
         return NotImplemented  # type: ignore[no-any-return]
     value = reduce(x, [dim], True)
@@ -64,18 +66,20 @@ def _extremum(x: Tensor, dim: int, keepdim: bool, reduce: Any) -> tuple[Tensor, 
 
 
 def _place(x: Tensor, dim: int | None, keepdim: bool, reduce: Any) -> Tensor:
+    """The first place of the extreme value, in the shape of x without the axis, or with size 1
+    there."""
     if dim is None or x.dim() < 2:
         return NotImplemented  # type: ignore[no-any-return]
     return _extremum(x, dim, keepdim, reduce)[1]
 
 
 def _copy(into: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
-    """What is written over all of a tensor."""
+    """What is written over all of a tensor, in its shape."""
     return source.to(into.dtype).expand(into.shape).clone()
 
 
 def _repeat(x: Tensor, repeats: list[Any]) -> Tensor:
-    """One row for all rows, which needs no copy of it."""
+    """One row, `(1, ...)` or without that dimension, for all rows, which needs no copy of it."""
     is_one_row = x.dim() < len(repeats) or (x.dim() > 0 and x.shape[0] == 1)
     if not repeats or isinstance(repeats[0], int) or not is_one_row:
         return NotImplemented  # type: ignore[no-any-return]

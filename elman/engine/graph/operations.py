@@ -1,15 +1,16 @@
 """The one table of what is known of each operation of a graph: what kind it is, what it does to the
 rows of a batch, and what it is in a row program.
 
-A new operation is a row here. An elementwise one needs nothing else if its function is a
-`PointwiseName`; one that is put together from others needs a handler of its name in
-`program.lower`. What is not listed runs outside of loops, if torch says that it is elementwise, or
-stands in the way of compiling.
+A new operation is a row here. An elementwise one, or a reduction, needs nothing else if its
+function is a `PointwiseName` or a `ReduceName`; one that is put together from others needs a
+handler of its name in `program.lower`, or a line in `graph.decompositions`. What is not listed runs
+outside of loops, if torch says that it is elementwise, or stands in the way of compiling.
 """
 
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
+from math import inf
 from typing import Literal, get_args
 
 import torch
@@ -39,6 +40,13 @@ ARITY: dict[PointwiseName, int] = {
     "where": 3,
 }  # fmt: skip
 """How many arguments each takes."""
+
+
+ReduceName = Literal["sum", "amax", "amin"]
+"""Reductions of a row program: of all elements of a value to one number. NaN wins, as in torch."""
+
+NEUTRAL: dict[ReduceName, float] = {"sum": 0.0, "amax": -inf, "amin": inf}
+"""The number that changes no result of a reduction; the reduction of nothing."""
 
 
 class Kind(Enum):
@@ -89,6 +97,7 @@ class Operation:
     """What is known of the operation `name`, which is what users call it.
 
     pointwise: the function of a row program that it is.
+    reduce: the reduction of a row program that it is.
     handler: the name of what puts it together from several ops, in `program.lower`.
     on_flags: the function that it is on bools. gives_flags: whether a loop can compute its bools
         as numbers 0 and 1.
@@ -102,6 +111,7 @@ class Operation:
     kind: Kind = Kind.OTHER
     rows: Rows | None = None
     pointwise: PointwiseName | None = None
+    reduce: ReduceName | None = None
     handler: str | None = None
     on_flags: PointwiseName | None = None
     gives_flags: bool = False
@@ -207,7 +217,7 @@ TABLE = _table(
     _along("mean", Kind.REDUCES, handler="mean"),
     _along("var", Kind.REDUCES, handler="var"),
     *(
-        _along(name, Kind.REDUCES, handler=name, gives_flags=True, interval=intervals.same)
+        _along(name, Kind.REDUCES, reduce=name, gives_flags=True, interval=intervals.same)
         for name in ("amax", "amin")
     ),
     *(_along(name, interval=intervals.place) for name in ("argmax", "argmin")),
@@ -281,5 +291,6 @@ def _named(name: str) -> Operation:
 
 
 def products_of_one_left(left: Tensor, *rights: Tensor) -> list[Tensor]:
-    """`left @ right` for every right. Some machines read `left` once for all."""
+    """`left @ right`, `(M, N)` by `(N, K)`, for every right. Some machines read `left` once for
+    all."""
     return [torch.mm(left, right) for right in rights]

@@ -112,12 +112,13 @@ class Recording(TorchFunctionMode):
         self._data: list[Tensor] = []  # theirs, in which changes don't count as changes of theirs
 
     def begin(self, inputs: list[Tensor], state: list[Tensor]) -> None:
+        """The step is about to run on these leaves, `(B, ...)` of one time step."""
         self._inputs = len(inputs)
         for tensor in (*inputs, *state):
             self._number(tensor, is_new=True)
 
     def end(self, results: Iterable[Tensor]) -> None:
-        """The step has returned these."""
+        """The step has returned these leaves, `(B, ...)`."""
         given = [self._number(tensor) for tensor in results]
         self.calls.append(Call("return", given, None, [], "the end of the step"))
 

@@ -110,10 +110,11 @@ def call(
     step: Step, a: Arguments, inputs: list[Tensor], state: list[Tensor], rows: Any,
     recording: Recording, during: AbstractContextManager[Any],
 ) -> tuple[list[Tensor], Structure, list[Tensor]]:  # fmt: skip
-    """Leaves of the output, its structure, and leaves of the next state; checked as the plain loop
-    does.
+    """Leaves `(B, ...)` of the output, its structure, and leaves `(B, ...)` of the next state;
+    checked as the plain loop does.
 
-    rows: their number, or a symbol of it. during: entered around the step.
+    inputs, state: leaves `(B, ...)` of one time step. rows: their number B, or a symbol of it.
+    during: entered around the step.
     """
     recording.begin(inputs, state)
     with recording, during:

@@ -169,7 +169,7 @@ class _Tracer:
         return without_source(module).graph
 
     def _joint(self, inputs: list[Tensor], state: list[Tensor]) -> tuple[Any, ...]:
-        """The step forward and backward.
+        """The step forward and backward, on leaves `(B, ...)` of one time step.
 
         Which tensors the step closes over, and what its results look like, shows only now. So what
         stands for them and for the cotangents is made here; the graph gets it from outside later.
@@ -228,6 +228,8 @@ class _Tracer:
         return None
 
     def _row_tensor(self, leaf: Tensor, skip: int, gradient: bool) -> Tensor:
+        """A fake tensor `(B, ...)`, B a symbol, for a leaf whose first `skip` sizes are T and B, or
+        B."""
         with self._fake:
             return torch.empty(
                 (self._rows, *leaf.shape[skip:]), dtype=leaf.dtype, device=leaf.device,

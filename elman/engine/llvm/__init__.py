@@ -30,6 +30,7 @@ class LLVM:
         return LLVMKernel(program)
 
     def take(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+        """A contiguous tensor of that shape, from the workspace."""
         return workspace.take(shape, dtype)
 
     def refuses(self, arguments: Arguments) -> str | None:

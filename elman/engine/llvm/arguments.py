@@ -70,6 +70,9 @@ def words_after_head(
 ) -> list[int]:  # fmt: skip
     """All words but the head's, and that of the sums, which comes last if there are any.
 
+    inputs, outputs: streams `(N, W)`. vectors: `(W,)` each. state, and the values of resets:
+    `(B, W)` each, contiguous.
+
     Raises:
         UnsupportedStep: a tensor has no memory.
     """
@@ -87,7 +90,7 @@ def words_after_head(
 
 
 def loaded(code: Code, block: ir.Value, program: RowProgram) -> Loaded:
-    """What compiled code reads of the block."""
+    """What compiled code reads of the block: every word as one number or address."""
     position = len(Head._fields)
 
     def streams(count: int) -> list[Stream]:

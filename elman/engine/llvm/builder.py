@@ -31,6 +31,7 @@ class Code:
     # Integers.
 
     def add(self, *terms: ir.Value | int) -> ir.Value:
+        """The sum of 64-bit integers, one number; those that are known ahead are added here."""
         known = sum(term for term in terms if isinstance(term, int))
         values = [term for term in terms if not isinstance(term, int)]
         result = values[0] if values else integer(known)
@@ -39,10 +40,11 @@ class Code:
         return self.b.add(result, integer(known)) if values and known else result
 
     def mul(self, x: ir.Value, y: ir.Value | int) -> ir.Value:
+        """The product of two 64-bit integers, one number."""
         return self.b.mul(x, integer(y) if isinstance(y, int) else y)
 
     def row(self, index: ir.Value, stride: ir.Value | int) -> ir.Value:
-        """Where a row begins.
+        """Where row `index` begins, one number: an offset in elements.
 
         Frozen, so that LLVM takes it for a number of its own and does not look for the best way to
         step all addresses through all loops around it: a fifth of the time of code generation, and
@@ -54,22 +56,25 @@ class Code:
         return frozen
 
     def minimum(self, x: ir.Value, y: ir.Value) -> ir.Value:
+        """The smaller of two integers, one number."""
         return self.b.select(self.b.icmp_signed("<", x, y), x, y)
 
     # Memory.
 
     def at(self, pointer: ir.Value, offset: ir.Value | int) -> ir.Value:
+        """The address of one element."""
         if isinstance(offset, int):
             offset = integer(offset)
         return self.b.gep(pointer, [offset], source_etype=self.element)
 
     def slot(self, data: ir.Value, index: int, kind: ir.Type) -> ir.Value:
-        """The 64-bit word `index` of an argument block, as an integer or a pointer."""
+        """The 64-bit word `index` of an argument block, one number: an integer or a pointer."""
         word = self.b.gep(data, [integer(index)], source_etype=I64)
         return self.b.load(word, typ=kind, align=8)
 
     def load(self, pointer: ir.Value, offset: ir.Value | int, count: int | None = None) -> ir.Value:
-        """A vector; or its first `count` lanes, and zeros beyond, where nothing is read."""
+        """A vector of `lanes` elements; or its first `count` lanes, and zeros beyond, where nothing
+        is read."""
         place = self.at(pointer, offset)
         if count is None:
             return self.b.load(place, typ=self.vector, align=self.align)
@@ -83,7 +88,7 @@ class Code:
     def store(
         self, value: ir.Value, pointer: ir.Value, offset: ir.Value | int, count: int | None = None
     ) -> None:
-        """Write a vector, or its first `count` lanes only."""
+        """Write a vector of `lanes` elements, or its first `count` lanes only."""
         place = self.at(pointer, offset)
         if count is None:
             self.b.store(value, place, align=self.align)
@@ -94,7 +99,7 @@ class Code:
         self.b.call(function, [value, place, ir.Constant(I32, self.align), self._mask(count)])
 
     def prefetch(self, pointer: ir.Value, offset: ir.Value | int) -> None:
-        """Ask for the cache line of an element, which need not exist."""
+        """Ask for the cache line of one element, which need not exist."""
         name = "llvm.prefetch.p0"
         signature = ir.FunctionType(VOID, [POINTER, I32, I32, I32])
         known = self.b.module.globals.get(name)
@@ -104,6 +109,7 @@ class Code:
         self.b.call(function, [place, for_reading, to_first_cache, data])
 
     def load_scalar(self, pointer: ir.Value, offset: ir.Value | int) -> ir.Value:
+        """One element, a scalar."""
         return self.b.load(self.at(pointer, offset), typ=self.element, align=self.align)
 
     def _mask(self, count: int) -> ir.Constant:
@@ -116,6 +122,7 @@ class Code:
         return known or ir.Function(self.b.module, signature, name)
 
     def splat(self, scalar: ir.Value) -> ir.Value:
+        """A vector with the scalar in every one of its lanes."""
         start = ir.Constant(self.vector, ir.Undefined)
         first = self.b.insert_element(start, scalar, ir.Constant(I32, 0))
         order = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
@@ -126,7 +133,8 @@ class Code:
     def loop(
         self, start: ir.Value, end: ir.Value, step: int | ir.Value, body: Callable[[ir.Value], Any]
     ) -> ir.Value:
-        """`i = start; while i + step <= end: body(i); i += step`; returns the last i."""
+        """`i = start; while i + step <= end: body(i); i += step`, i one number; returns the last
+        i."""
         if _is_once(start, end, step):
             body(start)
             return end
@@ -151,8 +159,8 @@ class Code:
         self, count: ir.Value, start: list[ir.Value],
         step: Callable[[ir.Value, list[ir.Value]], list[ir.Value]],
     ) -> list[ir.Value]:  # fmt: skip
-        """`values = start; for i in range(count): values = step(i, values)`, held in registers.
-        count must be at least 1."""
+        """`values = start; for i in range(count): values = step(i, values)`, held in registers:
+        each of them a vector or a scalar. count must be at least 1."""
         b, before = self.b, self.b.block
         head = self.function.append_basic_block("fold")
         after = self.function.append_basic_block()
@@ -172,6 +180,7 @@ class Code:
         return found
 
     def when(self, condition: ir.Value, body: Callable[[], None]) -> None:
+        """What `body` writes runs if the condition, one bit and no vector, is true."""
         inside = self.function.append_basic_block()
         after = self.function.append_basic_block()
         self.b.cbranch(condition, inside, after)

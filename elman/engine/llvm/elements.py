@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import llvmlite.ir as ir
 
+from elman.engine.graph.operations import NEUTRAL
 from elman.engine.llvm import math
 from elman.engine.llvm.arguments import Loaded
 from elman.engine.llvm.builder import Code, integer
@@ -71,12 +72,14 @@ class Elements:
         self._known: dict[Place, ir.Value] = {}
 
     def emit(self) -> None:
+        """Compute all pieces of the block, one vector of `lanes` columns each, and write them."""
         # All values before any store: the compiler can't know that they don't overlap.
         values = [(piece, self._value(piece.place)) for piece in self.block.pieces]
         for piece, value in values:
             self._put(piece, value)
 
     def _value(self, place: Place) -> ir.Value:
+        """A value's vector of `lanes` columns, after all that it is computed from."""
         stack = [place]
         while stack:  # not by recursion: a step may be a long chain
             current = stack[-1]
@@ -97,6 +100,7 @@ class Elements:
         return looked_up(self.values.program.ops, place)
 
     def _computed(self, place: Place) -> ir.Value:
+        """A value's vector of `lanes` columns: read from memory, or computed from known ones."""
         values, given, code = self.values, self.values.given, self.code
         index, offset = place
         op = values.program.ops[index]
@@ -134,6 +138,8 @@ class Elements:
         return self.code.load(pointer, self.code.add(row, self.spot.at, offset), self.spot.count)
 
     def _put(self, piece: Piece, value: ir.Value) -> None:
+        """Write one vector of `lanes` columns to where the piece belongs, or its first `count`
+        lanes."""
         values, code, target = self.values, self.code, piece.target
         match target.kind:
             case "output":
@@ -160,24 +166,18 @@ class Elements:
         code.store(value, pointer, place, self.spot.count)
 
     def _accumulate(self, index: int, value: ir.Value) -> None:
+        """Join a vector with the row's partial results, `[row][lanes]`, lane by lane."""
         values, code, op = self.values, self.code, self.values.program.ops[index]
         assert isinstance(op, Reduce)
         if self.spot.count is not None:  # lanes that are not real must not count
             flags = [i < self.spot.count for i in range(code.lanes)]
             mask = ir.Constant(ir.VectorType(ir.IntType(1), code.lanes), flags)
-            neutral = ir.Constant(code.vector, [identity(op)] * code.lanes)
+            neutral = ir.Constant(code.vector, [NEUTRAL[op.name]] * code.lanes)
             value = code.b.select(mask, value, neutral)
         place = code.add(code.row(self.spot.r, code.lanes), values.geometry.partial[index])
         code.store(join(code, op, code.load(values.scratch, place), value), values.scratch, place)
 
 
-def identity(op: Reduce) -> float:
-    """The number that changes no result of the reduction."""
-    return {"sum": 0.0, "amax": float("-inf"), "amin": float("inf")}[op.name]
-
-
 def join(code: Code, op: Reduce, x: ir.Value, y: ir.Value) -> ir.Value:
-    """Two partial results of a reduction as one, lane by lane."""
-    if op.name == "sum":
-        return code.b.fadd(x, y)
-    return math.intrinsic(code.b, "maximum" if op.name == "amax" else "minimum", x, y)
+    """Two partial results of a reduction, one vector each, as one, lane by lane."""
+    return math.JOINS[op.name](code.b, x, y)

@@ -16,9 +16,10 @@ from typing import Any
 import llvmlite.ir as ir
 import torch
 
+from elman.engine.graph.operations import NEUTRAL
 from elman.engine.llvm.arguments import RESET_AFTER, RESET_BEFORE, loaded
 from elman.engine.llvm.builder import I8, I32, I64, POINTER, VOID, Code, integer
-from elman.engine.llvm.elements import Elements, Spot, Values, identity, join
+from elman.engine.llvm.elements import Elements, Spot, Values, join
 from elman.engine.llvm.geometry import GROUP, Geometry, Tiling, geometry_of
 from elman.engine.llvm.jit import Processor
 from elman.engine.llvm.product import product
@@ -70,6 +71,7 @@ class Loops:
         self.values = Values(code, program, geometry, is_loaded, given, self.scratch)
 
     def _word(self, pointer: ir.Value, index: ir.Value) -> ir.Value:
+        """The 64-bit integer `index` of an array, one number."""
         place = self.code.b.gep(pointer, [index], source_etype=I64)
         return self.code.b.load(place, typ=I64, align=8)
 
@@ -98,15 +100,18 @@ class Loops:
         code.b.ret_void()
 
     def _each_total(self, body: Callable[[ir.Value], None]) -> None:
+        """`body(at)` for every vector of a block of sums, whose size is `totals[-1]`."""
         if self.program.sums:
             size = integer(self.geometry.totals[-1])
             self.code.loop(integer(0), size, self.code.lanes, body)
 
     def _clear(self, pointer: ir.Value, offset: int) -> None:
+        """Zeros in one vector of memory."""
         zero = ir.Constant(self.code.vector, [0.0] * self.code.lanes)
         self.code.store(zero, pointer, offset)
 
     def _step(self, index: ir.Value, stages: list[Stage]) -> None:
+        """One time step of the group's active rows; index: one number, counted in running order."""
         code, b = self.code, self.code.b
         from_end = b.sub(b.sub(self.given.head.steps, integer(1)), index)
         t = b.select(b.icmp_signed("!=", self.given.head.backwards, integer(0)), from_end, index)
@@ -162,7 +167,7 @@ class Loops:
     def _reset(
         self, kind: int, act: Callable[[int, ir.Value, ir.Value | int, int | None], None]
     ) -> None:
-        """Rows whose mask is set, if resets of this kind were asked for."""
+        """Rows whose mask, `(N,)`, is set, if resets of this kind were asked for."""
         if not self.program.carried:
             return
         code, b = self.code, self.code.b
@@ -187,6 +192,7 @@ class Loops:
     def _take_reset_value(
         self, slot: int, row: ir.Value, at: ir.Value | int, count: int | None
     ) -> None:
+        """One vector of a row moves from the reset value, `(B, W)`, to the state, `(B, W)`."""
         place = self.code.add(row, at)
         self.code.store(
             self.code.load(self.given.resets[slot], place, count),
@@ -198,6 +204,8 @@ class Loops:
     def _give_to_reset_value(
         self, slot: int, row: ir.Value, at: ir.Value | int, count: int | None
     ) -> None:
+        """One vector of a row of the state, `(B, W)`, is added to the reset value, `(B, W)`, and
+        becomes zero."""
         place = self.code.add(row, at)
         leaving = self.code.load(self.given.state[slot], place, count)
         total = self.code.b.fadd(self.code.load(self.given.resets[slot], place, count), leaving)
@@ -222,7 +230,7 @@ class Loops:
     def _begin_reduction(self, index: int) -> None:
         op = self.program.ops[index]
         assert isinstance(op, Reduce)
-        start = ir.Constant(self.code.vector, [identity(op)] * self.code.lanes)
+        start = ir.Constant(self.code.vector, [NEUTRAL[op.name]] * self.code.lanes)
         offset, lanes = self.geometry.partial[index], self.code.lanes
         self._each_row(lambda r: self.code.store(
             start, self.scratch, self.code.add(self.code.row(r, lanes), offset)
@@ -261,6 +269,8 @@ class Loops:
         self.code.loop(integer(0), integer(tiling.tiles), 1, tile)
 
     def _product(self, tiling: Tiling, one: Any, j: ir.Value) -> None:
+        """One accumulation for tile j of all active rows: `[row][accumulator][vector][lane]` of
+        sums."""
         code, geometry = self.code, self.geometry
         vectors = len(one.places) * tiling.vectors
         function = product(code.b.module, code.element, vectors, self.processor)
@@ -273,7 +283,8 @@ class Loops:
         ])  # fmt: skip
 
     def _whole_row(self, index: int) -> tuple[ir.Value, ir.Value]:
-        """Pointer to a value of the group's first row, and the distance of rows."""
+        """Pointer to a value of the group's first row, `[row][width]`, and the distance of rows,
+        one number each."""
         code, op, start = self.code, self.program.ops[index], 0
         if index in self.geometry.kept:
             offset, stride = self.geometry.kept[index]
@@ -314,6 +325,8 @@ class Loops:
     def _elements(
         self, tiling: Tiling, r: ir.Value, at: ir.Value, within: ir.Value, count: int | None
     ) -> None:
+        """Everything elementwise of one row at one vector of columns, of which `count` lanes are
+        real, or all if that is None."""
         row = self.code.add(self.first, r)
         spot = Spot(r, row, self.code.add(self.base, row), at, within, count)
         Elements(self.values, tiling, spot).emit()

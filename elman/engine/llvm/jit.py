@@ -10,9 +10,8 @@ from functools import lru_cache
 import llvmlite.binding as llvm
 
 from elman.engine.llvm import openmp
+from elman.engine.llvm.math import CALLS
 from elman.errors import UnsupportedStep
-
-LIBM = ("expm1", "log1p", "erf", "log", "log2", "exp2", "sin", "cos", "pow", "fmod")
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def _initialize() -> None:
     llvm.initialize_native_asmprinter()
     name = ctypes.util.find_library("m")
     library = ctypes.CDLL(name) if name else ctypes.CDLL(None)
-    for function in LIBM:
+    for function in CALLS:
         for symbol in (function, function + "f"):
             if hasattr(library, symbol):
                 address = ctypes.cast(getattr(library, symbol), ctypes.c_void_p).value

@@ -34,7 +34,8 @@ class LLVMKernel:
         ) + 8 * sum(op.width for op in program.ops)
 
     def pack(self, weights: list[Tensor], transposed: frozenset[int] = frozenset()) -> Tensor:
-        """All weights as the product's inner loop reads them, `[tile][k][accumulator][lane]`."""
+        """All weights, `(K, W)` each, or `(W, K)` if transposed, as the product's inner loop reads
+        them, `[tile][k][accumulator][lane]`."""
         geometry, program = self._geometry, self.program
         packed = workspace.take((geometry.packed + geometry.lanes,), program.dtype)
         if weights:
@@ -52,6 +53,8 @@ class LLVMKernel:
         outputs: list[Tensor],
         resets: Resets | None = None,
     ) -> list[Tensor]:
+        """Run the program: streams `(N, W)`, vectors `(W,)`, state `(B, W)`, weights as `pack`
+        gives them. Returns the sums, `(W,)` each."""
         if timetable.steps < 1 or timetable.rows < 1:
             dtype, ops = self.program.dtype, self.program.ops
             return [torch.zeros(ops[index].width, dtype=dtype) for index in self.program.sums]
@@ -64,11 +67,10 @@ class LLVMKernel:
         held = (timetable, scratch, weights, resets, inputs, vectors, state, outputs)
         whole: Tensor | None = None
         for piece in pieces_of(timetable, self._row_cost, threads, bounds):
-            head = Head(
-                threads=threads, steps=piece.steps, backwards=timetable.backwards,
-                offsets=timetable.offsets.data_ptr() + 8 * piece.first,
-                bounds=piece.bounds.data_ptr(), scratch=scratch.data_ptr(), scratch_size=size,
-                weights=weights.data_ptr(), reset_mask=reset_mask, reset_kind=reset_kind,
+            offsets = timetable.offsets.data_ptr() + 8 * piece.first
+            head = Head(  # by position, which takes half the time
+                threads, piece.steps, timetable.backwards, offsets, piece.bounds.data_ptr(),
+                scratch.data_ptr(), size, weights.data_ptr(), reset_mask, reset_kind,
             )  # fmt: skip
             words = (*head, *rest)
             if not self.program.sums:
@@ -80,6 +82,7 @@ class LLVMKernel:
         return [] if whole is None else self._sums(whole)
 
     def _sums(self, whole: Tensor) -> list[Tensor]:
+        """The sums, `(W,)` each. whole: all of them in one tensor, each padded to whole vectors."""
         return [
             whole[start : start + self.program.ops[index].width]
             for start, index in zip(self._geometry.totals, self.program.sums, strict=False)
@@ -98,14 +101,15 @@ class LLVMKernel:
 
 @lru_cache(maxsize=256)
 def _even_bounds(rows: int, threads: int) -> Tensor:
-    """About equal shares, in fours where there are enough, which the inner loop likes best."""
+    """`(threads + 1,)` bounds of about equal shares, in fours where there are enough, which the
+    inner loop likes best."""
     unit = 4 if rows >= 4 * threads else 1
     units = -(-rows // unit)
     return torch.tensor([min(rows, units * i // threads * unit) for i in range(threads + 1)])
 
 
 def _ragged_bounds(timetable: Timetable, threads: int, total: int) -> Tensor:
-    """Shares of about equal numbers of (time, row) pairs."""
+    """`(threads + 1,)` bounds of shares of about equal numbers of (time, row) pairs."""
     active = timetable.offsets.diff()  # falls, so that it can be searched from its end
     rows = torch.arange(timetable.rows)
     lengths = timetable.steps - torch.searchsorted(active.flip(0), rows, right=True)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 import llvmlite.ir as ir
 
+from elman.engine.graph.operations import PointwiseName, ReduceName
+
 Emitter = Callable[..., ir.Value]
 
 # exp(r) = 1 + r + r^2 P(r) on |r| <= ln(2)/2. Single precision: coefficients of S. L. Moshier's
@@ -48,13 +50,14 @@ class _Type:
         return ir.Constant(self.word, value)
 
 
-def emit(name: str, b: ir.IRBuilder, args: list[ir.Value]) -> ir.Value:
-    """The value of function `name` of arguments of one floating-point type."""
+def emit(name: PointwiseName, b: ir.IRBuilder, args: list[ir.Value]) -> ir.Value:
+    """The value of function `name` of arguments of one floating-point type, scalars or vectors of
+    any length; of the same type."""
     return _FUNCTIONS[name](b, *args)
 
 
 def intrinsic(b: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
-    """Call `llvm.NAME` on values of one type."""
+    """Call `llvm.NAME` on values of one type, scalars or vectors of any length."""
     kind = _Type(args[0].type)
     full = f"llvm.{name}.{kind.suffix}"
     function = b.module.globals.get(full)
@@ -65,6 +68,7 @@ def intrinsic(b: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
 
 
 def fma(b: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+    """`x * y + z`, rounded once, for scalars or vectors of any length."""
     return intrinsic(b, "fma", x, y, z)
 
 
@@ -100,11 +104,12 @@ def _compare(condition: str) -> Emitter:
 
 
 def _as_number(b: ir.IRBuilder, flag: ir.Value, kind: _Type) -> ir.Value:
+    """1.0 or 0.0 for every bit of a vector of them."""
     return b.select(flag, kind.const(1.0), kind.const(0.0))
 
 
 def truth(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """i1 for every lane: whether it is not zero."""
+    """One bit for every lane of a vector: whether it is not zero."""
     return b.fcmp_unordered("!=", x, _Type(x.type).const(0.0))
 
 
@@ -117,10 +122,12 @@ def _logic(word: str) -> Emitter:
 
 
 def _not(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """1.0 where a lane is 0, else 0.0."""
     return _as_number(b, b.fcmp_ordered("==", x, _Type(x.type).const(0.0)), _Type(x.type))
 
 
 def _isnan(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """1.0 where a lane is NaN, else 0.0."""
     return _as_number(b, b.fcmp_unordered("uno", x, x), _Type(x.type))
 
 
@@ -139,6 +146,7 @@ def _at_most(b: ir.IRBuilder, x: ir.Value, limit: float) -> ir.Value:
 
 
 def _at_least(b: ir.IRBuilder, x: ir.Value, limit: float) -> ir.Value:
+    """The larger of x and the limit, lane by lane; NaN stays NaN."""
     bound = _Type(x.type).const(limit)
     return b.select(b.fcmp_ordered("<", x, bound), bound, x)
 
@@ -226,7 +234,28 @@ def _of_intrinsic(name: str) -> Emitter:
     return lambda b, *args: intrinsic(b, name, *args)
 
 
-_FUNCTIONS: dict[str, Emitter] = {
+_COMPARISONS: dict[PointwiseName, str] = {
+    "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
+}  # fmt: skip
+_OWN_CALLS: tuple[PointwiseName, ...] = ("expm1", "log1p", "erf")
+_INTRINSICS: dict[PointwiseName, str] = {
+    "abs": "fabs", "sqrt": "sqrt", "minimum": "minimum", "maximum": "maximum",
+    "floor": "floor", "ceil": "ceil", "round": "rint", "trunc": "trunc",
+}  # fmt: skip
+_INTRINSIC_CALLS: tuple[PointwiseName, ...] = ("log", "log2", "exp2", "sin", "cos", "pow")
+
+CALLS: tuple[PointwiseName, ...] = (*_OWN_CALLS, *_INTRINSIC_CALLS, "fmod")
+"""Functions for which the C library is called, lane by lane: its symbols are needed, and the cost
+is high."""
+
+JOINS: dict[ReduceName, Callable[[ir.IRBuilder, ir.Value, ir.Value], ir.Value]] = {
+    "sum": lambda b, x, y: b.fadd(x, y),
+    "amax": lambda b, x, y: intrinsic(b, "maximum", x, y),
+    "amin": lambda b, x, y: intrinsic(b, "minimum", x, y),
+}
+"""How two partial results of a reduction become one, lane by lane."""
+
+_FUNCTIONS: dict[PointwiseName, Emitter] = {
     "add": lambda b, x, y: b.fadd(x, y),
     "sub": lambda b, x, y: b.fsub(x, y),
     "mul": lambda b, x, y: b.fmul(x, y),
@@ -237,13 +266,8 @@ _FUNCTIONS: dict[str, Emitter] = {
     "and": _logic("and_"), "or": _logic("or_"), "not": _not, "isnan": _isnan, "sign": _sign,
     "exp": _exp, "sigmoid": _sigmoid, "tanh": _tanh, "rsqrt": _rsqrt, "remainder": _remainder,
     "fmod": lambda b, x, y: b.frem(x, y),
-    **{name: _of_intrinsic(known) for name, known in {
-        "abs": "fabs", "sqrt": "sqrt", "minimum": "minimum", "maximum": "maximum",
-        "floor": "floor", "ceil": "ceil", "round": "rint", "trunc": "trunc",
-        "log": "log", "log2": "log2", "exp2": "exp2", "sin": "sin", "cos": "cos", "pow": "pow",
-    }.items()},
-    **{name: _libm(name) for name in ("expm1", "log1p", "erf")},
-    **{name: _compare(sign) for name, sign in {
-        "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
-    }.items()},
+    **{name: _of_intrinsic(known) for name, known in _INTRINSICS.items()},
+    **{name: _of_intrinsic(name) for name in _INTRINSIC_CALLS},
+    **{name: _libm(name) for name in _OWN_CALLS},
+    **{name: _compare(sign) for name, sign in _COMPARISONS.items()},
 }  # fmt: skip

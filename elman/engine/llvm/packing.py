@@ -67,9 +67,10 @@ class Packing:
     def run(
         self, matrices: list[Tensor], goal: Tensor, transposed: frozenset[int] = frozenset()
     ) -> None:
-        """Pack `(K, N)` matrices; one of which no stride is 1 is copied first.
+        """Pack matrices `(K, W)`; one of which no stride is 1 is copied first.
 
-        transposed: numbers of those that come as `(N, K)`. A view of each would take longer.
+        goal: `(packed,)` or more, for all tiles one after another. transposed: numbers of those
+        that come as `(W, K)`. A view of each would take longer.
         """
         threads = 1 if self._is_small else torch.get_num_threads()
         table = self._table.buffer_info()[0]
@@ -82,7 +83,7 @@ class Packing:
                 strides = matrix.stride()
             held.append(matrix)
             k_stride, column_stride = strides[::-1] if number in transposed else strides
-            words += Matrix(matrix.data_ptr(), k_stride, column_stride)
+            words += (matrix.data_ptr(), k_stride, column_stride)  # a Matrix
         if 0 in words:  # or a stride
             require_addresses(held)
         _compiled(self._dtype).run(words, threads, (self, held, goal))
@@ -116,6 +117,7 @@ class _Packing:
         code.b.ret_void()
 
     def _copy(self, number: ir.Value) -> None:
+        """This share's tiles of one matrix, `(k, width)`."""
         code, b = self.code, self.code.b
         self.copy = load(code, place_of(code, self.head.table, Copy, 0, number), Copy)
         block, after_head = code.function.args[0], len(Head._fields)
@@ -179,6 +181,8 @@ class _Packing:
     def _scalars(
         self, source: ir.Value, goal: ir.Value, kk: ir.Value, real: ir.Value | None
     ) -> None:
+        """One element of each of `lanes` columns, at one k. real: how many of them the matrix has,
+        with zeros beyond; None for all."""
         code, b = self.code, self.code.b
         start, end = code.mul(kk, self.matrix.k_stride), code.mul(kk, self.copy.row_stride)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from elman.engine.llvm.geometry import GROUP
-from elman.engine.llvm.jit import LIBM
+from elman.engine.llvm.math import CALLS
 from elman.engine.program.row_program import Pointwise, Product, RowProgram, Timetable
 
 PIECE = 400_000_000
@@ -39,7 +39,7 @@ def row_cost(program: RowProgram) -> int:
     for op in program.ops:
         if isinstance(op, Product):
             cost += 2 * program.ops[op.left].width * op.width
-        is_call = isinstance(op, Pointwise) and op.name in LIBM
+        is_call = isinstance(op, Pointwise) and op.name in CALLS
         cost += (_CALL if is_call else _ELEMENT) * op.width
     return cost
 
@@ -66,6 +66,7 @@ def pieces_of(timetable: Timetable, cost: int, threads: int, bounds: Tensor) -> 
 def _pieces_of_rows(
     timetable: Timetable, begin: int, end: int, cost: int, threads: int
 ) -> Iterator[Piece]:
+    """Those of rows `begin` to `end`, cut anew into shares of threads."""
     share = -(-(end - begin) // threads // GROUP) * GROUP
     bounds = (begin + share * torch.arange(threads + 1)).clamp(max=end)
     bounds[-1] = end
@@ -75,7 +76,8 @@ def _pieces_of_rows(
 def _pieces_of_time(
     timetable: Timetable, begin: int, end: int, cost: int, threads: int, bounds: Tensor
 ) -> Iterator[Piece]:
-    """Those of rows `begin` to `end`, of which fewer are active in each step."""
+    """Those of rows `begin` to `end`, of which fewer are active in each step; bounds:
+    `(threads + 1,)`."""
     active = (timetable.offsets.diff().clamp(max=end) - begin).clamp(min=0)
     done = (active.double() * cost + _STEP).cumsum(0)
     count = max(1, -(-int(done[-1]) // (PIECE * threads)))

@@ -90,8 +90,8 @@ def emit_product(element: ir.Type, vectors: int, processor: Processor) -> ir.Mod
 
 
 def _share_of_second(code: Code, rows: ir.Value, large: int) -> ir.Value:
-    """How many rows run 2/3 `large` together so that the others, but for a few, come out as
-    multiples of `large`: 16 = 8 + 8, 20 = 8 + 12, 32 = 8 + 12 + 12."""
+    """How many rows, one number, run 2/3 `large` together so that the others, but for a few, come
+    out as multiples of `large`: 16 = 8 + 8, 20 = 8 + 12, 32 = 8 + 12 + 12."""
     b, third = code.b, large // 3
     thirds = b.sdiv(rows, integer(third))
     times = b.srem(b.sub(integer(3), b.srem(thirds, integer(3))), integer(3))
@@ -102,7 +102,7 @@ def _share_of_second(code: Code, rows: ir.Value, large: int) -> ir.Value:
 def _block(
     code: Code, arguments: tuple[Any, ...], row: ir.Value, rows: int, part: range, vectors: int
 ) -> None:
-    """Sums of some rows, from `row` on, with some of a tile's vectors."""
+    """Sums of some rows, from `row` on, with some of a tile's vectors, `[row][vector][lane]`."""
     left, left_stride, k, weights, sums, sums_stride, _ = arguments
     lefts = [code.at(left, code.mul(code.add(row, r), left_stride)) for r in range(rows)]
     totals = _sums(code, lefts, k, weights, part, vectors)
@@ -115,7 +115,8 @@ def _block(
 def _sums(
     code: Code, lefts: list[ir.Value], k: ir.Value, weights: ir.Value, part: range, vectors: int
 ) -> list[list[ir.Value]]:
-    """Sums over k of left[r][k] * weights[k][v], for every row r and vector v of the part."""
+    """Sums over k of left[r][k] * weights[k][v], for every row r and vector v of the part: by r and
+    then v, vectors of `lanes` columns."""
     width = len(part)
     zero = ir.Constant(code.vector, [0.0] * code.lanes)
 

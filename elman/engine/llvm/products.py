@@ -35,6 +35,7 @@ def _onednn_linear() -> Any:
 
 
 def _serves(a: Tensor, b: Tensor) -> bool:
+    """Whether oneDNN is faster, for `(N, K)` by `(K, M)`."""
     return (
         a.shape[0] * a.shape[1] * b.shape[1] >= _WORTHWHILE
         and a.dtype == torch.float32
@@ -44,14 +45,15 @@ def _serves(a: Tensor, b: Tensor) -> bool:
 
 
 def _sums_over_rows(a: Tensor, b: Tensor) -> bool:
-    """Whether this is the gradient of a weight, a sum over all rows and steps."""
+    """Whether this is the gradient of a weight, a sum over all rows and steps: `(M, N)` by
+    `(N, K)`, where a is a transposed view."""
     m, n = a.shape
     is_transposed = a.stride(0) == 1 and a.stride(1) >= m > 1
     return is_transposed and m * n * b.shape[1] >= 1 << 17 and a.dtype in _FLOATS
 
 
 def mm(a: Tensor, b: Tensor) -> Tensor:
-    """`a @ b`."""
+    """`a @ b`, `(N, K)` by `(K, M)`."""
     if _sums_over_rows(a, b):
         return mms(a, b)[0]
     if not _serves(a, b):
@@ -61,14 +63,14 @@ def mm(a: Tensor, b: Tensor) -> Tensor:
 
 
 def mms(a: Tensor, *bs: Tensor) -> list[Tensor]:
-    """`a @ b` for every b."""
+    """`a @ b` for every b, `(N, K)` by `(K, M)`."""
     if not all(_sums_over_rows(a, b) for b in bs):
         return [mm(a, b) for b in bs]
     return transposed_products(a.t(), [b if b.stride(1) == 1 else b.contiguous() for b in bs])
 
 
 def addmm(bias: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """`bias + a @ b`."""
+    """`bias + a @ b`, `(N, K)` by `(K, M)`; bias: `(M,)`, or what broadcasts to `(N, M)`."""
     if not _serves(a, b) or bias.dim() != 1:
         return torch.addmm(bias, a, b)
     result: Tensor = _onednn_linear()(a.contiguous(), _weight(b), bias, "none", [], "")
@@ -76,15 +78,15 @@ def addmm(bias: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 def _weight(b: Tensor) -> Tensor:
-    """`b.T`, contiguous: for part of a matrix oneDNN falls back to code a thousand times slower, at
-    either operand."""
+    """`b.T`, contiguous, `(K, M)` to `(M, K)`: for part of a matrix oneDNN falls back to code a
+    thousand times slower, at either operand."""
     weight = b.t()
     return weight if weight.is_contiguous() else weight.contiguous()
 
 
 def var(x: Tensor, axes: list[int], correction: float = 1.0) -> Tensor:
-    """`x.var(axes, correction=correction)`, through layer normalisation, which torch runs on all
-    threads and in vectors."""
+    """`x.var(axes, correction=correction)` of any shape; over the last axis through layer
+    normalisation, which torch runs on all threads and in vectors."""
     if axes != [x.dim() - 1] or x.dtype not in _FLOATS or x.shape[-1] <= correction:
         found: Tensor = torch.ops.prims.var(x, axes, correction)
         return found

@@ -164,7 +164,7 @@ class _Product:
         code.b.ret_void()
 
     def _right(self, number: ir.Value) -> _Right:
-        """What the argument block says of one b."""
+        """What the argument block says of one b, `(n, k)`."""
         code = self.code
         block, after_head = code.function.args[0], len(_Head._fields)
         return load(code, place_of(code, block, _Right, after_head, number), _Right)
@@ -173,10 +173,12 @@ class _Product:
         self.code.loop(integer(0), self.head.rights, 1, lambda number: body(self._right(number)))
 
     def _ceiling(self, value: ir.Value, unit: int) -> ir.Value:
+        """How many units cover a size, one number."""
         return self.code.b.sdiv(self.code.add(value, unit - 1), integer(unit))
 
     def _slab(self, n0: ir.Value) -> None:
-        """What `DEPTH` rows of a and b add to the result."""
+        """What `DEPTH` rows of a, `(n, m)`, and of every b, `(n, k)`, add to the results,
+        `(m, k)`."""
         code = self.code
         self.n0 = n0
         self.depth = code.minimum(code.b.sub(self.n, n0), integer(DEPTH))
@@ -200,6 +202,7 @@ class _Product:
         code.loop(self.first_unit, code.add(self.last_unit, UNITS - 1), UNITS, block)
 
     def _panels_of(self, right: _Right) -> ir.Value:
+        """Where the packed panels of one b begin, `[panel][depth][width]`."""
         return self.code.at(self.panels, self.code.mul(right.first, _panel_size(self.panel)))
 
     def _pack(
@@ -247,7 +250,8 @@ class _Product:
         code.loop(integer(0), self.depth, 1, row)
 
     def _tile(self, right: _Right, u0: ir.Value, u: ir.Value, j: ir.Value) -> None:
-        """One unit of a with one panel of b, added to the result."""
+        """One unit of a, `[depth][unit]`, with one panel of b, `[depth][panel]`: a tile
+        `(unit, panel)`, added to the result."""
         code, b = self.code, self.code.b
         totals = self._totals(
             code.at(self.units, code.mul(u, _unit_size(self.unit))),
@@ -291,7 +295,8 @@ class _Product:
         code.when(b.not_(inside), part)
 
     def _totals(self, unit: ir.Value, panel: ir.Value) -> list[list[ir.Value]]:
-        """Sums over the slab of unit[n][r] * panel[n][v]."""
+        """Sums over the slab of unit[n][r] * panel[n][v], by r and then v: vectors of `lanes`
+        columns."""
         code, b = self.code, self.code.b
         zero = ir.Constant(code.vector, [0.0] * code.lanes)
 

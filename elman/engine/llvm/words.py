@@ -18,7 +18,8 @@ R = TypeVar("R", bound=tuple[Any, ...])
 
 
 def load(code: Code, block: ir.Value, record: type[R], start: int = 0) -> R:
-    """The record that begins at the word `start` of a block."""
+    """The record that begins at the word `start` of a block; each field is one number or
+    address."""
     hints = get_type_hints(record, include_extras=True)
     kinds = [hints[name].__metadata__[0] for name in record._fields]  # type: ignore[attr-defined]
     return record(*[code.slot(block, start + index, kind) for index, kind in enumerate(kinds)])
@@ -27,7 +28,8 @@ def load(code: Code, block: ir.Value, record: type[R], start: int = 0) -> R:
 def place_of(
     code: Code, block: ir.Value, record: type[tuple[Any, ...]], start: int, number: ir.Value
 ) -> Any:
-    """Where record `number` lies, of several of a kind that begin at the word `start`."""
+    """The address, one number, of record `number`, of several of a kind that begin at the word
+    `start`."""
     size = len(record._fields)  # type: ignore[attr-defined]
     first = code.b.gep(block, [integer(start)], source_etype=I64)
     return code.b.gep(first, [code.mul(number, size)], source_etype=I64)

@@ -8,6 +8,7 @@ operations. The two kinds take turns.
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, fx
@@ -70,6 +71,16 @@ class Part:
     sections: list[TorchCode | Loop]
 
 
+class _Turn(NamedTuple):
+    """torch and fused loops take turns, whose number is their order; torch has the first."""
+
+    number: int
+    is_fused: bool
+
+
+_FIRST = _Turn(0, is_fused=False)
+
+
 class Parts:
     """Makes parts of one trace."""
 
@@ -103,32 +114,33 @@ class Parts:
         self, targets: list[fx.Node], is_ready: Callable[[fx.Node], bool], fuse: bool = True
     ) -> Part:
         inputs, nodes = self.needed(targets, is_ready)
-        stages = self._stages(nodes, fuse)
-        stage_of = {node: number for number, stage in stages.items() for node in stage}
+        turns = self._turns(nodes, fuse)
+        turn_of = {node: turn for turn, members in turns.items() for node in members}
         wanted = set(targets)
         for node in nodes:
-            wanted |= {s for s in node.all_input_nodes if stage_of.get(s) != stage_of[node]}
+            wanted |= {s for s in node.all_input_nodes if turn_of.get(s) != turn_of[node]}
         sections = [
             section
-            for number in sorted(stages)
-            for section in self._sections(stages[number], wanted, fused=number % 2 == 1)
+            for turn in sorted(turns)
+            for section in self._sections(turns[turn], wanted, turn.is_fused)
         ]
         return Part(inputs, targets, nodes, sections)
 
-    def _stages(self, nodes: list[fx.Node], fuse: bool) -> dict[int, list[fx.Node]]:
-        """Nodes by stage: even ones are left to torch, odd ones are fused."""
-        stage: dict[fx.Node, int] = {}
+    def _turns(self, nodes: list[fx.Node], fuse: bool) -> dict[_Turn, list[fx.Node]]:
+        """Nodes by the first turn of their kind in which all that they need is there."""
+        turn_of: dict[fx.Node, _Turn] = {}
         for node in nodes:
-            before = max((stage[s] for s in node.all_input_nodes if s in stage), default=0)
-            is_odd = before % 2 == 1
-            fused = fuse and (self._can_be_fused(node) or self._is_fusable_sum(node))
+            needed = [turn_of[source] for source in node.all_input_nodes if source in turn_of]
+            latest = max(needed, default=_FIRST)
+            is_fused = fuse and (self._can_be_fused(node) or self._is_fusable_sum(node))
             is_part = operation_of(node).kind in (Kind.SPLITS, Kind.PICKS)
-            if fused and is_part and not is_odd:
-                fused = False  # torch needs no copy for it
-            stage[node] = before if fused == is_odd else before + 1
-        found: dict[int, list[fx.Node]] = {}
-        for node, number in stage.items():
-            found.setdefault(number, []).append(node)
+            if is_part and not latest.is_fused:
+                is_fused = False  # torch needs no copy for it
+            same = is_fused == latest.is_fused
+            turn_of[node] = latest if same else _Turn(latest.number + 1, is_fused)
+        found: dict[_Turn, list[fx.Node]] = {}
+        for node, turn in turn_of.items():
+            found.setdefault(turn, []).append(node)
         return found
 
     def _can_be_fused(self, node: fx.Node) -> bool:

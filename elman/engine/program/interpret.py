@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from elman.engine.graph.operations import PointwiseName, ReduceName
 from elman.engine.program.row_program import (
     Carried,
     Cat,
@@ -21,7 +22,7 @@ from elman.engine.program.row_program import (
     Vector,
 )  # fmt: skip
 
-_FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+_FUNCTIONS: dict[PointwiseName, Callable[..., Tensor]] = {
     "neg": torch.neg, "abs": torch.abs, "sign": torch.sign, "reciprocal": torch.reciprocal,
     "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div,
     "sqrt": torch.sqrt, "rsqrt": torch.rsqrt, "pow": torch.pow,
@@ -36,6 +37,11 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "not": lambda a: a == 0, "isnan": torch.isnan,
 }  # fmt: skip
 
+_REDUCTIONS: dict[ReduceName, Callable[[Tensor, int, bool], Tensor]] = {
+    "sum": torch.sum, "amax": torch.amax, "amin": torch.amin,
+}  # fmt: skip
+"""Of a tensor, along an axis, which is kept or not."""
+
 
 class Interpreter:
     """Implements `elman.engine.program.row_program.Kernel`.
@@ -48,6 +54,8 @@ class Interpreter:
         self._computed = computed or program.dtype
 
     def pack(self, weights: list[Tensor], transposed: frozenset[int] = frozenset()) -> list[Tensor]:
+        """Weights `(K, W)`, in the type in which it computes; transposed: numbers of those that
+        come as `(W, K)`."""
         given = [w.t() if number in transposed else w for number, w in enumerate(weights)]
         return [weight.to(self._computed) for weight in given]
 
@@ -62,6 +70,8 @@ class Interpreter:
         outputs: list[Tensor],
         resets: Resets | None = None,
     ) -> list[Tensor]:
+        """Run the program step by step: streams `(N, W)`, vectors `(W,)`, state `(B, W)`, weights
+        as `pack` gives them. Returns the sums, `(W,)` each."""
         device, wide = timetable.offsets.device, self._computed
         vectors = [vector.to(wide) for vector in vectors]
         sums = [
@@ -98,6 +108,8 @@ class Interpreter:
     def _run(
         self, inputs: list[Tensor], vectors: list[Tensor], weights: list[Tensor], now: list[Tensor]
     ) -> list[Tensor]:
+        """The values of all ops in one step, `(rows, W)` each. inputs, now: `(rows, W)`. vectors:
+        `(W,)`. weights: `(K, W)`."""
         values: list[Tensor] = []
         rows = now[0].shape[0] if now else inputs[0].shape[0]
         for op in self.program.ops:
@@ -108,6 +120,7 @@ class Interpreter:
         self, op: Op, values: list[Tensor], inputs: list[Tensor], vectors: list[Tensor],
         weights: list[Tensor], now: list[Tensor], rows: int,
     ) -> Tensor:  # fmt: skip
+        """The value of one op, `(rows, W)`, from the earlier ones; the others as in `_run`."""
         dtype = self._computed
         match op:
             case Constant(value=value):
@@ -123,11 +136,8 @@ class Interpreter:
             case Pointwise(name=name, args=args):
                 result = _FUNCTIONS[name](*[values[arg] for arg in args])
                 return result.to(dtype).expand(rows, op.width)
-            case Reduce(name="sum", arg=arg):
-                return values[arg].sum(1, keepdim=True)
             case Reduce(name=name, arg=arg):
-                reduced: Tensor = getattr(values[arg], name)(1, keepdim=True)
-                return reduced
+                return _REDUCTIONS[name](values[arg], 1, True)
             case Slice(arg=arg, start=start):
                 return values[arg][:, start : start + op.width]
             case Cat(args=args):

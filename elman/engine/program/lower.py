@@ -13,7 +13,7 @@ import torch
 from torch import fx
 
 from elman.engine.graph.nodes import fill_value, is_row_value, row_shape, source_of
-from elman.engine.graph.operations import ARITY, Kind, PointwiseName, operation_of
+from elman.engine.graph.operations import ARITY, Kind, PointwiseName, ReduceName, operation_of
 from elman.engine.graph.schemas import bound
 from elman.engine.program.exact import function_of_flags, is_exact, is_integer
 from elman.engine.program.operands import Operands, Value
@@ -131,6 +131,8 @@ class Lowering:
             return Value(self._ops.pointwise(logical, *flags), shape)
         if operation.pointwise is not None:
             return Value(self._elementwise(node, operation.pointwise, shape), shape)
+        if operation.reduce is not None:
+            return Value(self._reduced(node, operation.reduce), shape)
         handler = _HANDLERS.get(operation.handler or "")
         if handler is not None:
             return Value(handler(self, node, shape), shape)
@@ -239,12 +241,6 @@ class Lowering:
         wide = self._ops.widened(source.op, count * width)
         return self._ops.sum_of_slices(wide, count, width)
 
-    def _amax(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        return self._reduced(node, "amax")
-
-    def _amin(self, node: fx.Node, shape: tuple[int, ...]) -> int:
-        return self._reduced(node, "amin")
-
     def _mean(self, node: fx.Node, shape: tuple[int, ...]) -> int:
         return self._scaled(self._reduced(node, "sum"), node)
 
@@ -260,7 +256,7 @@ class Lowering:
             self._ops.variance(part, float(correction)) for part in self._groups(node)
         ])  # fmt: skip
 
-    def _reduced(self, node: fx.Node, name: Any) -> int:
+    def _reduced(self, node: fx.Node, name: ReduceName) -> int:
         return self._ops.cat([self._ops.reduced(name, part) for part in self._groups(node)])
 
     def _groups(self, node: fx.Node) -> list[int]:
@@ -286,7 +282,7 @@ Handler = Callable[[Lowering, fx.Node, tuple[int, ...]], int]
 _HANDLERS: dict[str, Handler] = {
     "rsub": Lowering._rsub, "relu": Lowering._relu, "clamp": Lowering._clamp,
     "convert": Lowering._convert, "full": Lowering._full, "mm": Lowering._mm,
-    "addmm": Lowering._addmm, "sum": Lowering._sum, "amax": Lowering._amax,
-    "amin": Lowering._amin, "mean": Lowering._mean, "var": Lowering._var,
+    "addmm": Lowering._addmm, "sum": Lowering._sum, "mean": Lowering._mean,
+    "var": Lowering._var,
 }  # fmt: skip
 """What puts an operation together from several ops, for a known shape within a row."""

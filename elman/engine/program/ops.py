@@ -5,9 +5,9 @@ What the ops stand for in a graph is not known here.
 """
 
 from math import nan, prod
-from typing import Any, Literal
+from typing import Any
 
-from elman.engine.graph.operations import PointwiseName
+from elman.engine.graph.operations import NEUTRAL, PointwiseName, ReduceName
 from elman.engine.program.row_program import Cat, Constant, Op, Pointwise, Reduce, Slice, Vector
 
 MANY = 64
@@ -104,10 +104,10 @@ class OpBuilder:
             return base
         return self.pointwise("pow", base, self.constant(exponent))
 
-    def reduced(self, name: Literal["sum", "amax", "amin"], values: int) -> int:
+    def reduced(self, name: ReduceName, values: int) -> int:
         """One number from all elements."""
         if self.width(values) == 0:
-            return self.constant(0.0)  # a sum; torch refuses extrema of nothing
+            return self.constant(NEUTRAL[name])
         return self.add(Reduce(1, name, values))
 
     def variance(self, values: int, correction: float) -> int:

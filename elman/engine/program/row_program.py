@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 
-from elman.engine.graph.operations import PointwiseName
+from elman.engine.graph.operations import PointwiseName, ReduceName
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ class Pointwise(Op):
 
 @dataclass(frozen=True)
 class Reduce(Op):
-    """Sum or extremum over all elements of one value. width is 1. NaN wins, as in torch."""
+    """One number from all elements of one value. width is 1."""
 
-    name: Literal["sum", "amax", "amin"]
+    name: ReduceName
     arg: int
 
 
@@ -114,7 +114,7 @@ class RowProgram:
     next:     for every state leaf the value that it has after this step.
     outputs:  values written to output streams, one `(N, width)` tensor each.
     sums:     values summed over all rows and steps, one `(width,)` tensor each.
-    inputs, vectors: their widths. weights: their `(K, N)` shapes. carried: widths of the state.
+    inputs, vectors: their widths. weights: their `(K, W)` shapes. carried: widths of the state.
     """
 
     dtype: torch.dtype
@@ -177,12 +177,12 @@ class Resets:
 class Kernel(Protocol):
     """An executable row program.
 
-    All tensors are of the program's dtype, with unit stride in the last dimension and any row
-    stride. `state` holds the first state on entry and the last one on return (updated in place).
-    `outputs` are written in full: one row for every (time, active row). A `Carried` output gives
-    the state at the beginning of each step. `weights` is what `pack` made of the program's weights,
-    so that several calls can share it; those whose numbers are `transposed` come as `(N, K)`.
-    Returns the sums.
+    All tensors are of the program's dtype, with unit stride in the last dimension. Streams may have
+    any row stride; `state`, and the values of resets, are contiguous. `state` holds the first state
+    on entry and the last one on return (updated in place). `outputs` are written in full: one row
+    for every (time, active row). A `Carried` output gives the state at the beginning of each step.
+    `weights` is what `pack` made of the program's weights, so that several calls can share it;
+    those whose numbers are `transposed` come as `(W, K)`.
 
     An output may lie in the memory of inputs (`plan.overlay`): several inputs, side by side, are
     then the columns of the output's memory. That is done only where one block of the program's
@@ -191,9 +191,8 @@ class Kernel(Protocol):
     lane, or in vectors of lanes, and at each to read everything before it writes anything.
     """
 
-    def pack(
-        self, weights: list[torch.Tensor], transposed: frozenset[int] = frozenset()
-    ) -> Any: ...
+    def pack(self, weights: list[torch.Tensor], transposed: frozenset[int] = frozenset()) -> Any:
+        """Weights `(K, W)`, or `(W, K)` if transposed, as the kernel reads them."""
 
     def __call__(
         self,
@@ -205,4 +204,6 @@ class Kernel(Protocol):
         state: list[torch.Tensor],
         outputs: list[torch.Tensor],
         resets: Resets | None = None,
-    ) -> list[torch.Tensor]: ...
+    ) -> list[torch.Tensor]:
+        """inputs, outputs: streams `(N, W)`. vectors: `(W,)`. state: `(B, W)`. Returns the sums,
+        `(W,)` each."""

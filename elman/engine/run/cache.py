@@ -50,7 +50,8 @@ _remembering = threading.Lock()
 def compiled_step(
     step: Step, arguments: Arguments, machine: Machine
 ) -> tuple[CompiledStep, list[Tensor]]:
-    """The compiled step for these arguments, and the tensors that the step closes over now.
+    """The compiled step for these arguments, and the tensors, of any shape, that the step closes
+    over now.
 
     Raises:
         UnsupportedStep: the step can't be compiled.
@@ -205,7 +206,7 @@ def _followed(
 
 def _new_entry(compiler: _Compiler, found: Fingerprint, kind: Any) -> Entry:
     series = series_of(compiler.step, kind)
-    refusal = series.known_refusal(compiler.step, found.key.parts)
+    refusal = series.count_down(compiler.step, found.key.parts)
     if refusal is not None:
         return Entry(refusal)
     with _compiling:
@@ -223,6 +224,7 @@ def _new_entry(compiler: _Compiler, found: Fingerprint, kind: Any) -> Entry:
 
 def _compiled_anew(compiler: _Compiler, family: Family, found: Fingerprint) -> Entry:
     """With floats as constants, which is fastest; or as arguments, once they have changed."""
+    family.note_changes(found)
     numbers = family.varying(found)
     if not numbers:
         return compiler.entry(found, [])
@@ -244,7 +246,7 @@ def _compiled_for_this_call(
 ) -> tuple[CompiledStep, list[Tensor]]:
     """Of a step whose changes can't be seen."""
     series = series_of(step, arguments.kind())
-    refusal = series.known_refusal(step, ())
+    refusal = series.count_down(step, ())
     if refusal is not None:
         raise refusal.kind(refusal.text)
     compiler = _Compiler(step, arguments, torch.is_grad_enabled(), machine)

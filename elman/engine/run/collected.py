@@ -96,7 +96,8 @@ class Collected:
             self.values[node] = take((total, *shape), dtype)
 
     def written(self, rows: slice) -> list[Tensor]:
-        """Where the loop writes its outputs for a chunk: into the whole value, if it is wanted."""
+        """Where the loop writes its outputs for a chunk, `(rows, W)` each: into the whole value, if
+        it is wanted."""
         found = []
         number = rows.stop - rows.start
         for node, width in self._places.loop:
@@ -108,7 +109,8 @@ class Collected:
         return found
 
     def collect(self, env: Environment, rows: slice) -> None:
-        """Take over what the loop has not written where it belongs."""
+        """Take over what the loop has not written where it belongs: the chunk's values in env,
+        `(rows, ...)`, become rows of whole ones, `(N, ...)`."""
         total = self._layout.total
         for node in self._places.loose:
             value = env.get(node)
@@ -158,6 +160,8 @@ class Gradients:
         self._owned: set[fx.Node] = set()  # sums that may be added to in place
 
     def add(self, env: Environment, rows: slice) -> None:
+        """Take over a chunk's cotangents: those of inputs, `(rows, ...)`, and those of closed-over
+        tensors, each in its own shape."""
         if rows.stop - rows.start == self._total:
             self._values = {node: env[node] for node in (*self._by_row, *self._summed)}
             return
@@ -177,9 +181,11 @@ class Gradients:
                 self._values[node] = env[node]
 
     def of(self, nodes: list[fx.Node | None]) -> list[Tensor | None]:
+        """Cotangents of inputs, `(N, ...)`, or of closed-over tensors, each in its own shape."""
         return [None if node is None else self._values[node] for node in nodes]
 
 
 def rows_of(value: Tensor, rows: slice) -> Tensor:
-    """`value[rows]`; a slice that would change nothing is not worth its time in a short call."""
+    """`value[rows]` of `(N, ...)`; a slice that would change nothing is not worth its time in a
+    short call."""
     return value if rows.stop - rows.start == value.shape[0] else value[rows]

@@ -1,19 +1,17 @@
 """A planned step, ready to run over any number of rows and steps."""
 
-from collections.abc import Callable
-from functools import cached_property, lru_cache
-from typing import Any
+from functools import cached_property
 
 import torch
 from torch import Tensor, fx
 
-from elman.engine.arguments import Arguments
 from elman.engine.faults import failure, is_no_fault
-from elman.engine.graph.nodes import ancestors, is_random
+from elman.engine.graph.nodes import is_random
 from elman.engine.plan.one_pass import Pass
 from elman.engine.plan.passes import PassName, Plan
 from elman.engine.program.row_program import Resets
 from elman.engine.run.collected import Collected, Gradients, Places, Saved, rows_of
+from elman.engine.run.differentiable import Differentiable
 from elman.engine.run.garbage import no_collections
 from elman.engine.run.layout import Chunk, Folded
 from elman.engine.run.runners import (
@@ -43,16 +41,20 @@ class CompiledStep:
 
     def forward(
         self,
-        arguments: Arguments,
         layout: Folded,
-        inputs: list[Tensor],
+        folded_inputs: list[Tensor],
         state: list[Tensor],
-        reset_state: list[Tensor] | None,
         closed: list[Tensor],
+        reset: Tensor | None,
+        reset_state: list[Tensor] | None,
+        reverse: bool,
     ) -> tuple[list[Tensor], list[Tensor], Saved]:
-        """Outputs `(T, B, ...)`, final state, and what the backward pass needs.
+        """Outputs `(T, B, ...)`, final state `(B, ...)`, and what the backward pass needs.
 
-        All tensors are without gradient. inputs are folded; state leaves are `(B, ...)`, sorted.
+        All tensors are without gradient. folded_inputs: the leaves of the scan's input as the
+        layout folds them, `(N, ...)`, N rows of all steps; one for each node of `trace.inputs`.
+        state, reset_state: leaves `(B, ...)`, rows in the layout's order. closed: tensors that the
+        step closes over, in the shapes that it knows. reset: `(T, B)`.
         """
         plan, trace = self.plan, self.plan.trace
         name: PassName = "joined" if plan.joins(layout.steps, layout.rows) else "forward"
@@ -60,46 +62,48 @@ class CompiledStep:
         constants: Environment = dict(zip(trace.closed_nodes, closed, strict=True))
         prepared = runner.prepare(constants)
         buffers = [self._carried(leaf) for leaf in state]
-        resets = self._resets(arguments, layout, reset_state)
+        resets = self._resets(reset, reset_state, layout)
         # A reset would put something between an output and the state before the next step.
         places = self._places_of(name, layout.is_even and resets is None)
-        found = Collected(places, plan, layout, self.dtype, self.site.take, arguments.reverse)
+        found = Collected(places, plan, layout, self.dtype, self.site.take, reverse)
         width = 0 if plan.before_all_at_once else runner.stream_width
-        for rows, timetable in self._chunks(
-            width, plan.limits.chunk_bytes, layout, arguments.reverse
-        ):
+        for rows, timetable in self._chunks(width, plan.limits.chunk_bytes, layout, reverse):
             env = dict(constants)
-            for node, leaf in zip(trace.inputs, inputs, strict=True):
-                env[node] = rows_of(leaf, rows)
+            for node, folded in zip(trace.inputs, folded_inputs, strict=True):
+                env[node] = rows_of(folded, rows)
             cut = resets and _cut(resets, rows)
             runner.run(prepared, timetable, env, buffers, cut, found.written(rows))
             found.collect(env, rows)
         if layout.total == 0:
-            found.collect(self._nothing(runner, prepared, constants, inputs), slice(0, 0))
+            found.collect(self._nothing(runner, prepared, constants, folded_inputs), slice(0, 0))
         outputs = [found.output(node) for node in trace.outputs]
         final = [no_view(_shaped(b, leaf)) for b, leaf in zip(buffers, state, strict=True)]
         return outputs, final, found.saved()
 
     def backward(
         self,
-        arguments: Arguments,
         layout: Folded,
-        inputs: list[Tensor],
+        folded_inputs: list[Tensor],
         closed: list[Tensor],
         saved: Saved,
         d_outputs: list[Tensor],
         d_state: list[Tensor],
+        reset: Tensor | None,
         d_reset: list[Tensor] | None,
+        reverse: bool,
     ) -> tuple[list[Tensor | None], list[Tensor], list[Tensor | None]]:
-        """Cotangents of inputs `(N, ...)`, of the first state, and of the closed-over tensors.
+        """Cotangents of the folded inputs `(N, ...)`, of the first state `(B, ...)`, and of the
+        closed-over tensors, in their own shapes.
 
-        d_outputs are folded; d_state is sorted and overwritten; d_reset, zeros `(B, ...)`, receives
-        what leaves for the reset state; all are of the loop's dtype.
+        folded_inputs, closed, reset: as `forward` was given them. d_outputs: folded, `(N, ...)`.
+        d_state: `(B, ...)`, rows in the layout's order; it is overwritten. d_reset: zeros
+        `(B, ...)`; it receives what leaves for the reset state. Cotangents of states are of the
+        loop's dtype.
         """
         trace, runner = self.plan.trace, self._runner_of("backward")
         constants: Environment = dict(zip(trace.closed_nodes, closed, strict=True))
         prepared = runner.prepare(constants)
-        by_row: Environment = dict(zip(trace.inputs, inputs, strict=True))
+        by_row: Environment = dict(zip(trace.inputs, folded_inputs, strict=True))
         by_row.update(saved.values)
         cotangents = zip(trace.cot_outputs, d_outputs, strict=True)
         by_row.update((node, value) for node, value in cotangents if node is not None)
@@ -109,13 +113,12 @@ class CompiledStep:
             saved.values, saved.buffers, saved.versions = {}, {}, []
         buffers = [matrix(leaf) for leaf in d_state]
         resets = None
-        if arguments.reset is not None and d_reset is not None:
-            mask = layout.fold(arguments.reset)
-            resets = Resets(mask, [matrix(leaf) for leaf in d_reset], "after")
+        if reset is not None and d_reset is not None:
+            resets = Resets(layout.fold(reset), [matrix(leaf) for leaf in d_reset], "after")
         found = Gradients(layout.total, self.site.take, *self._gradients)
         width = self._temporaries - sum([b.shape[1] for b in to_overwrite.values()])
         most = self.plan.limits.backward_chunk_bytes
-        chunks = self._chunks(width, most, layout, not arguments.reverse)
+        chunks = self._chunks(width, most, layout, not reverse)
         chunks = chunks or layout.chunks(1, backwards=True)  # of no step: gradients are zeros
         room = max([rows.stop - rows.start for rows, _ in chunks])
         for number, (rows, timetable) in enumerate(chunks, 1):
@@ -142,8 +145,9 @@ class CompiledStep:
         return found.of(trace.d_inputs), first, found.of(trace.d_closed)
 
     def _over(self, buffer: Tensor | None, rows: slice, room: int, width: int) -> Tensor:
-        """Where the backward loop writes an output's rows: over what it has read, or aside, in
-        memory with room for the largest chunk, so that all chunks use the same."""
+        """Where the backward loop writes an output's rows, `(rows, W)`: over what it has read,
+        `(N, W)`, or aside, in memory with room for the largest chunk, so that all chunks use the
+        same."""
         if buffer is not None:
             return rows_of(buffer, rows)
         aside = self.site.take((room, width), self.dtype)
@@ -164,7 +168,8 @@ class CompiledStep:
         return found
 
     def _carried(self, leaf: Tensor) -> Tensor:
-        """A state's leaf in memory that the loop may change; it carries flags as numbers."""
+        """A state's leaf `(B, ...)` as `(B, W)`, in memory that the loop may change; it carries
+        flags as numbers."""
         # Row after row, whatever the leaf's rows share: windows of a series overlap in memory.
         rows, layout = matrix(leaf), torch.contiguous_format
         if rows.dtype is self.dtype:
@@ -172,12 +177,14 @@ class CompiledStep:
         return rows.to(self.dtype, copy=True, memory_format=layout)
 
     def _resets(
-        self, arguments: Arguments, layout: Folded, reset_state: list[Tensor] | None
+        self, reset: Tensor | None, reset_state: list[Tensor] | None, layout: Folded
     ) -> Resets | None:
-        if arguments.reset is None or reset_state is None:
+        """reset `(T, B)` and leaves `(B, ...)` as the loop takes them: mask `(N,)`, values
+        `(B, W)`."""
+        if reset is None or reset_state is None:
             return None
         values = [matrix(leaf).to(self.dtype).contiguous() for leaf in reset_state]
-        return Resets(layout.fold(arguments.reset).contiguous(), values, "before")
+        return Resets(layout.fold(reset).contiguous(), values, "before")
 
     def _chunks(self, width: int, most: int, layout: Folded, backwards: bool) -> tuple[Chunk, ...]:
         """Pieces of time, in running order, such that `width` numbers for each row of a piece take
@@ -195,35 +202,8 @@ class CompiledStep:
         return Unused(self.plan.trace)
 
     @cached_property
-    def carries(
-        self,
-    ) -> Callable[[tuple[bool, ...], tuple[bool, ...], tuple[bool, ...]], list[Any]]:
-        """For inputs, state and closed-over tensors that require gradients or not: which results
-        have one. A counter that is part of the state has none, as in the plain loop."""
-        trace = self.plan.trace
-        given = [trace.inputs, trace.state, trace.closed_nodes]
-        behind = [
-            set() if cotangent is None or result is None else ancestors([result])
-            for result, cotangent in zip(
-                [*trace.outputs, *trace.next_state], [*trace.cot_outputs, *trace.cot_state],
-                strict=True,
-            )
-        ]  # fmt: skip
-
-        def found(*require: tuple[bool, ...]) -> list[bool]:
-            has = {
-                node for nodes, flags in zip(given, require, strict=True)
-                for node, flag in zip(nodes, flags, strict=True) if flag
-            }  # fmt: skip
-            while True:
-                carry = [not has.isdisjoint(nodes) for nodes in behind]
-                following = carry[len(trace.outputs) :]
-                late = {n for n, flag in zip(trace.state, following, strict=True) if flag}
-                if late <= has:
-                    return carry
-                has |= late
-
-        return lru_cache(maxsize=64)(found)
+    def differentiable(self) -> Differentiable:
+        return Differentiable(self.plan.trace)
 
     @cached_property
     def _temporaries(self) -> int:
@@ -242,11 +222,11 @@ class CompiledStep:
 
     def _nothing(
         self, runner: PassRunner, prepared: PreparedLoops, constants: Environment,
-        inputs: list[Tensor],
+        folded_inputs: list[Tensor],
     ) -> Environment:  # fmt: skip
         """No time step at all: the parts still tell the shapes of outputs, from zero rows."""
         env = dict(constants)
-        env.update(zip(self.plan.trace.inputs, inputs, strict=True))
+        env.update(zip(self.plan.trace.inputs, folded_inputs, strict=True))
         runner.before.run(prepared, env, 0)
         for node in runner.loop.outputs:
             value = self.site.take((0, width_of(node)), self.dtype)
@@ -266,10 +246,12 @@ def _made(parts: Pass, site: Site) -> PassRunner:
 
 
 def _shaped(value: Tensor, like: Tensor) -> Tensor:
+    """What the loop carried, `(B, W)`, in the shape and dtype of the state's leaf, `(B, ...)`."""
     if value.dtype != like.dtype:
         value = value.to(like.dtype)
     return value if value.dim() == like.dim() == 2 else value.view(like.shape)
 
 
 def _cut(resets: Resets, rows: slice) -> Resets:
+    """The mask `(N,)` of a chunk's rows alone."""
     return Resets(resets.mask[rows], resets.values, resets.when)

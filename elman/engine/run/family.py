@@ -62,6 +62,8 @@ class Entry:
         )
 
     def closed_over(self, found: Fingerprint) -> list[Tensor]:
+        """The tensors that the step closes over now, each in its own shape; floats that change
+        among them as tensors of no dimension."""
         closed = [found.tensors[index] for index in self.closed]
         for position, number in self.numbers:
             closed.insert(position, as_argument(number(found.floats)))
@@ -98,12 +100,15 @@ class Family:
         else:
             self._general = [entry, *self._general][:_MOST]
 
-    def varying(self, found: Fingerprint) -> list[int]:
-        """Places whose floats should be arguments of the next compilation."""
+    def note_changes(self, found: Fingerprint) -> None:
+        """Note which floats differ from those of the last compilation."""
         if self._latest is not None:
             pairs = zip(self._latest, found.floats, strict=True)
             self._changing.update(n for n, (a, b) in enumerate(pairs) if not same(a, b))
         self._latest = found.floats
+
+    def varying(self, found: Fingerprint) -> list[int]:
+        """Places whose floats should be arguments of the next compilation."""
         return sorted(self._changing - self._constant - found.pinned)
 
     def keep_constant(self, places: Sequence[int]) -> None:

@@ -48,6 +48,7 @@ def run(step: reference.Step, arguments: Arguments, find: Find) -> tuple[Nest, N
 
 
 def _differentiably(call: "_Call", tensors: tuple[Tensor, ...]) -> list[Tensor]:
+    """All outputs, `(T, B, ...)`, and the final state, `(B, ...)`, with a gradient."""
     try:
         return list(_Scan.apply(call, *tensors))  # type: ignore[no-untyped-call]
     except RuntimeError as error:
@@ -91,17 +92,20 @@ class _Call:
         self, inputs: list[Tensor], state: list[Tensor], reset_state: list[Tensor] | None,
         closed: list[Tensor],
     ) -> tuple[list[Tensor], Saved]:  # fmt: skip
-        layout = self.layout
+        """Outputs `(T, B, ...)` and the final state `(B, ...)` in one list, and what the backward
+        pass needs. The leaves are in the shapes in which `Arguments` holds them."""
+        layout, arguments = self.layout, self.arguments
         if self.compiled.is_random and self.compiled.plan.backward is not None:
             self._generator = torch.get_rng_state()
         try:
             outputs, final, saved = self.compiled.forward(
-                self.arguments,
                 layout,
-                [layout.fold(leaf) for leaf in inputs],
-                [layout.sort(leaf) for leaf in state],
-                reset_state and [layout.sort(leaf) for leaf in reset_state],
-                closed,
+                folded_inputs=[layout.fold(leaf) for leaf in inputs],
+                state=[layout.sort(leaf) for leaf in state],
+                closed=closed,
+                reset=arguments.reset,
+                reset_state=reset_state and [layout.sort(leaf) for leaf in reset_state],
+                reverse=arguments.reverse,
             )
         except Exception as error:
             if is_no_fault(error):
@@ -121,6 +125,11 @@ class _Call:
     def backward(
         self, tensors: Sequence[Tensor], saved: Saved, gradients: Sequence[Tensor | None]
     ) -> list[Tensor | None]:
+        """Gradients of all that `parts` tells apart, one after another, each in the shape of its
+        tensor.
+
+        gradients: of the outputs, `(T, B, ...)`, and of the final state, `(B, ...)`.
+        """
         inputs, state, reset_state, closed = self.parts(tensors)
         layout, count = self.layout, len(self.compiled.plan.trace.outputs)
         dtype = self.compiled.dtype
@@ -130,19 +139,20 @@ class _Call:
 
         d_reset = reset_state and [zeros(leaf) for leaf in reset_state]
         d_inputs, d_state, d_closed = self.compiled.backward(
-            self.arguments,
             layout,
-            [layout.fold(leaf) for leaf in inputs],
-            closed,
-            saved,
-            self._of_outputs(gradients[:count]),
-            [
+            folded_inputs=[layout.fold(leaf) for leaf in inputs],
+            closed=closed,
+            saved=saved,
+            d_outputs=self._of_outputs(gradients[:count]),
+            d_state=[
                 zeros(leaf)
                 if gradient is None
                 else layout.sort(gradient).clone(memory_format=torch.contiguous_format)
                 for leaf, gradient in zip(state, gradients[count:], strict=True)
             ],
-            d_reset,
+            reset=self.arguments.reset,
+            d_reset=d_reset,
+            reverse=self.arguments.reverse,
         )
         reached = self._reached(gradients)
         # Of rows without any step a gradient comes through as it is.
@@ -170,7 +180,7 @@ class _Call:
         return self.compiled.unused.reached(tuple([g is not None for g in gradients]))
 
     def _of_outputs(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
-        """Folded; zeros where nothing came."""
+        """Folded, `(N, ...)`; zeros where nothing came."""
         nodes, total = self.compiled.plan.trace.outputs, self.layout.total
         return [
             torch.zeros(
@@ -183,7 +193,7 @@ class _Call:
     def replay(
         self, tensors: Sequence[Tensor], gradients: Sequence[Tensor | None], create_graph: bool
     ) -> list[Tensor | None]:
-        """The same gradients through the plain loop.
+        """The same gradients through the plain loop; shapes are those of `backward`.
 
         Raises:
             UnsupportedStep: the step draws random numbers.
@@ -206,7 +216,7 @@ class _Call:
     def gradients(
         self, tensors: Sequence[Tensor], saved: Saved, gradients: Sequence[Tensor | None]
     ) -> list[Tensor | None]:
-        """Compiled, or through the plain loop where that fails."""
+        """Compiled, or through the plain loop where that fails; shapes are those of `backward`."""
         try:
             with memory.own_allocations():
                 found = self.backward(tensors, saved, gradients)
@@ -233,7 +243,7 @@ class _Call:
         ]
         if reset_state:
             state = tuple([a or b for a, b in zip(state, reset_state, strict=True)])
-        return self.compiled.carries(inputs, state, closed)
+        return self.compiled.differentiable.results(inputs, state, closed)
 
     def passes_through(self, index: int) -> bool:
         """Whether some of a result may be a first state as it came: of rows without any step."""
@@ -246,6 +256,8 @@ class _Call:
 class _Scan(Function):
     @staticmethod
     def forward(ctx: Any, call: _Call, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Outputs, `(T, B, ...)`, and the final state, `(B, ...)`. tensors: all that `parts` tells
+        apart."""
         results, saved = call.forward(*call.parts(tensors))
         ctx.call, ctx.saved, ctx.count = call, saved, len(tensors)
         kept: list[Tensor] = []
@@ -265,6 +277,8 @@ class _Scan(Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
+        """Gradients of the tensors that `forward` was given, each in its shape; gradients: of its
+        results."""
         call: _Call = ctx.call
         everything = ctx.saved_tensors
         tensors = everything[: ctx.count]
@@ -285,7 +299,7 @@ class _Scan(Function):
 
 
 def _left_to_hooks(ctx: Any, results: list[Tensor]) -> list[Tensor]:
-    """What the forward pass saved, for hooks on saved tensors, such as those of
+    """What the forward pass saved, `(N, ...)` each, for hooks on saved tensors, such as those of
     torch.utils.checkpoint, to keep. What lies in an output's memory, which the user may change, is
     copied: behind a hook torch does not look for changes."""
     saved: Saved = ctx.saved
@@ -299,7 +313,8 @@ def _left_to_hooks(ctx: Any, results: list[Tensor]) -> list[Tensor]:
 
 
 def _handed_over(ctx: Any, tensors: Sequence[Tensor], kept: Sequence[Tensor]) -> Saved:
-    """What the forward pass saved; for good, if there will be no other backward pass."""
+    """What the forward pass saved, `(N, ...)` each; for good, if there will be no other backward
+    pass."""
     if ctx.saved is None:  # a second pass without it torch has refused by now
         return Saved(dict(zip(ctx.nodes, kept, strict=True)), {}, [], is_last_use=False)
     if ctx.saved.were_changed():

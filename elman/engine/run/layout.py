@@ -18,6 +18,7 @@ from elman.engine.program.row_program import Timetable
 
 @lru_cache(maxsize=256)
 def _even_offsets(steps: int, rows: int) -> Tensor:
+    """`(T + 1,)`: where each step of so many rows begins."""
     return torch.arange(0, (steps + 1) * rows, rows or 1)[: steps + 1] if rows else torch.zeros(
         steps + 1, dtype=torch.int64
     )  # fmt: skip
@@ -69,12 +70,14 @@ class Folded:
         self.offsets = _even_offsets(self.steps, self.rows)
 
     def fold(self, value: Tensor) -> Tensor:
+        """`(T, B, ...)`, or `(N, 1, ...)` if it is packed, to `(N, ...)`."""
         return value.flatten(0, 1)
 
     def fresh(
         self, take: Take, shape: tuple[int, ...], dtype: torch.dtype
     ) -> tuple[Tensor | None, Tensor]:
-        """Memory for an output: as the user sees it, if that is possible, and folded."""
+        """Memory for an output of this shape in a row: as the user sees it, `(T, B, ...)`, if that
+        is possible, and folded, `(N, ...)`."""
         whole = take((self.steps, self.rows, *shape), dtype)
         # Detached: autograd's node may hold the second for its backward pass, and will be held by
         # the first, so they must not know each other.
@@ -83,26 +86,28 @@ class Folded:
     def fresh_with_states(
         self, take: Take, shape: tuple[int, ...], dtype: torch.dtype, reverse: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The same for an output that is also the next state, and the states before each step: in
-        the same memory, one step apart, so that they need none of their own. For an even layout."""
+        """The same for an output that is also the next state, and the states before each step,
+        `(N, ...)`: in the same memory, one step apart, so that they need none of their own. For an
+        even layout."""
         memory = take((self.steps + 1, self.rows, *shape), dtype)
-        folded = memory.view(-1, *shape)
-        before, after = (self.rows, 0) if reverse else (0, self.rows)
+        strides, step = memory.stride(), self.rows * prod(shape)
+        start = memory.storage_offset()
+        before, after = (start + step, start) if reverse else (start, start + step)
         sizes = (self.steps, self.rows, *shape)
-        start = memory.storage_offset() + after * prod(shape)
-        whole = torch.empty(0, dtype=dtype, device=memory.device).set_(
-            memory.untyped_storage(), start, sizes, memory.stride()
-        )
-        states = folded[before : before + self.total]
+        whole = memory.new_empty(0).set_(memory.untyped_storage(), after, sizes, strides)
+        states = memory.as_strided((self.total, *shape), strides[1:], before)
         return whole, whole.detach().view(self.total, *shape), states
 
     def unfold(self, value: Tensor) -> Tensor:
+        """`(N, ...)` as the user sees it, `(T, B, ...)`."""
         return value.view(self.steps, self.rows, *value.shape[1:])
 
     def sort(self, state: Tensor) -> Tensor:
+        """A leaf `(B, ...)` in the layout's order of rows."""
         return state
 
     def unsort(self, state: Tensor) -> Tensor:
+        """A leaf `(B, ...)` back in the order of the batch."""
         return state
 
     def chunks(self, pieces: int, backwards: bool) -> tuple["Chunk", ...]:
@@ -113,7 +118,8 @@ class Folded:
 class Packed(Folded):
     """Valid (time, row) pairs only, rows sorted, longest first; the input comes like that.
 
-    order: the row of the batch that each row of the layout is; None if it is the same.
+    batch_sizes: `(T,)`, how many rows are active in each step. order: `(B,)`, the row of the batch
+    that each row of the layout is; None if it is the same.
     """
 
     is_even = False
@@ -128,16 +134,20 @@ class Packed(Folded):
     def fresh(
         self, take: Take, shape: tuple[int, ...], dtype: torch.dtype
     ) -> tuple[Tensor | None, Tensor]:
+        """`(N, 1, ...)`, as a packed input comes, and `(N, ...)`."""
         whole = take((self.total, 1, *shape), dtype)
         return whole, whole.detach().view(self.total, *shape)
 
     def unfold(self, value: Tensor) -> Tensor:
+        """`(N, ...)` to `(N, 1, ...)`, as a packed input comes."""
         return value.unsqueeze(1)
 
     def sort(self, state: Tensor) -> Tensor:
+        """A leaf `(B, ...)` with the longest rows first."""
         return state if self._order is None else state.index_select(0, self._order)
 
     def unsort(self, state: Tensor) -> Tensor:
+        """A leaf `(B, ...)` back in the order of the batch."""
         return state if self._back is None else state.index_select(0, self._back)
 
     def chunks(self, pieces: int, backwards: bool) -> tuple["Chunk", ...]:
@@ -163,14 +173,17 @@ class Gathered(Packed):
         self._index = (time * self.rows + order[place]).to(arguments.device)
 
     def fold(self, value: Tensor) -> Tensor:
+        """`(T, B, ...)` to `(N, ...)`: valid pairs alone."""
         return value.flatten(0, 1).index_select(0, self._index)
 
     def fresh(
         self, take: Take, shape: tuple[int, ...], dtype: torch.dtype
     ) -> tuple[Tensor | None, Tensor]:
+        """`(N, ...)` alone: what the user sees has padding, too."""
         return None, take((self.total, *shape), dtype)
 
     def unfold(self, value: Tensor) -> Tensor:
+        """`(N, ...)` to `(T, B, ...)`, with zeros in the padding."""
         padded = value.new_zeros((self.steps, self.rows, *value.shape[1:]))
         padded.flatten(0, 1).index_copy_(0, self._index, value)
         return padded

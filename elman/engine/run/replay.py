@@ -31,9 +31,10 @@ def replayed_gradients(
     gradients: Sequence[Tensor | None],
     create_graph: bool,
 ) -> list[Tensor | None]:
-    """Gradients of inputs, state, reset state and closed-over tensors; None where there is none.
+    """Gradients of inputs, state, reset state and closed-over tensors, each in the shape of its
+    tensor; None where there is none.
 
-    gradients: of all outputs, and of the final state.
+    gradients: of all outputs, `(T, B, ...)`, and of the final state, `(B, ...)`.
     """
     with torch.enable_grad():
         given = replace(
@@ -63,9 +64,9 @@ def replayed_gradients(
 
 
 def _aliases(leaves: list[Tensor]) -> list[Tensor]:
-    """What these gradients are taken for in their place. A hook of the user's on a tensor must not
-    run for inner gradients; and an input may itself be made of a tensor that the step closes over,
-    whose gradient on that way comes later."""
+    """Views of the same shape, that these gradients are taken for in place of the leaves. A hook of
+    the user's on a tensor must not run for inner gradients; and an input may itself be made of a
+    tensor that the step closes over, whose gradient on that way comes later."""
     return [leaf.view_as(leaf) if leaf.requires_grad else leaf for leaf in leaves]
 
 
@@ -94,7 +95,7 @@ def require_same_step(
     """Raise `StepError` if the step is no longer what it was in the forward pass.
 
     The plain loop, and hooks on gradients, can run only as they are now. closed: what the step
-    closed over then.
+    closed over then, tensors of any shape.
     """
     try:
         with torch.enable_grad():

@@ -24,7 +24,7 @@ class Site(NamedTuple):
     device: torch.device
 
     def take(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Uninitialised memory."""
+        """Uninitialised memory of that shape."""
         return self.machine.take(shape, dtype, self.device)
 
 
@@ -55,7 +55,7 @@ class LoopRunner:
         }
 
     def prepare(self, env: Environment) -> tuple[list[Tensor], object]:
-        """Vectors and packed weights."""
+        """Vectors, `(W,)` each, and packed weights."""
         vectors = [
             _vector(env[node], shape, self.dtype)
             if isinstance(node, fx.Node)
@@ -69,7 +69,11 @@ class LoopRunner:
         self, prepared: tuple[list[Tensor], object], timetable: Timetable, env: Environment,
         state: list[Tensor], resets: Resets | None, written: list[Tensor],
     ) -> None:  # fmt: skip
-        """Run the loop. Outputs are written to `written`, `(N, width)` each, and added to env."""
+        """Run the loop. Outputs are written to `written`, `(N, W)` each, and added to env as
+        `(N, ...)`, sums over rows without the N.
+
+        state: `(B, W)` each; it becomes the last one.
+        """
         streams = [self._stream(env[node]) for node in self._loop.streams]
         vectors, weights = prepared
         sums = self._kernel(
@@ -83,6 +87,7 @@ class LoopRunner:
             env[node] = value if plain else as_node(value, node)
 
     def _stream(self, value: Tensor) -> Tensor:
+        """`(N, ...)` as a stream `(N, W)` of the program's type."""
         value = matrix(value)
         return value if value.dtype is self.dtype else value.to(self.dtype)
 
@@ -98,6 +103,8 @@ class TorchRunner:
         self._function = without_source(fx.GraphModule(nn.Module(), code.graph)).forward
 
     def run(self, env: Environment, rows: int) -> None:
+        """Add to env what is computed from it, `(rows, ...)` each, or without rows what all
+        share."""
         values = self._function(rows, *[env[node] for node in self._inputs])
         env.update(zip(self._targets, values, strict=True))
 
@@ -116,6 +123,8 @@ class PartRunner:
         ]
 
     def run(self, prepared: PreparedLoops, env: Environment, rows: int) -> None:
+        """Add to env what is computed from it, `(rows, ...)` each, or without rows what all
+        share."""
         for section in self._sections:
             if isinstance(section, TorchRunner):
                 section.run(env, rows)
@@ -138,7 +147,8 @@ class PassRunner:
         self._done_with = parts.done_with
 
     def prepare(self, constants: Environment) -> PreparedLoops:
-        """What the loop needs of the values that all rows share, once a call."""
+        """What the loop needs of the values that all rows share, once a call: vectors, `(W,)` each,
+        and packed weights."""
         env = dict(constants)
         self._shared.run({}, env, 0)
         return {self.loop: self.loop.prepare(env)}
@@ -147,7 +157,9 @@ class PassRunner:
         self, prepared: PreparedLoops, timetable: Timetable, env: Environment,
         state: list[Tensor], resets: Resets | None, written: list[Tensor],
     ) -> None:  # fmt: skip
-        """Results are added to env; written: memory for the loop's outputs."""
+        """Results, `(N, ...)` each, are added to env. state: `(B, W)` each; it becomes the last
+        one. written: memory for the loop's outputs, `(N, W)` each. N counts the timetable's
+        rows."""
         self.before.run(prepared, env, timetable.total)
         self.loop.run(prepared[self.loop], timetable, env, state, resets, written)
         for node in self._done_with:  # their memory may serve what comes now
@@ -166,31 +178,31 @@ def is_plain(node: fx.Node, dtype: torch.dtype) -> bool:
 
 
 def as_node(value: Tensor, node: fx.Node) -> Tensor:
-    """A loop's output in the shape and dtype of the node that it stands for."""
+    """A loop's output, `(N, W)`, in the shape and dtype of the node that it stands for."""
     value = value.view(value.shape[0], *row_shape(node))
     dtype = node.meta["val"].dtype
     return value if dtype == value.dtype else value != 0 if dtype == torch.bool else value.to(dtype)
 
 
 def matrix(value: Tensor) -> Tensor:
-    """`(rows, width)` with unit stride within a row."""
+    """`(N, ...)` as `(N, W)` with unit stride within a row."""
     if value.dim() != 2:
         value = value[:, None] if value.dim() == 1 else value.flatten(1)
     return value if value.stride(1) == 1 or value.shape[1] == 1 else value.contiguous()
 
 
 def no_view(value: Tensor) -> Tensor:
-    """The same memory as a tensor of its own: what an operation of autograd returns as a view may
-    not be changed in place, and a user may do so."""
+    """The same memory, in the same shape, as a tensor of its own: what an operation of autograd
+    returns as a view may not be changed in place, and a user may do so."""
     if not value._is_view():
         return value
-    return torch.empty(0, dtype=value.dtype, device=value.device).set_(
+    return value.new_empty(0).set_(
         value.untyped_storage(), value.storage_offset(), value.shape, value.stride()
     )
 
 
 def _vector(value: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """What all rows share, spread to the shape that it has within a row, as one vector."""
+    """What all rows share, spread to the shape that it has within a row, as one vector `(W,)`."""
     if value.dtype == dtype and value.shape == shape and value.is_contiguous():
         return value if value.dim() == 1 else value.view(-1)
     if value.numel() == 1:

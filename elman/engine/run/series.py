@@ -34,8 +34,8 @@ class Series:
         self._refused = 0
         self._pause = 0
 
-    def known_refusal(self, step: Any, parts: tuple[Any, ...]) -> Refusal | None:
-        """The last refusal, while it is not yet time to try again."""
+    def count_down(self, step: Any, parts: tuple[Any, ...]) -> Refusal | None:
+        """Another call: the last refusal, while it is not yet time to try again."""
         if self._pause == 0 or not self._goes_on(step, parts):
             return None
         self._pause -= 1

@@ -7,7 +7,6 @@ that the plain loop has, too, a NaN is looked at once more.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from math import isnan
 
 from torch import Tensor, fx
@@ -36,11 +35,18 @@ class Unused:
         self._trace = trace
         self._nodes = list(trace.graph.nodes)
         self._cotangents = [*trace.cot_outputs, *trace.cot_state]
-        self.reached = lru_cache(maxsize=64)(self._reached)
+        self._known: dict[tuple[bool, ...], Reached] = {}
+
+    def reached(self, came: tuple[bool, ...]) -> Reached:
+        """came: for each result, whether the loss has a gradient for it."""
+        found = self._known.get(came)
+        if found is None:
+            found = self._known[came] = self._reached(came)
+        return found
 
     def _reached(self, came: tuple[bool, ...]) -> Reached:
-        """came: for each result, whether the loss has a gradient for it. That of a state holds for
-        the last step alone; before it counts whether the step that follows has one."""
+        """That the loss has a gradient for a state holds for the last step alone; before it counts
+        whether the step that follows has one."""
         trace, seen = self._trace, set[tuple[bool, ...]]()
         reached: set[fx.Node] = set()
         are_right = True
@@ -78,5 +84,6 @@ class Unused:
 
 
 def holds_nan(value: Tensor | None) -> bool:
+    """Whether a number of a tensor of any shape is NaN."""
     # A sum takes no memory; infinities of both signs are NaN together, too.
     return value is not None and isnan(value.sum().item()) and bool(value.isnan().any())

@@ -31,10 +31,18 @@ _VERY_MANY = 1024
 """The same for items of any kind."""
 _VIEWS: Any = (type({}.keys()), type({}.values()), type({}.items()))
 _BASES = (int, float, complex, str, bytes)
+_CONTAINERS = (
+    tuple, list, collections.deque, dict, types.MappingProxyType, set, frozenset, *_VIEWS, *_BASES,
+)  # fmt: skip
 
 
-def read_container(reader: "Reader", value: Any) -> bool:
-    """Read a container, or a number or string of a class of its own; False if it is neither."""
+def is_container(value: Any) -> bool:
+    """Whether it is a container, or a number or string of a class of its own."""
+    return isinstance(value, _CONTAINERS)
+
+
+def read_container(reader: "Reader", value: Any) -> None:
+    """Read what `is_container`."""
     if isinstance(value, tuple | list | collections.deque):
         _sequence(reader, value)
     elif isinstance(value, _VIEWS):
@@ -45,15 +53,12 @@ def read_container(reader: "Reader", value: Any) -> bool:
             reader.attribute(value, "default_factory")
     elif isinstance(value, set | frozenset):
         _set(reader, value)
-    elif isinstance(value, _BASES):
+    else:
         base = next(base for base in _BASES if isinstance(value, base))
         reader.parts.append((base.__repr__(value), getattr(value, "_name_", None)))
-    else:
-        return False
     if type(value).__module__ not in ("builtins", "collections"):
         reader.read(reader.watch.kind(value))
     read_attributes(reader, value)
-    return True
 
 
 def read_attributes(reader: "Reader", value: Any) -> None:
@@ -172,7 +177,8 @@ def read_array(reader: "Reader", value: Any) -> None:
 
 
 def read_tensor(reader: "Reader", value: Tensor) -> None:
-    if not reader.is_new(value):
+    """A tensor of any shape: all but its numbers."""
+    if not reader.meet(value):
         return
     if is_lazy(value):
         reader.parts.append(type(value))

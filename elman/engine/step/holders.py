@@ -90,7 +90,7 @@ class Named:
     def __post_init__(self) -> None:
         self.before = self.read(self.target)
 
-    def restored(self) -> str | None:
+    def restore(self) -> str | None:
         """Put back what has changed, and say what that was."""
         before, now = self.before, self.read(self.target)
         changed = [
@@ -133,7 +133,8 @@ class Whole:
     def __post_init__(self) -> None:
         self.before = self.read(self.target)
 
-    def restored(self) -> str | None:
+    def restore(self) -> str | None:
+        """Put it back if it has changed, and say what that was."""
         if is_same(self.before, self.read(self.target)):
             return None
         self.write(self.target, self.before)

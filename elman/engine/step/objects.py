@@ -151,7 +151,7 @@ def read_class(reader: "Reader", kind: type) -> None:
         reader.parts.append(reader.watch.content(_abstract_classes, kind))
     reader.watch.attribute(kind, "__mro__")
     for base in kind.__mro__:
-        if is_fixed(base.__module__) or not reader.is_new(base):
+        if is_fixed(base.__module__) or not reader.meet(base):
             continue
         own = vars(base)
         reader.watch.size(own)
@@ -163,7 +163,7 @@ def read_class(reader: "Reader", kind: type) -> None:
 
 def read_patches(reader: "Reader", kind: type) -> None:
     """What a user has put into a class of torch."""
-    if kind is object or not reader.is_new(kind):
+    if kind is object or not reader.meet(kind):
         return
     own = vars(kind)
     reader.watch.size(own)

@@ -97,13 +97,14 @@ class Reader:
             contents.read_tensor(self, value)
         elif isinstance(value, type):
             objects.read_class(self, value)
-        elif self.is_new(value):
+        elif self.meet(value):
             if len(self.parts) > _MOST:
                 raise NotCacheable(f"more than {_MOST:,} objects, too many to compare")
             self._look_into(value)
 
-    def is_new(self, value: Any) -> bool:
-        """Whether this object is met for the first time; objects may refer to one another."""
+    def meet(self, value: Any) -> bool:
+        """Take down an object, and say whether that is the first time: objects may refer to one
+        another."""
         number = self._seen.get(id(value))
         if number is None:
             self._seen[id(value)] = len(self._seen)
@@ -139,7 +140,9 @@ class Reader:
             objects.read_descriptor(self, value)
         elif isinstance(value, ARRAYS):
             contents.read_array(self, value)
-        elif not contents.read_container(self, value):
+        elif contents.is_container(value):
+            contents.read_container(self, value)
+        else:
             objects.read_object(self, value)
 
     def item(self, holder: Any, name: Any) -> None:
@@ -180,7 +183,7 @@ class Reader:
         self.places.append(place)
 
     def _tuple(self, place: Place, values: tuple[Any, ...]) -> None:
-        if not self.is_new(values):  # who sees it elsewhere would not see another one here
+        if not self.meet(values):  # who sees it elsewhere would not see another one here
             self.pinned.update(self._in_tuple.get(id(values), ()))
             return
         self.parts.append((type(values), len(values)))

@@ -62,7 +62,7 @@ class Snapshot:
         try:
             yield
         finally:
-            changed = self._restored()
+            changed = self._restore()
         if changed:
             raise UnsupportedStep(f"the step {changed}, {ADVICE}")
 
@@ -70,11 +70,12 @@ class Snapshot:
         with self.left_as_it_was():
             pass
 
-    def _restored(self) -> str | None:
+    def _restore(self) -> str | None:
+        """Put back all that has changed, and say what that was, of one."""
         for function, size in self._caches:
             if function.cache_info().currsize != size:  # what it has kept is fake, maybe
                 function.cache_clear()
-        said = [holder.restored() for holder in self._holders]
+        said = [holder.restore() for holder in self._holders]
         return next(filter(None, said), None)
 
     def _walk(self, step: Any) -> None:

@@ -109,6 +109,7 @@ def _itself(value: Any) -> Any:
 
 
 def as_argument(value: float) -> Tensor:
+    """A float as a tensor of no dimension."""
     return torch.tensor(value, dtype=torch.float64, device="cpu")
 
 
@@ -204,6 +205,7 @@ class Number:
         return value
 
     def _tensor(self) -> Tensor:
+        """The tensor of no dimension that stands for the number."""
         if self._stand_in is None:
             with _disable_current_modes():
                 self._stand_in = as_argument(self.value)

@@ -81,6 +81,7 @@ class Watch:
         return value
 
     def tensor(self, value: Tensor) -> None:
+        """All of a tensor, of any shape, but its numbers."""
         entry = (value, type(value), value.shape, value.dtype, value.requires_grad, value.device)
         self._tensors.append(entry)
         if not holds_nothing(value):
@@ -137,5 +138,6 @@ class Watch:
 
 
 def holds_nothing(tensor: Tensor) -> bool:
-    """Whether who keeps the tensor keeps nothing else: its graph or a hook may hold anything."""
+    """Whether who keeps a tensor, of any shape, keeps nothing else: its graph or a hook may hold
+    anything."""
     return tensor.grad_fn is None and not tensor._backward_hooks and not tensor.__dict__

@@ -80,13 +80,13 @@ class _NamingReader(Reader):
         self._own: set[int] = set()  # ids of dictionaries that hold an object's attributes
         self.parts = _Named(self._trail, self.of_parts)
 
-    def is_new(self, value: Any) -> bool:
+    def meet(self, value: Any) -> bool:
         own = getattr(value, "__dict__", None)
         if isinstance(own, dict):
             self._own.add(id(own))
             if isinstance(value, nn.Module):
                 self._own.add(id(own["_modules"]))
-        return super().is_new(value)
+        return super().meet(value)
 
     def item(self, holder: Any, name: Any) -> None:
         if isinstance(holder, dict) and "__builtins__" in holder:  # the globals of a module

@@ -8,7 +8,14 @@ import torch
 from torch import fx
 
 from elman.engine.explain.formulas import LoopText, Names
-from elman.engine.graph.operations import ARITY, TABLE, Kind, PointwiseName
+from elman.engine.graph.operations import (
+    ARITY,
+    NEUTRAL,
+    TABLE,
+    Kind,
+    PointwiseName,
+    ReduceName,
+)
 from elman.engine.graph.schemas import bound
 from elman.engine.llvm import math
 from elman.engine.plan.parts import Loop
@@ -23,6 +30,19 @@ def test_every_elementwise_function_is_known_to_all_that_run_it():
     assert ARITY.keys() == NAMES
     assert interpret._FUNCTIONS.keys() == NAMES
     assert math._FUNCTIONS.keys() == NAMES
+
+
+def test_every_reduction_is_known_to_all_that_run_it():
+    reductions = set(get_args(ReduceName))
+    assert NEUTRAL.keys() == reductions
+    assert interpret._REDUCTIONS.keys() == reductions
+    assert math.JOINS.keys() == reductions
+    used = {one.reduce for one in TABLE.values()} - {None}
+    assert used == reductions - {"sum"}  # which has a handler: whole slices are added
+
+
+def test_functions_of_the_c_library_are_functions():
+    assert set(math.CALLS) <= NAMES
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
@@ -58,12 +78,12 @@ def test_every_operation_is_one_of_torch(name):
     assert name == "getitem" or any(known)
     operation = TABLE[name]
     assert operation.name == name
-    assert not (operation.pointwise and operation.handler)
+    assert sum(map(bool, (operation.pointwise, operation.reduce, operation.handler))) <= 1
 
 
 def test_what_loops_compute_is_of_a_known_kind():
     for operation in TABLE.values():
-        if operation.pointwise or operation.handler:
+        if operation.pointwise or operation.reduce or operation.handler:
             assert operation.kind is not Kind.OTHER, operation.name
 
 

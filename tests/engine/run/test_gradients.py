@@ -416,8 +416,8 @@ def test_checkpoint_keeps_only_states():
     x, h = leaves()
     original, kept = CompiledStep.forward, []
 
-    def spy(self, *args):
-        results = original(self, *args)
+    def spy(self, *args, **options):
+        results = original(self, *args, **options)
         kept.extend(weakref.ref(value) for value in results[2].values.values())
         return results
 

@@ -9,7 +9,6 @@ from elman.tasks.classify.data import builtin
 from elman.tasks.classify.data.examples import Examples, cleaned, joined
 from elman.tasks.classify.data.folders import read_folder
 from elman.tasks.classify.data.learned import SUFFIXES, UNKNOWN, USUAL, Learned
-from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.data.signals import parse_ts
 from elman.tasks.classify.data.tables import (
     examples_of,
@@ -18,6 +17,7 @@ from elman.tasks.classify.data.tables import (
     read_separated,
 )
 from elman.tasks.classify.data.twins import twins
+from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.shared.recognise import PARQUET, head_of, recognise
 from elman.tasks.shared.text import label_of, lines_of, read_text, require_there
 

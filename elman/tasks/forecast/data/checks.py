@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from elman.errors import ArgumentError, DataError
+from elman.errors import DataError
 from elman.tasks.forecast.data.layout import Layout
 from elman.tasks.forecast.data.panel import Panel, Source
 from elman.tasks.forecast.data.scaling import training_rows, training_scale

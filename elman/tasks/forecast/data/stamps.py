@@ -30,9 +30,9 @@ _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31, from 1
 
 @dataclass(frozen=True)
 class Stamps:
-    """values: `(N,)` int64, see `elman.tasks.forecast.data.style`. bad: the first row that is no stamp,
-    or None; good: the first that is one. note: what the user should know about how they were read,
-    or "". given: how the offsets in the table differ from the run's, in words, or ""."""
+    """values: `(N,)` int64, see `style`. bad: the first row that is no stamp, or None; good: the
+    first that is one. note: what the user should know about how they were read, or "". given: how
+    the offsets in the table differ from the run's, in words, or ""."""
 
     values: np.ndarray
     style: Style

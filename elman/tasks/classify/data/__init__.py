@@ -1,0 +1,1 @@
+"""Reading examples, dividing and encoding them, and batches of them."""

@@ -1,0 +1,1 @@
+"""Reading text, its vocabulary, and batches of it."""
