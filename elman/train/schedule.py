@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from elman.artifacts.checkpoint import Progress
 from elman.train.settings import TrainingSettings
 
-
 MOST_EVALUATIONS = 50
 """Evaluations in a budget of steps whose epochs are short."""
 
@@ -60,9 +59,7 @@ class Schedule:
         if self.share(progress) >= 1.0:
             return "its budget is used up"
         if self._out_of_patience(progress):
-            return (
-                f"validation was no better in {self.settings.patience} evaluations (--patience)"
-            )
+            return f"validation was no better in {self.settings.patience} evaluations (--patience)"
         return None
 
     def _out_of_patience(self, progress: Progress) -> bool:

@@ -14,7 +14,7 @@ from elman.tasks.classify.data.dataset import Catalogue, Dataset
 from elman.tasks.classify.data.examples import PARTS
 from elman.tasks.classify.data.learned import Learned
 from elman.tasks.classify.data.split import split
-from elman.tasks.classify.model import SequenceClassifier, input_size
+from elman.tasks.classify.model.classifier import SequenceClassifier, input_size
 from elman.tasks.classify.settings import ClassifySettings, EvaluationSettings
 from elman.tasks.classify.task import ClassifyTask
 from elman.tasks.classify.use.pictures import confusion_matrix
@@ -65,7 +65,7 @@ class ClassifyKind:
     settings = ClassifySettings
     evaluation = EvaluationSettings
     training: Mapping[str, Any] = {
-        "learning_rate": 0.004, "evaluate_every": 0, "patience": 10
+        "learning_rate": 0.004, "evaluate_every": 0, "patience": 10, "least_steps": 1500
     }  # fmt: skip
     budget: Mapping[str, Any] = {"epochs": 20.0}
 

@@ -32,6 +32,27 @@ class ClassifySettings(StackSettings):
         "signals: deviation of noise added while training, in standard deviations of a channel",
         minimum=0.0,
     )
+    scaling: str = setting(
+        "both",
+        "signals: standardised by channel, as training is; by example, which adds its mean and the "
+        "logarithm of its deviation; or both side by side",
+        choices=("channel", "example", "both"),
+    )
+    patch: int = setting(
+        0,
+        "signals: values that one time step stands for; 0 = so many that steps are some 100",
+        minimum=0,
+        maximum=1000,
+    )
+    convolutions: int = setting(
+        2, "signals: convolutions before the recurrent layers, at least", minimum=0
+    )
+    augment: float = setting(
+        0.3,
+        "signals: share by which half of the examples are cropped and stretched while training",
+        minimum=0.0,
+        below=1.0,
+    )
     ascii: bool = setting(False, "text: plain ASCII, marks dropped (é becomes e)")
     batch_size: int = setting(
         128,

@@ -11,11 +11,16 @@ from elman.nest import Nest
 from elman.tasks.base import StepLoss
 from elman.tasks.classify.data.batches import TrainingBatches
 from elman.tasks.classify.data.dataset import Catalogue, Dataset
-from elman.tasks.classify.model import SequenceClassifier, SignalReader
+from elman.tasks.classify.model.classifier import SequenceClassifier
+from elman.tasks.classify.model.signals import SignalReader
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.use import metrics
 from elman.tasks.classify.use.scores import logits_of
 from elman.tasks.setup import Setup
+
+ENOUGH = 100
+"""Validation examples from which on they tell which weights are better: with fewer, the best of
+many evaluations is luck."""
 
 
 class ClassifyTask:
@@ -43,6 +48,7 @@ class ClassifyTask:
                 f"few examples: {rows} side by side instead of {settings.batch_size}, so that an "
                 f"epoch has enough steps"
             )
+        self.can_choose = len(self._validation) >= ENOUGH
         self._batches = TrainingBatches(parts["train"], rows, setup.seed)
         self.steps_per_epoch = self._batches.steps_per_epoch
         self._weights = label_weights(parts["train"].labels, catalogue, settings).to(setup.device)

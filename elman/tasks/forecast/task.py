@@ -40,6 +40,7 @@ class ForecastTask:
     name = "forecast"
     unit = "value"
     highlights: tuple[str, ...] = ("scaled_mse", "scaled_mae")
+    can_choose = True
 
     def __init__(
         self, settings: ForecastSettings, layout: Layout, panel: Panel, setup: Setup

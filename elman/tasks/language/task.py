@@ -19,6 +19,7 @@ class LanguageTask:
 
     name = "language"
     highlights: tuple[str, ...] = ()
+    can_choose = True
 
     def __init__(self, settings: LanguageSettings, corpus: Corpus, setup: Setup) -> None:
         self.vocabulary = corpus.vocabulary

@@ -6,7 +6,9 @@ import torch
 
 from elman.cells import CELLS
 from elman.tasks.classify.data.dataset import Catalogue, pack
-from elman.tasks.classify.model import SequenceClassifier, SignalReader, TextReader
+from elman.tasks.classify.model.classifier import SequenceClassifier
+from elman.tasks.classify.model.signals import SignalReader
+from elman.tasks.classify.model.text import TextReader
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.task import batch_rows, label_weights
 from elman.tasks.setup import Setup

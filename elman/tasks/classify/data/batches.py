@@ -17,6 +17,10 @@ _POOL = 24
 """Batches that are cut from one draw of examples sorted by length: more waste less on padding,
 fewer mix the examples better."""
 
+TRAINING_STEPS, PREDICTION_STEPS = 1 << 16, 1 << 18
+"""Time steps that a batch has at most, over all of its rows, unless a single example has more: what
+bounds the memory."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -42,8 +46,9 @@ class TrainingBatches:
     """Every example once an epoch, in an order that the seed and the epoch draw."""
 
     def __init__(self, dataset: Dataset, batch_size: int, seed: int) -> None:
-        self._dataset, self._batch_size = dataset, batch_size
-        self.steps_per_epoch = -(-len(dataset) // batch_size)
+        self._dataset = dataset
+        self._bands = bands(dataset.lengths, batch_size)
+        self.steps_per_epoch = sum(-(-len(numbers) // rows) for rows, numbers in self._bands)
         self._epochs = Epochs(self.steps_per_epoch, seed, self._drawn)
 
     def batch(self, step: int) -> Batch:
@@ -51,19 +56,38 @@ class TrainingBatches:
 
     def _drawn(self, rng: np.random.Generator) -> list[np.ndarray]:
         """The numbers of the examples in each batch of an epoch."""
-        numbers = rng.permutation(len(self._dataset))
         batches = [
             batch
-            for pool in cut(numbers, _POOL * self._batch_size)
-            for batch in _by_length(pool, self._dataset, self._batch_size)
+            for rows, numbers in self._bands
+            for pool in cut(numbers[rng.permutation(len(numbers))], _POOL * rows)
+            for batch in cut(_by_length(pool, self._dataset), rows)
         ]
         return [batches[i] for i in rng.permutation(len(batches))]
 
 
+def bands(lengths: np.ndarray, batch_size: int) -> list[tuple[int, np.ndarray]]:
+    """Examples by how many of their length a batch may hold: the whole batch size, half of it, a
+    quarter, and so on down to one, as their time steps allow. A batch never mixes two bands, so
+    that an epoch has the same number of steps whatever is drawn."""
+    allowed = np.maximum(TRAINING_STEPS // np.maximum(lengths, 1), 1)
+    halvings = np.ceil(np.log2(np.maximum(batch_size / allowed, 1))).astype(np.int64)
+    return [
+        (max(batch_size >> int(times), 1), np.flatnonzero(halvings == times))
+        for times in np.unique(halvings)
+    ]
+
+
 def in_order_of_length(dataset: Dataset, batch_size: int) -> Iterator[Batch]:
-    """Every example once, the shortest first."""
-    for numbers in _by_length(np.arange(len(dataset)), dataset, batch_size):
-        yield gather(dataset, numbers)
+    """Every example once, the shortest first; fewer side by side where they are long."""
+    numbers = _by_length(np.arange(len(dataset)), dataset)
+    lengths = dataset.lengths[numbers]
+    start = 0
+    while start < len(numbers):
+        stop = min(start + batch_size, len(numbers))
+        while stop - start > 1 and (stop - start) * lengths[stop - 1] > PREDICTION_STEPS:
+            stop -= max(1, (stop - start) // 4)
+        yield gather(dataset, numbers[start:stop])
+        start = stop
 
 
 def gather(dataset: Dataset, numbers: np.ndarray) -> Batch:
@@ -79,5 +103,5 @@ def gather(dataset: Dataset, numbers: np.ndarray) -> Batch:
     )
 
 
-def _by_length(numbers: np.ndarray, dataset: Dataset, batch_size: int) -> list[np.ndarray]:
-    return cut(numbers[np.argsort(dataset.lengths[numbers], kind="stable")], batch_size)
+def _by_length(numbers: np.ndarray, dataset: Dataset) -> np.ndarray:
+    return numbers[np.argsort(dataset.lengths[numbers], kind="stable")]

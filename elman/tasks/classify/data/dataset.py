@@ -16,6 +16,7 @@ from elman.tasks.shared.arrays import are_lengths, read_arrays, write_arrays
 from elman.tasks.shared.characters import UNICODE, code_points
 
 FILE = "examples.safetensors"
+_LONGEST = 1 << 32
 UNKNOWN = 0
 """The number of every character that training never showed."""
 
@@ -26,14 +27,15 @@ class Catalogue:
 
     labels: in the order of the model's outputs, K of them. counts: how many training examples each
     label had. code_points: ascending; character number i + 1 is code_points[i], and 0 stands for
-    every other one. channels: of a signal, 0 for text. scale: of signals; None for text, and
-    where a run of before took values as they are.
+    every other one. channels: of a signal, 0 for text. length: of signals, the median. scale: of
+    signals; None for text, and where a run of before took values as they are.
     """
 
     labels: tuple[str, ...]
     counts: tuple[int, ...]
     code_points: tuple[int, ...] = ()
     channels: int = 0
+    length: int = 0
     scale: Scale | None = None
 
     @property
@@ -96,6 +98,7 @@ class Catalogue:
             "counts": list(self.counts),
             "characters": list(self.code_points),
             "channels": self.channels,
+            "length": self.length,
         }
         return {**fields, "scale": self.scale.to_json()} if self.scale else fields
 
@@ -105,6 +108,7 @@ class Catalogue:
         fields = value if isinstance(value, dict) else {}
         labels, counts = fields.get("labels"), fields.get("counts")
         points, channels = fields.get("characters"), fields.get("channels")
+        length = fields.get("length")
         if (
             not (_is_list_of(labels, str) and _is_list_of(counts, int) and _is_list_of(points, int))
             or not 2 <= len(labels) == len(counts) == len(set(labels))
@@ -113,13 +117,15 @@ class Catalogue:
             or not all(0 <= point < UNICODE for point in points)
             or type(channels) is not int
             or channels < 0
+            or type(length) is not int
+            or not 0 <= length < _LONGEST
         ):
             raise RunError(
                 "vocabulary.json must hold a classifier's labels, their counts, characters "
-                "(ascending code points) and channels; restore it or train anew"
+                "(ascending code points), channels and length; restore it or train anew"
             )
         scale = Scale.from_json(fields.get("scale"), channels)
-        return cls(tuple(labels), tuple(counts), tuple(points), channels, scale)
+        return cls(tuple(labels), tuple(counts), tuple(points), channels, length, scale)
 
 
 @dataclass(frozen=True)
@@ -169,7 +175,8 @@ def write(examples: Examples, part: np.ndarray, folder: Path) -> tuple[Catalogue
     if examples.channels:
         signals = [np.asarray(item) for item in examples.items]
         scale = Scale.of(np.concatenate([signals[i] for i in training]))
-        catalogue = Catalogue(tuple(names), counts, (), examples.channels, scale)
+        length = int(np.median([len(signals[i]) for i in training]))
+        catalogue = Catalogue(tuple(names), counts, (), examples.channels, length, scale)
         try:
             packed = pack([scale.apply(signal) for signal in signals], labels)
         except ArgumentError as error:

@@ -8,6 +8,7 @@ import numpy as np
 BINS = 15
 """Of the expected calibration error."""
 
+_PRIOR = 0.3  # standard deviation of log T before any example was seen
 _SHARPEST, _SMOOTHEST = 0.05, 20.0  # the temperatures that `fit_temperature` chooses from
 
 
@@ -78,19 +79,18 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The T at which softmax(logits / T) has the least log loss (Guo et al., as above).
 
-    As in J. Platt's scaling, targets are smoothed, here by 1 / (N + 1), as if one more example had
-    been seen that could have any label: a few validation examples that all are right do not prove
-    that the model is always right.
+    log T has a normal prior around 0: a few examples, all of them right, do not prove that the
+    model is always right, and a few that are wrong do not prove the contrary.
     """
     logits = logits.astype(np.float64)
-    right = logits[np.arange(len(labels)), labels].mean()
-    wanted = (len(labels) * right + logits.mean()) / (len(labels) + 1)
-    # The loss is convex in 1 / T, so the root of its slope is found by halving.
+    right = logits[np.arange(len(labels)), labels].sum()
+    # The root of the slope in s = -log T, which is s / PRIOR**2 + e**s * (expected - right).
     low, high = np.log(1 / _SMOOTHEST), np.log(1 / _SHARPEST)
     for _ in range(40):
         middle = (low + high) / 2
-        expected = (softmax(logits, float(np.exp(-middle))) * logits).sum(1).mean()
-        low, high = (middle, high) if expected < wanted else (low, middle)
+        expected = (softmax(logits, float(np.exp(-middle))) * logits).sum()
+        slope = middle / _PRIOR**2 + np.exp(middle) * (expected - right)
+        low, high = (middle, high) if slope < 0 else (low, middle)
     return float(np.exp(-(low + high) / 2))
 
 

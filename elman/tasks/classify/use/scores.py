@@ -5,7 +5,7 @@ import torch
 
 from elman.tasks.classify.data.batches import in_order_of_length
 from elman.tasks.classify.data.dataset import Dataset
-from elman.tasks.classify.model import SequenceClassifier
+from elman.tasks.classify.model.classifier import SequenceClassifier
 
 _ROWS = 256  # examples that are read side by side; bounds the memory
 

@@ -13,7 +13,7 @@ from elman.tasks.classify.data import sources
 from elman.tasks.classify.data.dataset import Catalogue, Dataset, pack
 from elman.tasks.classify.data.examples import Examples, Item, cleaned, short
 from elman.tasks.classify.data.learned import UNKNOWN, Learned
-from elman.tasks.classify.model import SequenceClassifier
+from elman.tasks.classify.model.classifier import SequenceClassifier
 from elman.tasks.classify.settings import ClassifySettings, EvaluationSettings
 from elman.tasks.classify.use import metrics
 from elman.tasks.classify.use.evaluation import Evaluation

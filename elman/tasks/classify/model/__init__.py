@@ -1,0 +1,1 @@
+"""The network: readers of text and signals, recurrent layers, pools over time."""

@@ -1,0 +1,86 @@
+"""The classifier: a sequence in, a score for every label out."""
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from elman.tasks.classify.data.dataset import Catalogue
+from elman.tasks.classify.model.pools import largest, last, mean, within
+from elman.tasks.classify.model.signals import SignalReader
+from elman.tasks.classify.model.text import TextReader
+from elman.tasks.classify.settings import ClassifySettings
+from elman.tasks.setup import Setup
+from elman.tasks.shared.stack import stack
+
+
+class SequenceClassifier(nn.Module):
+    """Characters or signal values, recurrent layers, a pool over time, and a linear map.
+
+    Shapes: input `(T, B)` character numbers or `(T, B, C)` values, lengths `(B,)`, to logits
+    `(B, K)`. What stands beyond a row's length is never read.
+
+    log_temperature: log T of the probabilities softmax(logits / T); fitted on the validation part,
+    and saved with the weights.
+    """
+
+    log_temperature: Tensor
+
+    def __init__(self, catalogue: Catalogue, settings: ClassifySettings, setup: Setup) -> None:
+        super().__init__()
+        self.reader = (
+            SignalReader(catalogue.channels, catalogue.length, settings)
+            if catalogue.channels
+            else TextReader(
+                catalogue.characters, settings.embedding_size, settings.unknown_rate,
+                settings.dropout,
+            )
+        )  # fmt: skip
+        self.recurrent = stack(settings, setup, self.reader.output_size, settings.bidirectional)
+        self.pool = settings.pool
+        self.dropout = nn.Dropout(settings.dropout)
+        width = cast(int, self.recurrent.output_size) * (2 if self.pool == "mean-max" else 1)
+        if self.reads_signals:  # what convolutions found is pooled, too
+            width += 2 * self.reader.output_size
+        self.head = nn.Linear(width, len(catalogue.labels))
+        self.register_buffer("log_temperature", torch.zeros(()))
+        self.to(setup.device)
+
+    @property
+    def reads_signals(self) -> bool:
+        return isinstance(self.reader, SignalReader)
+
+    def forward(self, input: Tensor, lengths: Tensor) -> Tensor:
+        features, lengths = self.reader(input, lengths)
+        hidden, _ = self.recurrent(features, lengths=lengths)
+        pooled = self._pooled(hidden, lengths)
+        if self.reads_signals:
+            inside = within(len(features), lengths)[..., None]
+            features = torch.where(inside, features, 0.0)
+            pooled = torch.cat([pooled, mean(features, lengths), largest(features, lengths)], 1)
+        logits: Tensor = self.head(self.dropout(pooled))
+        return logits
+
+    def _pooled(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        if self.pool == "last":
+            return last(hidden, lengths, self.recurrent.bidirectional)
+        if self.pool == "mean":
+            return mean(hidden, lengths)
+        if self.pool == "max":
+            return largest(hidden, lengths)
+        return torch.cat([mean(hidden, lengths), largest(hidden, lengths)], dim=1)
+
+    @property
+    def temperature(self) -> float:
+        return float(self.log_temperature.exp())
+
+    def set_temperature(self, value: float) -> None:
+        self.log_temperature.fill_(math.log(value))
+
+
+def input_size(catalogue: Catalogue, settings: ClassifySettings) -> int:
+    """Features of a time step as the first layer reads it."""
+    if catalogue.channels:
+        return SignalReader(catalogue.channels, catalogue.length, settings).output_size
+    return settings.embedding_size or catalogue.characters
