@@ -18,6 +18,7 @@ from elman.settings import names
 from elman.tasks import TASKS
 from elman.tasks.setup import Setup
 from elman.train.fit import resume as resume_run
+from elman.train.settings import CHANGEABLE, TrainingSettings
 
 
 def add_commands(app: typer.Typer, train: typer.Typer) -> None:
@@ -28,14 +29,9 @@ def add_commands(app: typer.Typer, train: typer.Typer) -> None:
     app.command("evaluate", help=_help_of_evaluate())(evaluate)
 
 
-def resume(
-    run: Run,
-    steps: Annotated[int | None, typer.Option(metavar="N", help="New budget: steps in all")] = None,
-    epochs: Annotated[float | None, typer.Option(metavar="N", help="New budget: epochs")] = None,
-    minutes: Annotated[float | None, typer.Option(metavar="N", help="New budget: minutes")] = None,
-    cell: OwnCell = None,
-) -> None:
-    """Go on with a run where it stopped, or with a larger budget.
+@takes(options_of(TrainingSettings, {"patience": None}, only=CHANGEABLE))
+def resume(run: Run, given: dict[str, Any], cell: OwnCell = None) -> None:
+    """Go on with a run where it stopped, or with another budget, counted from its beginning.
 
     Examples:
 
@@ -47,16 +43,13 @@ def resume(
     folder = open_run(run)
     before = folder.read_metrics()
     try:
-        model = resume_run(
-            run, cell=named_cell(cell), listener=watcher, steps=steps, epochs=epochs,
-            minutes=minutes,
-        )  # fmt: skip
+        model = resume_run(run, cell=named_cell(cell), listener=watcher, **given)
     finally:
         watcher.close()
     if before == folder.read_metrics():
         terminal.note(
             "the run is finished: its budget is used up, or it stopped getting better; give a "
-            "larger budget, for example --steps, to go on"
+            "larger budget, for example --steps, or --patience 0, to go on"
         )
     COMMANDS[folder.read_config().task].report(folder, model)
 

@@ -21,7 +21,7 @@ from elman.tasks.setup import Setup
 from elman.train.listener import Listener
 from elman.train.loop import train
 from elman.train.schedule import Origin, Schedule
-from elman.train.settings import BUDGET, TrainingSettings
+from elman.train.settings import BUDGET, CHANGEABLE, TrainingSettings
 
 
 def fit(
@@ -108,7 +108,7 @@ def resume(
     *,
     cell: CellClass | None = None,
     listener: Listener | None = None,
-    **budget: Any,
+    **changes: Any,
 ) -> Any:
     """Go on with a run where it stopped; what `elman resume` does.
 
@@ -116,16 +116,15 @@ def resume(
         run: its folder.
         cell: the class of the cell, if the run was started with one of your own.
         listener: is told how training goes.
-        budget: `steps`, `epochs` or `minutes` in all, in place of the run's own budget. The
-            learning-rate schedule then begins anew at the current step.
+        changes: `steps`, `epochs` or `minutes` in all, in place of the run's own budget: the
+            learning-rate schedule then begins anew at the current step. And `patience`.
 
     Returns:
         What `elman.load(run)` returns. A finished run is loaded and left as it is.
     """
-    refuse_unknown(budget, list(BUDGET), "resume")
+    refuse_unknown(changes, list(CHANGEABLE), "resume")
     saved = read_run(run, cell)
-    if given_budget := {k: v for k, v in budget.items() if v is not None}:
-        saved = _with_budget(saved, given_budget)
+    saved = _changed(saved, {k: v for k, v in changes.items() if v is not None})
     training = build(TrainingSettings, saved.config.settings, saved.source)
     setup = Setup.of(saved.cell, training.device, training.backend, training.seed)
     with _torch_state(training):
@@ -147,16 +146,21 @@ def with_defaults(kind: TaskKind, settings: dict[str, Any]) -> dict[str, Any]:
     return {**kind.training, **budget, **chosen}
 
 
-def _with_budget(saved: SavedRun, budget: dict[str, Any]) -> SavedRun:
-    """The run with another budget, on disk before the first step under it."""
-    build(TrainingSettings, budget, "resume")
+def _changed(saved: SavedRun, changes: dict[str, Any]) -> SavedRun:
+    """The run with other settings, on disk before the first step under them. A new budget takes
+    the place of the whole old one."""
+    build(TrainingSettings, changes, "resume")
     config = saved.config
-    settings = {k: v for k, v in config.settings.items() if k not in BUDGET} | budget
+    has_budget = not changes.keys().isdisjoint(BUDGET)
+    dropped = (*BUDGET, "least_steps") if has_budget else ()
+    settings = {k: v for k, v in config.settings.items() if k not in dropped} | changes
     if settings == config.settings:
         return saved
-    progress = read_progress(saved.folder)
-    origin = Origin(progress.step, progress.seconds)
-    config = replace(config, settings=settings, schedule=asdict(origin))
+    schedule = config.schedule
+    if has_budget and any(settings.get(k) != config.settings.get(k) for k in BUDGET):
+        progress = read_progress(saved.folder)
+        schedule = asdict(Origin(progress.step, progress.seconds))
+    config = replace(config, settings=settings, schedule=schedule)
     saved.folder.write_config(config)
     return replace(saved, config=config)
 

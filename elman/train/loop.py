@@ -40,6 +40,7 @@ def train(
     progress, carry = load_checkpoint(folder, task.model, optimizer, task.initial_carry())
     records = [record for record in folder.read_metrics() if record["step"] <= progress.step]
     listener.started(task, schedule, progress)
+    begin = progress.step
     task.model.train()
     keeps_best = settings.keep == "best" or (settings.keep == "auto" and task.can_choose)
     clock = _Clock(progress)
@@ -95,7 +96,8 @@ def train(
                 )
     folder.write_metrics(records)
     _draw(records, task, progress, folder)
-    listener.ended(progress, schedule.end(progress) or "")
+    if progress.step > begin:
+        listener.ended(progress, schedule.end(progress) or "")
     return progress
 
 

@@ -127,6 +127,48 @@ def test_a_finished_run_stays_as_it_is_and_a_larger_budget_goes_on(tmp_path, tex
     assert records[-1]["valid_loss"] < records[2]["valid_loss"]
 
 
+def test_patience_that_ended_a_run_can_be_changed(tmp_path, text_file):
+    class Ends(Listener):
+        def ended(self, progress, why):
+            ends.append((progress.step, progress.kept_step, why))
+
+    run, ends = tmp_path / "run", []
+    options = {"steps": 100, "evaluate_every": 5, "patience": 2, "learning_rate": 1e-30}
+    train(text_file, run, listener=Ends(), **options)
+    (step, kept, why), *_ = ends
+    assert step == 50  # not in the first half of the budget
+    assert kept <= step
+    assert "no better in 2 evaluations" in why
+    elman.resume(run, listener=Ends())
+    assert len(ends) == 1
+    elman.resume(run, patience=0, listener=Ends())
+    assert ends[1][0] == 100
+    assert ends[1][2] == "its budget is used up"
+    assert open_run(run).read_config().schedule["step"] == 0  # the same schedule goes on
+    with pytest.raises(ArgumentError, match="patience must be at least 0"):
+        elman.resume(run, patience=-1)
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_which_weights_are_kept(tmp_path, text_file, keep):
+    class Note(Listener):
+        def started(self, task, schedule, progress):
+            self.task = task
+
+        def evaluated(self, record):
+            weight = next(self.task.model.parameters())
+            seen[record["step"]] = (record["valid_loss"], weight.detach().clone())
+            if record["step"] == 20:
+                weight.data.mul_(30)  # so that step 30 is worse
+
+    seen: dict = {}
+    trained = train(text_file, tmp_path / "run", listener=Note(), keep=keep, learning_rate=1e-5)
+    best = min(seen, key=lambda step: seen[step][0])
+    assert best != 30
+    expected = seen[best if keep == "best" else 30][1]
+    assert torch.equal(next(trained.model.parameters()), expected)
+
+
 def test_a_budget_of_minutes_and_of_epochs(tmp_path, text_file):
     train(text_file, tmp_path / "clock", steps=None, minutes=0.005)
     last = open_run(tmp_path / "clock").read_metrics()[-1]

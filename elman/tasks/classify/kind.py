@@ -65,9 +65,9 @@ class ClassifyKind:
     settings = ClassifySettings
     evaluation = EvaluationSettings
     training: Mapping[str, Any] = {
-        "learning_rate": 0.004, "evaluate_every": 0, "patience": 10, "least_steps": 1500
+        "learning_rate": 0.004, "evaluate_every": 0, "patience": 10
     }  # fmt: skip
-    budget: Mapping[str, Any] = {"epochs": 20.0}
+    budget: Mapping[str, Any] = {"epochs": 20.0, "least_steps": 1500}
 
     def prepare(
         self, data: list[str], settings: ClassifySettings, setup: Setup, folder: Path

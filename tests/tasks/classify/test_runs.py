@@ -17,7 +17,7 @@ from elman.train.listener import Listener
 
 SMALL = {
     "cell": "rnn", "hidden_size": 8, "layers": 1, "embedding_size": 4, "batch_size": 8,
-    "learning_rate": 0.02, "warmup_steps": 5, "backend": "reference",
+    "learning_rate": 0.02, "backend": "reference",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import numpy as np
 BINS = 15
 """Of the expected calibration error."""
 
-_PRIOR = 0.3  # standard deviation of log T before any example was seen
+_PRIOR = 10.0  # the weight of the belief that the model is as sure as it should be
 _SHARPEST, _SMOOTHEST = 0.05, 20.0  # the temperatures that `fit_temperature` chooses from
 
 
@@ -79,17 +79,18 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The T at which softmax(logits / T) has the least log loss (Guo et al., as above).
 
-    log T has a normal prior around 0: a few examples, all of them right, do not prove that the
-    model is always right, and a few that are wrong do not prove the contrary.
+    1 / T has a gamma prior around 1, of the weight of some ten examples: a few that all are right
+    do not prove that the model is always right, and a few wrong ones do not prove the contrary.
     """
     logits = logits.astype(np.float64)
     right = logits[np.arange(len(labels)), labels].sum()
-    # The root of the slope in s = -log T, which is s / PRIOR**2 + e**s * (expected - right).
+    # The loss is convex in b = 1 / T, so the root of its slope is found by halving.
     low, high = np.log(1 / _SMOOTHEST), np.log(1 / _SHARPEST)
     for _ in range(40):
         middle = (low + high) / 2
-        expected = (softmax(logits, float(np.exp(-middle))) * logits).sum()
-        slope = middle / _PRIOR**2 + np.exp(middle) * (expected - right)
+        b = float(np.exp(middle))
+        expected = (softmax(logits, 1 / b) * logits).sum()
+        slope = expected - right + _PRIOR * (1 - 1 / b)
         low, high = (middle, high) if slope < 0 else (low, middle)
     return float(np.exp(-(low + high) / 2))
 

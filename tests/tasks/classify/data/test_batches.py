@@ -1,10 +1,13 @@
 """Which examples a training step reads."""
 
+from unittest import mock
+
 import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from elman.tasks.classify.data import batches
 from elman.tasks.classify.data.batches import TrainingBatches, gather, in_order_of_length
 from elman.tasks.classify.data.dataset import pack
 
@@ -26,6 +29,24 @@ def test_an_epoch_reads_every_example_once(lengths, rows, epoch):
     assert sorted(n for batch in read for n in batch.numbers) == list(range(len(lengths)))
     assert all(len(batch.numbers) <= rows for batch in read)
     assert steps == -(-len(lengths) // rows)
+
+
+@given(st.lists(st.integers(1, 3000), min_size=1, max_size=60), st.integers(1, 40))
+def test_batches_of_long_examples_are_small(lengths, rows):
+    """In the same number of steps in every epoch, whatever is drawn."""
+    data = dataset_of(lengths)
+    with mock.patch.object(batches, "TRAINING_STEPS", 4000):
+        training = TrainingBatches(data, rows, seed=1)
+        for epoch in range(2):
+            first = epoch * training.steps_per_epoch
+            read = [training.batch(first + step) for step in range(training.steps_per_epoch)]
+            assert sorted(n for batch in read for n in batch.numbers) == list(range(len(lengths)))
+            assert all(len(b.numbers) == 1 or b.input.numel() <= 4000 for b in read)
+    with mock.patch.object(batches, "PREDICTION_STEPS", 4000):
+        read = list(in_order_of_length(data, rows))
+    assert sorted(n for batch in read for n in batch.numbers) == list(range(len(lengths)))
+    assert all(len(b.numbers) == 1 or b.input.numel() <= 4000 for b in read)
+    assert all(len(batch.numbers) <= rows for batch in read)
 
 
 def test_a_batch_depends_on_seed_and_step_alone():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
@@ -74,12 +75,11 @@ def test_a_calibrated_model_has_little_calibration_error():
     assert metrics.calibration_error(probabilities, labels) < 0.005
 
 
-def smoothed_loss(logits, labels, temperature):
-    """What `fit_temperature` minimises, written out."""
+def loss_and_prior(logits, labels, temperature):
+    """What `fit_temperature` minimises, written out: the loss, and a gamma prior of 1 / T."""
     logs = log_softmax(logits / temperature, axis=1)
-    share = 1 / (len(labels) + 1)
-    right = logs[np.arange(len(labels)), labels].mean()
-    return -(1 - share) * right - share * logs.mean()
+    prior = scipy.stats.gamma(11, scale=1 / 10).logpdf(1 / temperature)
+    return -logs[np.arange(len(labels)), labels].sum() - prior
 
 
 @settings(max_examples=50, deadline=None)
@@ -90,8 +90,8 @@ def test_no_other_temperature_is_better(data):
     assert 0.05 <= best <= 20.0
     assert best == metrics.fit_temperature(logits, labels)
     for other in np.geomspace(0.05, 20, 60):
-        loss = smoothed_loss(logits, labels, other)
-        assert smoothed_loss(logits, labels, best) <= loss + 1e-9
+        loss = loss_and_prior(logits, labels, other)
+        assert loss_and_prior(logits, labels, best) <= loss + 1e-7
 
 
 def test_the_temperature_of_a_model_that_was_made_too_sure_is_found():
@@ -102,8 +102,15 @@ def test_the_temperature_of_a_model_that_was_made_too_sure_is_found():
 
 
 def test_a_few_right_answers_do_not_make_a_model_sure_of_everything():
-    logits = 5 * np.eye(3)
-    assert metrics.softmax(logits, metrics.fit_temperature(logits, np.arange(3))).max() < 0.9
+    logits = 2 * np.eye(3)
+    found = metrics.fit_temperature(logits, np.arange(3))
+    assert 0.8 < found < 1.0
+    assert metrics.softmax(logits, found).max() < 0.9
+
+
+def test_a_few_wrong_answers_do_not_make_a_model_doubt_everything():
+    logits = 3 * np.eye(3)
+    assert 1.0 < metrics.fit_temperature(logits, np.array([0, 1, 0])) < 1.5
 
 
 def test_a_right_label_without_probability_costs_much_but_not_everything():
