@@ -130,6 +130,8 @@ def resume(
     with _torch_state(training):
         torch.manual_seed(training.seed)
         task = saved.kind.open_task(saved.settings, saved.kept, setup)
+        if not task.can_choose and training.keep == "auto":  # then stopping would be luck, too
+            training = replace(training, patience=0)
         schedule = Schedule(training, task.steps_per_epoch, _origin(saved))
         train(task, saved.folder, training, schedule, listener or Listener())
         trained = saved.trained(setup)

@@ -49,6 +49,11 @@ class ClassifyTask:
                 f"epoch has enough steps"
             )
         self.can_choose = len(self._validation) >= ENOUGH
+        if not self.can_choose:
+            self.notes.append(
+                f"few validation examples ({len(self._validation)}): training goes on to the end "
+                f"of its budget, and the last weights are kept"
+            )
         self._batches = TrainingBatches(parts["train"], rows, setup.seed)
         self.steps_per_epoch = self._batches.steps_per_epoch
         self._weights = label_weights(parts["train"].labels, catalogue, settings).to(setup.device)
