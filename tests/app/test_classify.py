@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import polars as pl
 import pytest
 
 from elman.app.main import run as run_elman
@@ -100,12 +101,46 @@ def test_predictions_of_files(program, trained, tmp_path, table):
     path = tmp_path / "names.txt"
     path.write_text("abab\n\ncd\n", encoding="utf-8")
     out, err = program("predict", trained, "--file", path, "--top", 1)
-    assert [line.split()[0] for line in out.splitlines()] == ["abab", "cd"]
-    assert "empty examples left out: 1" in err
+    assert [line.split()[:1] for line in out.splitlines()] == [["abab"], [], ["cd"]]
+    assert "note: empty examples, without a prediction: 1" in err
+    out, _ = program("predict", trained, "--file", path, "--format", "jsonl")
+    assert json.loads(out.splitlines()[1]) == {"example": "", "labels": []}
     out, _ = program("predict", trained, "--file", table, "--format", "jsonl")
     assert out.count("\n") == 60
     out, _ = program("predict", trained, "--file", table, "--text-column", "kind", "--top", 1)
     assert out.splitlines()[0].split()[0] == "x"
+
+
+def test_rows_of_predictions_are_those_of_the_file(program, fails, trained, tmp_path):
+    path = tmp_path / "new.csv"
+    texts = ["ab", "", 'a "b",\r\nc', "a\rb", "d\nd"]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(
+            [("No", "name", "truth", "day", "example"),
+             *((f"n{i}", text, "x", "Mo,Tu", i) for i, text in enumerate(texts))]
+        )  # fmt: skip
+    wanted = ("predict", trained, "--file", path, "--top", 1, "--format")
+    columns = ("--id-column", "No", "--label-column", "truth", "--keep-columns", "day,example")
+    out, err = program(*wanted, "csv", *columns)
+    rows = list(csv.reader(io.StringIO(out, newline="")))
+    assert rows[0] == [
+        "No", "example", "label_1", "probability_1", "truth", "day", "example.1"
+    ]  # fmt: skip
+    assert [row[0] for row in rows[1:]] == [f"n{i}" for i in range(5)]
+    assert [row[1] for row in rows[1:]] == texts
+    assert rows[2] == ["n1", "", "", "", "x", "Mo,Tu", "1"]
+    assert all(row[2] in ("x", "y") for row in rows[1:] if row[1])
+    assert "without a prediction: 1" in err
+    frame = pl.read_csv(io.BytesIO(out.encode()))
+    assert frame["No"].to_list() == [f"n{i}" for i in range(5)]
+    out, _ = program(*wanted, "jsonl", *columns)
+    first = json.loads(out.splitlines()[0])
+    assert first["id"] == "n0"
+    assert (first["label"], first["columns"]) == ("x", {"day": "Mo,Tu", "example": "0"})
+    out, _ = program(*wanted, "csv", "--keep-columns", "all")
+    assert out.startswith("example,label_1,probability_1,No,truth,day,example.1\n")
+    assert "with --format csv or jsonl" in fails(2, *wanted, "table", "--id-column", "No")
+    assert "no column 'nr'" in fails(2, *wanted, "csv", "--id-column", "nr")
 
 
 def test_standard_input(trained):
@@ -173,6 +208,10 @@ def test_evaluate(program, trained, table):
     assert "commonest mistakes" in out
     result = json.loads(program("evaluate", trained, table, "--json")[0])
     assert result["examples"] == 60
+    assert result["seen_in_training"]["same"] == 46
+    assert "seen in training: 46 of 60 examples; accuracy on the other 14: " in program(
+        "evaluate", trained, table
+    )[0]  # fmt: skip
     assert result["confusion"]["labels"] == ["x", "y"]
     out, _ = program("evaluate", trained, table, "--text-column", "name", "--label-column", "kind")
     assert "(60 examples)" in out

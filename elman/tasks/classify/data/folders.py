@@ -49,15 +49,19 @@ def read_folder(folder: Path, settings: ClassifySettings) -> Examples:
         )
     items: list[str] = []
     labels: list[str] = []
+    places: list[str] = []
+    rows: list[int] = []
     for file in files:
         text = "".join(read_text(str(file), settings.encoding))
-        lines = [line for line in map(str.strip, lines_of(text)) if line]
-        if not lines:
+        lines = [line.strip() for line in lines_of(text)]
+        if not any(lines):
             raise DataError(f"{file} is empty; put one example on each line, or remove it")
         items += lines
         labels += [unicodedata.normalize("NFC", file.stem.strip())] * len(lines)
+        places += [str(file)] * len(lines)
+        rows += range(1, len(lines) + 1)
     notes = [f"not taken for labels in {folder}: {listing(left)}"] if left else []
-    return Examples(list(items), labels, notes=notes)
+    return Examples(list(items), labels, notes=notes, files=places, rows=rows)
 
 
 def _names_label(path: Path) -> bool:

@@ -2,11 +2,12 @@
 
 import os
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 from elman.errors import ArgumentError, DataError
 from elman.tasks.classify.data import builtin
-from elman.tasks.classify.data.examples import Examples, cleaned, joined
+from elman.tasks.classify.data.examples import Examples, joined
 from elman.tasks.classify.data.folders import read_folder
 from elman.tasks.classify.data.learned import SUFFIXES, UNKNOWN, USUAL, Learned
 from elman.tasks.classify.data.signals import parse_ts
@@ -30,15 +31,15 @@ def names(data: list[str]) -> list[str]:
 
 
 def read(data: list[str], settings: ClassifySettings) -> Examples:
-    """All labelled examples, stripped, without repeats, those of each part marked if the user
-    divided them.
+    """All labelled examples, stripped, those of each part marked if the user divided them. Empty
+    ones and repeats are among them.
 
     Raises:
         DataError, ArgumentError: see `read_source`.
     """
     whole = _read_all(data, settings)
     own = {
-        part: cleaned(read_source(path, settings))
+        part: read_source(path, settings)
         for part, path in (("valid", settings.valid_data), ("test", settings.test_data))
         if path
     }
@@ -47,8 +48,7 @@ def read(data: list[str], settings: ClassifySettings) -> Examples:
             "give --split-column, or --test-data and --valid-data, but not both: each says which "
             "part an example belongs to"
         )
-    found = cleaned(whole)
-    return joined({"train": found, **own}) if own else found
+    return joined({"train": whole, **own}) if own else whole
 
 
 def _read_all(data: list[str], settings: ClassifySettings) -> Examples:
@@ -63,13 +63,17 @@ def _read_all(data: list[str], settings: ClassifySettings) -> Examples:
 
 
 def read_source(
-    source: str, settings: ClassifySettings, labelled: bool = True, learned: Learned = UNKNOWN
+    source: str,
+    settings: ClassifySettings,
+    labelled: bool = True,
+    learned: Learned = UNKNOWN,
+    keep: Sequence[str] = (),
 ) -> Examples:
     """The examples of one file or folder, or of standard input ("-"), in their order.
 
     labelled: every example must have a label; otherwise a label is read where there is one, and
     what a name leaves open is read as what the run `learned` from if it looks like that, else as
-    one example a line.
+    one example a line. keep: other columns of a table to hand on.
 
     Raises:
         DataError: missing, unreadable or without examples; lines that can't be read, by number.
@@ -80,15 +84,22 @@ def read_source(
     if kind == "folder":
         examples = read_folder(Path(source), settings)
     elif kind == "parquet":
-        examples = examples_of(read_parquet(source, label_of(source)), settings, labelled)
+        examples = examples_of(read_parquet(source, label_of(source)), settings, labelled, keep)
     else:
         content = "".join(read_text(source, settings.encoding))
         notes: list[str] = []
         if kind == _OPEN:
             kind, notes = learned.format_of(content, settings)
-        examples = _parse(content, label_of(source), kind, settings, labelled)
+        examples = _parse(content, label_of(source), kind, settings, labelled, keep)
         examples.notes = [*notes, *examples.notes]
+    if kind != "folder":
+        examples.files = [source] * len(examples)
     examples.format = kind
+    if keep and not examples.columns:
+        raise ArgumentError(
+            f"{label_of(source)} is no table, so it has no column {keep[0]!r}; give a table, or "
+            f"leave out the options that keep columns"
+        )
     if labelled:
         examples.notes += twins(examples.labels)
     if not examples.channels:
@@ -97,8 +108,9 @@ def read_source(
 
 
 def _parse(
-    content: str, name: str, kind: str, settings: ClassifySettings, labelled: bool
-) -> Examples:
+    content: str, name: str, kind: str, settings: ClassifySettings, labelled: bool,
+    keep: Sequence[str],
+) -> Examples:  # fmt: skip
     if kind == "ts":
         return parse_ts(content, name, labelled)
     if kind == "lines":
@@ -108,7 +120,7 @@ def _parse(
         table = read_json_lines(content, name)
     else:
         table = read_separated(content, name, USUAL[kind], settings.header)
-    return examples_of(table, settings, labelled)
+    return examples_of(table, settings, labelled, keep)
 
 
 def prepared(text: str, ascii_only: bool) -> str:

@@ -1,7 +1,7 @@
 """Labelled text in tables: CSV and its relatives, JSON lines, Parquet."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,13 +15,16 @@ from elman.tasks.shared.table import Table, is_unnamed, listing, numbers_rows, p
 if TYPE_CHECKING:
     import polars as pl
 
-LABEL_NAMES = ("label", "class", "category", "target", "y")
-TEXT_NAMES = ("text", "name", "string", "sentence", "message", "example", "x")
+LABEL_NAMES = ("label", "class", "category", "target", "sentiment", "y")
+TEXT_NAMES = (
+    "text", "name", "string", "sentence", "message", "example", "content", "review", "tweet", "x"
+)  # fmt: skip
 _PART_NAMES = {
     "train": "train", "training": "train",
     "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid",
     "test": "test", "testing": "test",
 }  # fmt: skip
+ALL = "all"
 _ABSENT = ("nan", "na", "n/a", "null", "#n/a", "<na>")
 """Labels, in lower case, that programs write for a missing value."""
 _CALENDAR = (-719_162, 2_932_896)
@@ -57,6 +60,14 @@ class TextTable(Table):
                 f"list or an object; write one value there, or name another column"
             )
         return [(value or "").strip() for value in self._text(column).to_list()]
+
+    def written(self, column: str) -> list[str]:
+        """The values of a column as they are, lists and objects as JSON; "" where there is none.
+
+        Raises:
+            DataError: values that can't be written as text.
+        """
+        return [value or "" for value in self._text(column).to_list()]
 
     def _text(self, column: str) -> "pl.Series":
         import polars as pl
@@ -97,7 +108,7 @@ def read_separated(content: str, name: str, usual: str, header: bool) -> TextTab
     Raises:
         DataError: see `parse_separated`.
     """
-    found = parse_separated(content, name, usual, header)
+    found = parse_separated(content, name, usual, header, blank=True)
     return TextTable(
         found.frame, name, found.lines, found.separator, found.notes, found.repeated, header=header
     )
@@ -133,8 +144,16 @@ def read_parquet(path: str, name: str) -> TextTable:
     return TextTable(frame, name, nested=nested)
 
 
-def examples_of(table: TextTable, settings: ClassifySettings, labelled: bool = True) -> Examples:
-    """The examples of a table. labelled: whether it must have a column of labels.
+def examples_of(
+    table: TextTable,
+    settings: ClassifySettings,
+    labelled: bool = True,
+    keep: Sequence[str] = (),
+) -> Examples:
+    """The examples of a table.
+
+    labelled: whether it must have a column of labels. keep: names of columns to hand on; `ALL`
+    stands for all of them.
 
     Raises:
         DataError: labels that are missing, values that are no text, with their lines.
@@ -146,14 +165,30 @@ def examples_of(table: TextTable, settings: ClassifySettings, labelled: bool = T
         raise ArgumentError(f"column {text!r} can't be both the text and the label; name another")
     texts = table.strings(text)
     labels = [unicodedata.normalize("NFC", value) for value in table.strings(label)]
-    if labelled and "" in labels:
-        raise DataError(
-            f"{table.place(labels.index(''))}: the label (column {label!r}) is empty; fill it in, "
-            f"or leave the row out"
-        )
+    for row, (value, text_there) in enumerate(zip(labels, texts, strict=True)):
+        if labelled and not value and text_there:
+            raise DataError(
+                f"{table.place(row)}: the label (column {label!r}) is empty; fill it in, or leave "
+                f"the row out"
+            )
     parts = _parts(table, settings.split_column) if settings.split_column else None
     notes = [*table.notes, *_notes(table, [text, label, settings.split_column], labels)]
-    return Examples(list(texts), labels, parts, notes=notes, column=text or "")
+    found = Examples(list(texts), labels, parts, notes=notes, column=text or "")
+    found.columns = _kept(table, keep, text)
+    return found
+
+
+def _kept(table: TextTable, keep: Sequence[str], text: str | None) -> dict[str, list[str]]:
+    """The columns to hand on, as they are written in the file. For all of them, the text is not
+    among them: it is handed on as it is."""
+    wanted = [
+        column
+        for name in keep
+        for column in ([c for c in table.columns if c != text] if name == ALL else [name])
+    ]
+    for name in wanted:
+        table.require(name, "a column to keep")
+    return {name: table.written(name) for name in dict.fromkeys(wanted)}
 
 
 def _notes(table: TextTable, used: list[str | None], labels: list[str]) -> list[str]:

@@ -2,12 +2,36 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from elman.tasks.classify.data.dataset import Catalogue
+from elman.tasks.classify.data.examples import Overlap
 from elman.tasks.classify.use import metrics
+
+
+class Seen(NamedTuple):
+    """Examples that training showed, too.
+
+    same: how many, with the same label: no test of what the model can do. other: how many, with
+    another label only, which no model can get right by more than luck. accuracy: on all but `same`;
+    None if nothing is left.
+    """
+
+    same: int
+    other: int
+    accuracy: float | None
+
+    @classmethod
+    def of(cls, probabilities: np.ndarray, labels: np.ndarray, training: Overlap) -> "Seen":
+        right = probabilities.argmax(1) == labels
+        new = right[~training.shared]
+        return cls(
+            int(training.shared.sum()),
+            int(training.contested.sum()),
+            float(new.mean()) if len(new) else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -16,7 +40,8 @@ class Evaluation:
 
     labels: the names. counts: `(K, K)`, row is the right label, column the predicted one.
     log_loss: nats per example. calibration_error: expected, 15 bins. majority: the label that
-    training showed most often. notes: what was left out of the data.
+    training showed most often. notes: what was left out of the data. seen: what of it training
+    showed, None if the run no longer holds its examples.
     """
 
     labels: tuple[str, ...]
@@ -27,6 +52,7 @@ class Evaluation:
     calibration_error: float
     majority: str
     notes: tuple[str, ...] = ()
+    seen: Seen | None = None
 
     @classmethod
     def of(
@@ -35,8 +61,10 @@ class Evaluation:
         labels: np.ndarray,
         catalogue: Catalogue,
         notes: list[str],
+        training: Overlap | None = None,
     ) -> "Evaluation":
-        """From `(N, K)` probabilities and `(N,)` numbers of the right labels."""
+        """From `(N, K)` probabilities and `(N,)` numbers of the right labels. training: which of
+        the examples it showed."""
         classes = len(catalogue.labels)
         return cls(
             catalogue.labels,
@@ -44,6 +72,7 @@ class Evaluation:
             **metrics.summary(probabilities, labels),
             majority=catalogue.labels[catalogue.majority],
             notes=tuple(notes),
+            seen=None if training is None else Seen.of(probabilities, labels, training),
         )
 
     @property
@@ -106,6 +135,7 @@ class Evaluation:
                 "labels": [self.labels[number] for number in self.order],
                 "counts": self.counts[np.ix_(self.order, self.order)].tolist(),
             },
+            "seen_in_training": None if self.seen is None else self.seen._asdict(),
             "notes": list(self.notes),
         }
 
