@@ -18,8 +18,10 @@ from elman.tasks import TASKS
 from elman.tasks.classify import Evaluation, Guess, TrainedClassifier
 from elman.tasks.classify.data.examples import Examples, Item
 from elman.tasks.classify.settings import ReadingSettings
+from elman.tasks.classify.use import metrics
 from elman.tasks.shared.text import label_of
 
+_UNEVEN = 0.7  # share of the commonest label from which on weights for labels may help
 _ROWS = 4096  # examples that are predicted before the first of them is printed
 
 
@@ -79,6 +81,7 @@ def report(folder: RunFolder, model: TrainedClassifier) -> None:
     evaluation = model.evaluate()
     terminal.result(f"test: {_headline(evaluation)}")
     terminal.result("\n".join([_majority(evaluation), *_seen(evaluation)]))
+    _advise(folder, evaluation)
     terminal.note(f"next: elman evaluate {folder}   elman predict {folder} EXAMPLE...")
 
 
@@ -91,7 +94,22 @@ def evaluate(
             f"--{next(iter(given)).replace('_', '-')} says how DATA is read, but no DATA was "
             f"given; name it, or leave the option out"
         )
-    return model.evaluate(data, **given)
+    found = model.evaluate(data, **given)
+    _advise(run.folder, found)
+    return found
+
+
+def _advise(folder: RunFolder, found: Evaluation) -> None:
+    """What helps a model that says one label only."""
+    for text in found.remarks:
+        terminal.note(f"note: {text}")
+    if found.one_label is None:
+        return
+    steps = [step for record in folder.read_metrics() if type(step := record.get("step")) is int]
+    help = [f"train longer with `elman resume {folder} --steps {2 * max(steps, default=1000)}`"]
+    if metrics.accuracy(found.majority_counts) > _UNEVEN:
+        help.append(f"train anew with --class-weights balanced, as {found.majority!r} is so common")
+    terminal.note(f"note: what may help: {'; '.join(help)}; give more examples of the other labels")
 
 
 @takes(options_of(ReadingSettings))

@@ -79,7 +79,7 @@ class JsonLines:
 
     def _object(self, row: int, guessed: list[Guess]) -> dict[str, Any]:
         cells = {name: values[row] for name, values in self._examples.columns.items()}
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = _place(self._examples, row)
         if self._columns.id:
             found["id"] = cells[self._columns.id]
         found["example"] = _name(self._examples.items[row], row + 1)
@@ -98,7 +98,8 @@ class JsonLines:
 
 
 class Csv:
-    """Kept columns have their own names, with .1 behind one that would stand there twice."""
+    """Kept columns have their own names, with .1 behind one that would stand there twice. What is
+    in several files has columns with the name of the file and the row in it."""
 
     def __init__(self, examples: Examples, columns: Columns, top: int) -> None:
         self._examples, self._top = examples, top
@@ -108,7 +109,7 @@ class Csv:
         self._cells = [examples.columns[name] for name in (*first, *last)]
         self._first = len(first)
         guesses = [f"{what}_{i + 1}" for i in range(top) for what in ("label", "probability")]
-        own = ["example", *guesses]
+        own = [*(_place(examples, 0) if len(examples) else {}), "example", *guesses]
         self._header = [
             *(_other(name, own) for name in first), *own, *(_other(name, own) for name in last)
         ]  # fmt: skip
@@ -126,12 +127,20 @@ class Csv:
         said = [cell for label, p in guessed for cell in (label, f"{p:.6f}")]
         said += [""] * (2 * self._top - len(said))
         name = _name(self._examples.items[row], row + 1)
-        return [*cells[: self._first], name, *said, *cells[self._first :]]
+        place = map(str, _place(self._examples, row).values())
+        return [*cells[: self._first], *place, name, *said, *cells[self._first :]]
 
 
 PRINTERS: dict[Format, type[Printer]] = {
     Format.table: Table, Format.jsonl: JsonLines, Format.csv: Csv
 }  # fmt: skip
+
+
+def _place(examples: Examples, row: int) -> dict[str, Any]:
+    """File and row in it, if there are several files."""
+    if examples.files[0] == examples.files[-1]:
+        return {}
+    return {"file": examples.files[row], "row": examples.rows[row]}
 
 
 def _other(name: str, taken: Sequence[str]) -> str:

@@ -269,3 +269,43 @@ def test_bad_input_gets_one_line(fails, trained, table, tmp_path):
     assert "labels that training never showed: z" in fails(1, "evaluate", trained, other)
     assert "example 2: at least one character" in fails(2, "predict", trained, "ab", " ")
     assert "no file or folder" in fails(1, "predict", trained, "--file", tmp_path / "no.txt")
+
+
+def test_a_model_that_says_one_label_is_named(program, tmp_path):
+    path = tmp_path / "same.csv"
+    rows = "".join(f"{'ab' * (n % 9 + 1)}{n},{'xxxxy'[n % 5]}\n" for n in range(200))
+    path.write_text("text,label\n" + rows)
+    run = tmp_path / "run"
+    out, err = program(
+        "train", "classify", path, "--run", run, *SMALL, "--learning-rate", "0.01", "--epochs", 2
+    )  # fmt: skip
+    assert out.startswith("test: accuracy 0.8")
+    steps = max(
+        json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()
+    )
+    for text in (err, program("evaluate", run)[1], program("evaluate", run, path)[1]):
+        assert "note: the model says 'x' for " in text
+        assert f"`elman resume {run} --steps {2 * steps}`" in text
+        assert "--class-weights balanced, as 'x' is so common" in text
+    assert "the model says 'x'" in program("evaluate", run, "--json")[0]
+
+
+def test_a_folder_of_parts(program, tmp_path):
+    for part, count in (("train", 40), ("test", 10)):
+        for n in range(count):
+            label, letters = (("x", "ab"), ("y", "cd"))[n % 2]
+            path = tmp_path / "data" / part / label / f"{n}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{letters * (n % 7 + 1)}\n{n}\n")
+    run = tmp_path / "run"
+    out, err = program("train", "classify", tmp_path / "data", "--run", run, *SMALL)
+    assert "(10 examples)" in out
+    assert "note: parts are taken from the names in" in err
+    split = pl.read_csv(run / "split.csv")
+    assert split.filter(pl.col("part") == "test")["file"].str.contains("/test/").all()
+    out, _ = program("predict", run, "--file", tmp_path / "data/test/x", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out, newline="")))
+    assert [row["file"][-5:] for row in rows] == ["0.txt", "2.txt", "4.txt", "6.txt", "8.txt"]
+    assert rows[0]["example"] == "ab\n0"
+    out, _ = program("predict", run, "--file", tmp_path / "data/test/x", "--format", "jsonl")
+    assert json.loads(out.splitlines()[1])["file"].endswith("2.txt")

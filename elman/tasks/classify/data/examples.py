@@ -12,6 +12,12 @@ Item = str | np.ndarray
 """One example: text, or a signal `(T, C)` float64."""
 
 PARTS = ("train", "valid", "test")
+PART_NAMES = {
+    "train": "train", "training": "train",
+    "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+"""What people call the parts, in lower case."""
 
 
 @dataclass

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from elman.errors import ArgumentError, DataError
-from elman.tasks.classify.data.examples import PARTS, Examples
+from elman.tasks.classify.data.examples import PART_NAMES, PARTS, Examples
 from elman.tasks.classify.data.json_lines import parse_json_lines
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.shared.separated import parse_separated
@@ -19,12 +19,8 @@ LABEL_NAMES = ("label", "class", "category", "target", "sentiment", "y")
 TEXT_NAMES = (
     "text", "name", "string", "sentence", "message", "example", "content", "review", "tweet", "x"
 )  # fmt: skip
-_PART_NAMES = {
-    "train": "train", "training": "train",
-    "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 ALL = "all"
+_ONE_LABEL = "several labels of one example are not supported, so write one there"
 _ABSENT = ("nan", "na", "n/a", "null", "#n/a", "<na>")
 """Labels, in lower case, that programs write for a missing value."""
 _CALENDAR = (-719_162, 2_932_896)
@@ -46,8 +42,9 @@ class TextTable(Table):
     nested: Mapping[str, int] = field(default_factory=dict)
     header: bool = False
 
-    def strings(self, column: str | None) -> list[str]:
-        """The values of a column, stripped; empty ones if there is no such column.
+    def strings(self, column: str | None, instead: str = "write one value there") -> list[str]:
+        """The values of a column, stripped; empty ones if there is no such column. instead: what
+        to do about a list, for messages.
 
         Raises:
             DataError: a list or an object where one text was expected.
@@ -57,7 +54,7 @@ class TextTable(Table):
         if column in self.nested:
             raise DataError(
                 f"{self.place(self.nested[column])}: {column!r} must be text or a number, got a "
-                f"list or an object; write one value there, or name another column"
+                f"list or an object; {instead}, or name another column"
             )
         return [(value or "").strip() for value in self._text(column).to_list()]
 
@@ -163,8 +160,10 @@ def examples_of(
     text = _find(table, settings.text_column, TEXT_NAMES, "text", True, taken=label)
     if labelled and text == label:
         raise ArgumentError(f"column {text!r} can't be both the text and the label; name another")
+    if label is not None and text is not None:
+        _refuse_data_as_names(table, settings, label, text)
     texts = table.strings(text)
-    labels = [unicodedata.normalize("NFC", value) for value in table.strings(label)]
+    labels = [unicodedata.normalize("NFC", value) for value in table.strings(label, _ONE_LABEL)]
     for row, (value, text_there) in enumerate(zip(labels, texts, strict=True)):
         if labelled and not value and text_there:
             raise DataError(
@@ -212,11 +211,11 @@ def _parts(table: TextTable, column: str) -> list[str]:
     table.require(column, "--split-column")
     parts = []
     for row, value in enumerate(table.strings(column)):
-        if value.lower() not in _PART_NAMES:
+        if value.lower() not in PART_NAMES:
             raise DataError(
                 f"{table.place(row)}: column {column!r} must say {', '.join(PARTS)}, got {value!r}"
             )
-        parts.append(_PART_NAMES[value.lower()])
+        parts.append(PART_NAMES[value.lower()])
     return parts
 
 
@@ -247,6 +246,22 @@ def _find(
     if found is None and required:
         raise _unclear(table, what)
     return found
+
+
+def _refuse_data_as_names(
+    table: TextTable, settings: ClassifySettings, label: str, text: str
+) -> None:
+    """Raise if the first line is an example and names no columns: nobody named the columns, and
+    what would be the name of the labels is one of the labels."""
+    named = settings.label_column or settings.text_column or text.lower() in TEXT_NAMES
+    if named or not table.header or label not in table.frame[label]:
+        return
+    numbers = [table.columns.index(column) + 1 for column in (label, text)]
+    raise DataError(
+        f"{table.name}: the first line should name the columns, but {label!r} is one of the "
+        f"labels, too, so it seems to be an example; give --no-header --label-column {numbers[0]} "
+        f"--text-column {numbers[1]}, or --label-column {label} if it does name them"
+    )
 
 
 def _only_counts(table: TextTable, column: str, usual: tuple[str, ...]) -> bool:

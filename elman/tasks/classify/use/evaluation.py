@@ -10,6 +10,9 @@ from elman.tasks.classify.data.dataset import Catalogue
 from elman.tasks.classify.data.examples import Overlap
 from elman.tasks.classify.use import metrics
 
+_NEARLY = 0.9  # of all examples: the label that a model says nearly always
+_TOLD = 0.05  # share of examples of other labels that such a model tells from it, at most
+
 
 class Seen(NamedTuple):
     """Examples that training showed, too.
@@ -97,6 +100,29 @@ class Evaluation:
         occurs = np.flatnonzero(self.counts.sum(0) + self.counts.sum(1))
         return sorted(occurs.tolist(), key=lambda number: _natural(self.labels[number]))
 
+    @property
+    def one_label(self) -> tuple[str, int] | None:
+        """The label that nearly all examples get, and how many do, if that tells hardly any other
+        label from it; None of a model that has learnt more."""
+        said = self.counts.sum(0)
+        label = int(said.argmax())
+        others = np.delete(self.counts, label, axis=0)
+        told = others.sum() - others[:, label].sum()
+        if not others.sum() or told > _TOLD * others.sum() or said[label] < _NEARLY * said.sum():
+            return None
+        return self.labels[label], int(said[label])
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the user should know about the model."""
+        if self.one_label is None:
+            return ()
+        label, count = self.one_label
+        return (
+            f"the model says {label!r} for {count:,} of {self.examples:,} examples, hardly more "
+            f"than a program that always says it: it has not learnt to tell the labels apart",
+        )
+
     def mistakes(self, most: int = 5) -> list[tuple[str, str, int]]:
         """The commonest ones as (right label, predicted label, how often)."""
         wrong = self.counts - np.diag(np.diag(self.counts))
@@ -136,7 +162,7 @@ class Evaluation:
                 "counts": self.counts[np.ix_(self.order, self.order)].tolist(),
             },
             "seen_in_training": None if self.seen is None else self.seen._asdict(),
-            "notes": list(self.notes),
+            "notes": [*self.notes, *self.remarks],
         }
 
 

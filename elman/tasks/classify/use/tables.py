@@ -23,7 +23,7 @@ def tables_of(tested: "Tested") -> dict[str, bytes]:
     origins = tested.kept.origins
     if origins is None:
         return {}
-    texts = tested.kept.beginnings("test", _SHOWN + 1)
+    texts = tested.kept.beginnings("test", 4 * _SHOWN)
     predicted = tested.probabilities.argmax(1)
     names = tested.evaluation.labels
     rows = [
@@ -43,4 +43,6 @@ def tables_of(tested: "Tested") -> dict[str, bytes]:
 
 
 def _short(text: str) -> str:
+    """The beginning of a text, on one line."""
+    text = " ".join(text.split())
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

@@ -415,11 +415,11 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path):
 def test_folders_that_hold_no_labels(tmp_path):
     (tmp_path / "pos").mkdir()
     (tmp_path / "data.csv").touch()
-    with pytest.raises(DataError, match=r"holds no file LABEL\.txt.*it holds data\.csv, pos/"):
+    with pytest.raises(DataError, match=r"holds one table, data\.csv, .*give the table itself"):
         of(tmp_path)
-    for name in ("train.txt", "test.txt"):
+    for name in ("dev.txt", "test.txt"):
         (tmp_path / name).write_text("a\n")
-    with pytest.raises(DataError, match=r"test\.txt, train\.txt, which name parts of the data"):
+    with pytest.raises(DataError, match=r"dev\.txt, test\.txt, which name parts of the data"):
         of(tmp_path)
 
 
