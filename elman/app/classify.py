@@ -1,43 +1,28 @@
 """The commands of the classification task."""
 
-import csv
-import io
-import json
 import os
-from collections.abc import Iterable
-from enum import StrEnum
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from elman.app import terminal
 from elman.app.loading import load_as
-from elman.app.options import (
-    Device,
-    OwnCell,
-    Run,
-    TrainOptions,
-    options_of,
-    takes,
-    trains,
-)
+from elman.app.options import Device, OwnCell, Run, TrainOptions, options_of, takes, trains
+from elman.app.predictions import PRINTERS, Columns, Format
 from elman.app.training import report_files, train_run
 from elman.artifacts.load import SavedRun
 from elman.artifacts.run_folder import RunFolder
 from elman.errors import ArgumentError, DataError
 from elman.tasks import TASKS
 from elman.tasks.classify import Evaluation, Guess, TrainedClassifier
-from elman.tasks.classify.data.examples import Item
+from elman.tasks.classify.data.examples import Examples, Item
 from elman.tasks.classify.settings import ReadingSettings
+from elman.tasks.classify.use import metrics
 from elman.tasks.shared.text import label_of
 
+_UNEVEN = 0.7  # share of the commonest label from which on weights for labels may help
 _ROWS = 4096  # examples that are predicted before the first of them is printed
-
-
-class Format(StrEnum):
-    table = "table"
-    jsonl = "jsonl"
-    csv = "csv"
 
 
 MEASURES = (
@@ -88,9 +73,15 @@ def report(folder: RunFolder, model: TrainedClassifier) -> None:
     terminal.note(
         f"test: {folder.path / 'results.json'}   confusion matrix: {folder.path / 'confusion.png'}"
     )
+    if (folder.path / "predictions.csv").is_file():
+        terminal.note(
+            f"each test example: {folder.path / 'predictions.csv'}   the wrong ones: "
+            f"{folder.path / 'errors.csv'}   the part of each row: {folder.path / 'split.csv'}"
+        )
     evaluation = model.evaluate()
     terminal.result(f"test: {_headline(evaluation)}")
-    terminal.result(_majority(evaluation))
+    terminal.result("\n".join([_majority(evaluation), *_seen(evaluation)]))
+    _advise(folder, evaluation)
     terminal.note(f"next: elman evaluate {folder}   elman predict {folder} EXAMPLE...")
 
 
@@ -103,7 +94,22 @@ def evaluate(
             f"--{next(iter(given)).replace('_', '-')} says how DATA is read, but no DATA was "
             f"given; name it, or leave the option out"
         )
-    return model.evaluate(data, **given)
+    found = model.evaluate(data, **given)
+    _advise(run.folder, found)
+    return found
+
+
+def _advise(folder: RunFolder, found: Evaluation) -> None:
+    """What helps a model that says one label only."""
+    for text in found.remarks:
+        terminal.note(f"note: {text}")
+    if found.one_label is None:
+        return
+    steps = [step for record in folder.read_metrics() if type(step := record.get("step")) is int]
+    help = [f"train longer with `elman resume {folder} --steps {2 * max(steps, default=1000)}`"]
+    if metrics.accuracy(found.majority_counts) > _UNEVEN:
+        help.append(f"train anew with --class-weights balanced, as {found.majority!r} is so common")
+    terminal.note(f"note: what may help: {'; '.join(help)}; give more examples of the other labels")
 
 
 @takes(options_of(ReadingSettings))
@@ -119,11 +125,24 @@ def predict(
             metavar="FILE",
             help="Classify what FILE holds, or standard input for -: one text a line, or a table "
             "(.csv, .tsv, .jsonl), or signals (.ts); without such a name, rows like those of the "
-            "training data are known by their look.",
+            "training data are known by their look. Each row gets one prediction, an empty one for "
+            "an empty text.",
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, metavar="K", help="Labels to show for each.")] = 3,
     format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
+    id_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="tables: column to begin each row with")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="tables: column with the right label to keep")
+    ] = None,
+    keep_columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES", help="tables: other columns to keep, with commas between; or all"
+        ),
+    ] = None,
     cell: OwnCell = None,
     device: Device = "cpu",
 ) -> None:
@@ -135,10 +154,18 @@ def predict(
 
     elman predict runs/classify-001 --file names.txt --top 1 --format csv
 
+    elman predict runs/classify-001 --file mail.csv --id-column id --format csv
+
     cut -f 2 table.tsv | elman predict runs/classify-001 --file - --format jsonl
     """
     if (file is None) == (not examples):
         raise ArgumentError("name examples to classify, or a file with --file, one of the two")
+    columns = Columns(id_column, label_column, tuple(filter(None, (keep_columns or "").split(","))))
+    if columns.names and (file is None or format is Format.table):
+        raise ArgumentError(
+            "--id-column, --label-column and --keep-columns are for --file, with --format csv or "
+            "jsonl; give these, or leave the columns out"
+        )
     model = load_as(
         TrainedClassifier, run, cell, device,
         "is no classification run; `elman predict` names labels with one",
@@ -146,64 +173,43 @@ def predict(
     if file is None:
         # Arguments that are no text in the terminal's encoding hold halves of characters.
         items: list[Item] = [os.fsencode(text).decode(errors="replace") for text in examples or ()]
+        found = Examples(items, [""] * len(items))
     else:
-        items = _items_of(file, model, given)
-    if format is Format.csv:
-        columns = ["example", *(f"{what}_{i + 1}" for i in range(min(top, len(model.labels)))
-                                for what in ("label", "probability"))]  # fmt: skip
-        terminal.result(_csv_line(columns))
-    for start in range(0, len(items), _ROWS):
-        rows = items[start : start + _ROWS]
-        names = [_name(item, number) for number, item in enumerate(rows, start + 1)]
-        _print(format, names, model.predict(rows, top))
+        if label_column is not None:
+            given = {**given, "label_column": label_column}
+        found = _read(file, model, columns.names, given)
+    printer = PRINTERS[format](found, columns, min(top, len(model.labels)))
+    if head := printer.head():
+        terminal.result(head)
+    for start in range(0, len(found), _ROWS):
+        rows = range(start, min(start + _ROWS, len(found)))
+        if file is None:
+            guesses = model.predict(found.items[start : start + _ROWS], top)
+        else:
+            guesses = _aligned(model, found, rows, top)
+        terminal.result(printer.lines(rows, guesses))
 
 
-def _items_of(file: str, model: TrainedClassifier, reading: dict[str, Any]) -> list[Item]:
-    """The examples of a file; empty ones are left out, and counted."""
-    found = model.read(file, labelled=False, **reading)
-    items = [item for item in found.items if len(item)]
-    if not items:
+def _read(
+    file: str, model: TrainedClassifier, keep: Sequence[str], reading: dict[str, Any]
+) -> Examples:
+    """The examples of a file, empty ones among them, which are counted."""
+    found = model.read(file, labelled=False, keep=keep, **reading)
+    empty = sum(not len(item) for item in found.items)
+    if empty == len(found):
         raise DataError(f"{label_of(file)} holds no example; at least one was expected")
     for text in found.notes:
         terminal.note(f"note: {text}")
-    if len(items) < len(found):
-        terminal.note(f"note: empty examples left out: {len(found) - len(items):,}")
-    return items
+    if empty:
+        terminal.note(f"note: empty examples, without a prediction: {empty:,}")
+    return found
 
 
-def _print(format: Format, names: list[str], guesses: list[list[Guess]]) -> None:
-    if format is Format.jsonl:
-        lines: Iterable[str] = (
-            json.dumps(
-                {"example": name, "labels": [guess._asdict() for guess in row]}, ensure_ascii=False
-            )
-            for name, row in zip(names, guesses, strict=True)
-        )
-    elif format is Format.csv:
-        lines = (
-            _csv_line([name, *(cell for label, p in row for cell in (label, f"{p:.6f}"))])
-            for name, row in zip(names, guesses, strict=True)
-        )
-    else:
-        width = min(40, max(map(len, names)))
-        columns = max(len(guess.label) for row in guesses for guess in row)
-        lines = (
-            f"{name if len(name) <= width else name[: width - 3] + '...':<{width}}  "
-            + "  ".join(f"{label:<{columns}} {p:6.1%}" for label, p in row)
-            for name, row in zip(names, guesses, strict=True)
-        )
-    terminal.result("\n".join(lines))
-
-
-def _csv_line(fields: list[str]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(fields)
-    return line.getvalue()
-
-
-def _name(item: Item, number: int) -> str:
-    """A text itself; a signal by its place in the file."""
-    return item if isinstance(item, str) else str(number)
+def _aligned(model: TrainedClassifier, found: Examples, rows: range, top: int) -> list[list[Guess]]:
+    """The predictions for some rows; none for one that is empty."""
+    full = [row for row in rows if len(found.items[row])]
+    guesses = dict(zip(full, model.predict([found.items[row] for row in full], top), strict=True))
+    return [guesses.get(row, []) for row in rows]
 
 
 def _headline(found: Evaluation) -> str:
@@ -222,6 +228,21 @@ def _majority(found: Evaluation) -> str:
     )
 
 
+def _seen(found: Evaluation) -> list[str]:
+    """What training showed of the examples, and how good the model is on the others."""
+    seen = found.seen
+    if seen is None:
+        return ["seen in training: not known, since the run no longer holds its examples"]
+    if not seen.same and not seen.other:
+        return []
+    text = f"seen in training: {seen.same:,} of {found.examples:,} examples"
+    if seen.other:
+        text += f", and {seen.other:,} with another label"
+    if seen.accuracy is not None and seen.same:
+        text += f"; accuracy on the other {found.examples - seen.same:,}: {seen.accuracy:.4f}"
+    return [text]
+
+
 def table(found: Evaluation) -> str:
     """A line for each label, and the measures of all."""
     classes = found.per_class
@@ -234,5 +255,12 @@ def table(found: Evaluation) -> str:
     ]
     mistakes = "; ".join(f"{right} as {said} {count:,}" for right, said, count in found.mistakes())
     return "\n".join(
-        [*rows, "", _headline(found), _majority(found), f"commonest mistakes: {mistakes or 'none'}"]
+        [
+            *rows,
+            "",
+            _headline(found),
+            _majority(found),
+            *_seen(found),
+            f"commonest mistakes: {mistakes or 'none'}",
+        ]
     )

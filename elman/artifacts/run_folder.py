@@ -6,7 +6,7 @@
     checkpoint.safetensors   what going on needs: weights, optimiser, carried state, counters
     metrics.jsonl            one line for every evaluation
     curves.png               the metrics as a picture
-    results.json             the test, made once when training has ended; its pictures beside it
+    results.json             the test, made once when training has ended; its files beside it
     data/                    the encoded data
 
 All of it is data: nothing in a run folder is executed, unpickled, imported or used as a path.
@@ -97,8 +97,8 @@ class RunFolder:
         write_atomically(self.path / "vocabulary.json", text.encode("utf-8"))
 
     def write_outcome(self, outcome: Outcome) -> None:
-        """Write pictures and results of the test, the results last."""
-        for name, content in outcome.pictures.items():
+        """Write the files and the results of the test, the results last."""
+        for name, content in outcome.files.items():
             write_atomically(self.path / name, content)
         text = json.dumps(outcome.results, indent=1) + "\n"
         write_atomically(self.path / "results.json", text.encode("utf-8"))

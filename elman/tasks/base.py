@@ -81,11 +81,11 @@ class Restored:
 class Outcome:
     """What is found out once, when training has ended: the test.
 
-    results: what `results.json` holds. pictures: PNG files by name.
+    results: what `results.json` holds. files: pictures and tables by name.
     """
 
     results: dict[str, Any]
-    pictures: dict[str, bytes] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
 
 
 class TaskKind(Protocol):

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import polars as pl
 import pytest
 
 from elman.app.main import run as run_elman
@@ -100,12 +101,46 @@ def test_predictions_of_files(program, trained, tmp_path, table):
     path = tmp_path / "names.txt"
     path.write_text("abab\n\ncd\n", encoding="utf-8")
     out, err = program("predict", trained, "--file", path, "--top", 1)
-    assert [line.split()[0] for line in out.splitlines()] == ["abab", "cd"]
-    assert "empty examples left out: 1" in err
+    assert [line.split()[:1] for line in out.splitlines()] == [["abab"], [], ["cd"]]
+    assert "note: empty examples, without a prediction: 1" in err
+    out, _ = program("predict", trained, "--file", path, "--format", "jsonl")
+    assert json.loads(out.splitlines()[1]) == {"example": "", "labels": []}
     out, _ = program("predict", trained, "--file", table, "--format", "jsonl")
     assert out.count("\n") == 60
     out, _ = program("predict", trained, "--file", table, "--text-column", "kind", "--top", 1)
     assert out.splitlines()[0].split()[0] == "x"
+
+
+def test_rows_of_predictions_are_those_of_the_file(program, fails, trained, tmp_path):
+    path = tmp_path / "new.csv"
+    texts = ["ab", "", 'a "b",\r\nc', "a\rb", "d\nd"]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(
+            [("No", "name", "truth", "day", "example"),
+             *((f"n{i}", text, "x", "Mo,Tu", i) for i, text in enumerate(texts))]
+        )  # fmt: skip
+    wanted = ("predict", trained, "--file", path, "--top", 1, "--format")
+    columns = ("--id-column", "No", "--label-column", "truth", "--keep-columns", "day,example")
+    out, err = program(*wanted, "csv", *columns)
+    rows = list(csv.reader(io.StringIO(out, newline="")))
+    assert rows[0] == [
+        "No", "example", "label_1", "probability_1", "truth", "day", "example.1"
+    ]  # fmt: skip
+    assert [row[0] for row in rows[1:]] == [f"n{i}" for i in range(5)]
+    assert [row[1] for row in rows[1:]] == texts
+    assert rows[2] == ["n1", "", "", "", "x", "Mo,Tu", "1"]
+    assert all(row[2] in ("x", "y") for row in rows[1:] if row[1])
+    assert "without a prediction: 1" in err
+    frame = pl.read_csv(io.BytesIO(out.encode()))
+    assert frame["No"].to_list() == [f"n{i}" for i in range(5)]
+    out, _ = program(*wanted, "jsonl", *columns)
+    first = json.loads(out.splitlines()[0])
+    assert first["id"] == "n0"
+    assert (first["label"], first["columns"]) == ("x", {"day": "Mo,Tu", "example": "0"})
+    out, _ = program(*wanted, "csv", "--keep-columns", "all")
+    assert out.startswith("example,label_1,probability_1,No,truth,day,example.1\n")
+    assert "with --format csv or jsonl" in fails(2, *wanted, "table", "--id-column", "No")
+    assert "no column 'nr'" in fails(2, *wanted, "csv", "--id-column", "nr")
 
 
 def test_standard_input(trained):
@@ -173,6 +208,10 @@ def test_evaluate(program, trained, table):
     assert "commonest mistakes" in out
     result = json.loads(program("evaluate", trained, table, "--json")[0])
     assert result["examples"] == 60
+    assert result["seen_in_training"]["same"] == 46
+    assert "seen in training: 46 of 60 examples; accuracy on the other 14: " in program(
+        "evaluate", trained, table
+    )[0]  # fmt: skip
     assert result["confusion"]["labels"] == ["x", "y"]
     out, _ = program("evaluate", trained, table, "--text-column", "name", "--label-column", "kind")
     assert "(60 examples)" in out
@@ -230,3 +269,43 @@ def test_bad_input_gets_one_line(fails, trained, table, tmp_path):
     assert "labels that training never showed: z" in fails(1, "evaluate", trained, other)
     assert "example 2: at least one character" in fails(2, "predict", trained, "ab", " ")
     assert "no file or folder" in fails(1, "predict", trained, "--file", tmp_path / "no.txt")
+
+
+def test_a_model_that_says_one_label_is_named(program, tmp_path):
+    path = tmp_path / "same.csv"
+    rows = "".join(f"{'ab' * (n % 9 + 1)}{n},{'xxxxy'[n % 5]}\n" for n in range(200))
+    path.write_text("text,label\n" + rows)
+    run = tmp_path / "run"
+    out, err = program(
+        "train", "classify", path, "--run", run, *SMALL, "--learning-rate", "0.01", "--epochs", 2
+    )  # fmt: skip
+    assert out.startswith("test: accuracy 0.8")
+    steps = max(
+        json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()
+    )
+    for text in (err, program("evaluate", run)[1], program("evaluate", run, path)[1]):
+        assert "note: the model says 'x' for " in text
+        assert f"`elman resume {run} --steps {2 * steps}`" in text
+        assert "--class-weights balanced, as 'x' is so common" in text
+    assert "the model says 'x'" in program("evaluate", run, "--json")[0]
+
+
+def test_a_folder_of_parts(program, tmp_path):
+    for part, count in (("train", 40), ("test", 10)):
+        for n in range(count):
+            label, letters = (("x", "ab"), ("y", "cd"))[n % 2]
+            path = tmp_path / "data" / part / label / f"{n}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{letters * (n % 7 + 1)}\n{n}\n")
+    run = tmp_path / "run"
+    out, err = program("train", "classify", tmp_path / "data", "--run", run, *SMALL)
+    assert "(10 examples)" in out
+    assert "note: parts are taken from the names in" in err
+    split = pl.read_csv(run / "split.csv")
+    assert split.filter(pl.col("part") == "test")["file"].str.contains("/test/").all()
+    out, _ = program("predict", run, "--file", tmp_path / "data/test/x", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out, newline="")))
+    assert [row["file"][-5:] for row in rows] == ["0.txt", "2.txt", "4.txt", "6.txt", "8.txt"]
+    assert rows[0]["example"] == "ab\n0"
+    out, _ = program("predict", run, "--file", tmp_path / "data/test/x", "--format", "jsonl")
+    assert json.loads(out.splitlines()[1])["file"].endswith("2.txt")

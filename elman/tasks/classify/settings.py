@@ -86,9 +86,20 @@ class ClassifySettings(StackSettings):
     )
     data_format: str = setting(
         "auto",
-        "folder (of LABEL.txt files), csv, tsv, jsonl, ts (UCR/UEA); auto goes by the name; "
-        "Parquet is known by its first bytes",
-        choices=("auto", "folder", "csv", "tsv", "jsonl", "ts"),
+        "folder (of LABEL.txt files, or a folder for each label or part), csv, tsv, jsonl, ts "
+        "(UCR/UEA), fasttext (__label__x text), label-text or text-label (a tab or space between "
+        "them); auto goes by the name, else by the look; Parquet is known by its first bytes",
+        choices=(
+            "auto",
+            "folder",
+            "csv",
+            "tsv",
+            "jsonl",
+            "ts",
+            "fasttext",
+            "label-text",
+            "text-label",
+        ),
     )
     header: bool = setting(True, "tables: the first line names the columns (else 1, 2, ...)")
     text_column: str = setting(
@@ -108,8 +119,9 @@ class ReadingSettings:
         ClassifySettings,
         "data_format",
         None,
-        help="folder, csv, tsv, jsonl or ts (default: by the name)",
-        choices=("folder", "csv", "tsv", "jsonl", "ts"),
+        help="folder, csv, tsv, jsonl, ts, fasttext, label-text or text-label (default: by the "
+        "name)",
+        choices=("folder", "csv", "tsv", "jsonl", "ts", "fasttext", "label-text", "text-label"),
     )
     header: bool | None = changed(ClassifySettings, "header", None)
     text_column: str | None = changed(

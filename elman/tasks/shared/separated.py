@@ -48,7 +48,9 @@ class Separated:
     notes: list[str] = field(default_factory=list)
 
 
-def parse_separated(content: str, name: str, usual: str = ",", header: bool = True) -> Separated:
+def parse_separated(
+    content: str, name: str, usual: str = ",", header: bool = True, blank: bool = False
+) -> Separated:
     """Read a table. Rows without any content are left out. A column without a name is called
     `Unnamed: 0`, counted from 0, as pandas does.
 
@@ -57,6 +59,8 @@ def parse_separated(content: str, name: str, usual: str = ",", header: bool = Tr
         name: how messages call it.
         usual: the separator to take where the first rows leave a choice.
         header: the first row names the columns; else they are called 1, 2, ...
+        blank: keep rows without content that have a place for every field, so that rows can be
+            counted as other programs count them.
 
     Raises:
         DataError: no rows, rows of another width than the first, quotes that do not pair up; with
@@ -68,7 +72,7 @@ def parse_separated(content: str, name: str, usual: str = ",", header: bool = Tr
         raise DataError(f"{name} must be a table of text, but is {found.name}; {found.advice}")
     with fields_of_any_size():
         content, dialect, first = _begun(content, usual)
-        return _Table(content, name, dialect, first).read(header)
+        return _Table(content, name, dialect, first, blank).read(header)
 
 
 def first_rows(content: str, usual: str, count: int) -> list[list[str]]:
@@ -95,7 +99,8 @@ def _begun(content: str, usual: str) -> tuple[str, Dialect, int]:
 class _Table:
     """One table on its way from text to cells."""
 
-    def __init__(self, content: str, name: str, dialect: Dialect, first: int) -> None:
+    def __init__(self, content: str, name: str, dialect: Dialect, first: int, blank: bool) -> None:
+        self._keep_blank, self._width = blank, 0
         self._content, self._name, self._dialect, self._first = content, name, dialect, first
         self._lines, self._blank, self._numbered, self._wider = array("q"), 0, False, False
         self._joined: list[tuple[int, int]] = []
@@ -103,14 +108,15 @@ class _Table:
     def read(self, header: bool) -> Separated:
         found = self._records()
         sample = list(islice(found, _SAMPLE))
-        if len(sample) < 1 + header:
+        full = [record for record in sample if not record.blank]
+        if len(full) < 1 + header:
             raise DataError(
                 f"{self._name} has a header but no rows; one row for each example was expected"
             )
         names = sample[0].fields
         if not header:
             names = [str(number) for number in range(1, len(names) + 1)]
-        elif self._have_row_names(sample):
+        elif self._have_row_names(full):
             self._numbered, names = True, ["", *names]
         unique, repeated = _unique(names)
         rows = self._fields(chain(sample[header:], found), len(unique))
@@ -144,8 +150,12 @@ class _Table:
         )
 
     def _records(self) -> Iterator[Record]:
+        begun = False
         for record in records(self._content, self._dialect, self._name, self._first):
             if not record.blank:
+                begun = True
+                yield record
+            elif begun and self._keep_blank and record.fields:
                 yield record
             elif len(record.fields) > 1:
                 self._blank += 1
@@ -153,6 +163,9 @@ class _Table:
     def _fields(self, rows: Iterable[Record], width: int) -> Iterator[list[str]]:
         """The rows' fields, after making sure that there are `width` of them."""
         for row in rows:
+            if row.blank and (len(row.fields) != width or row.fields[0]):
+                self._blank += len(row.fields) > 1
+                continue
             if len(row.fields) != width:
                 raise self._ragged(row.line, row.fields, width)
             self._lines.append(row.line)

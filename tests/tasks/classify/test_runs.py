@@ -1,6 +1,8 @@
 """Runs: resume to the bit, equal seeds, and the model in use."""
 
+import csv
 import dataclasses
+import io
 import json
 import signal
 
@@ -84,7 +86,8 @@ def test_the_run_folder_holds_what_it_promises(tmp_path, names_folder):
     model = train(names_folder, tmp_path / "run")
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
         "checkpoint.safetensors", "config.toml", "confusion.png", "curves.png", "data",
-        "metrics.jsonl", "model.safetensors", "results.json", "vocabulary.json",
+        "errors.csv", "metrics.jsonl", "model.safetensors", "predictions.csv", "results.json",
+        "split.csv", "vocabulary.json",
     ]  # fmt: skip
     assert (tmp_path / "run" / "confusion.png").read_bytes().startswith(b"\x89PNG")
     results = json.loads((tmp_path / "run" / "results.json").read_text())
@@ -170,7 +173,7 @@ def test_predictions(tmp_path, names_folder, signals_file):
     model = train(signals_file, tmp_path / "signals", epochs=1)
     assert model.probabilities([np.zeros((3, 2)), [[1, 2], [3, 4]]]).shape == (2, 2)
     pair = ([[1.0, 2.0], [3.0, 4.0]], "up")
-    assert model.evaluate([pair, pair]).examples == 1
+    assert model.evaluate([pair, pair]).examples == 2
     with pytest.raises(ArgumentError, match=r"example 2: numbers .* were expected"):
         model.evaluate([pair, ([["a", "b"]], "up")])
     with pytest.raises(ArgumentError, match=r"example 2: .*NaN"):
@@ -184,9 +187,9 @@ def test_evaluation_of_other_data(tmp_path, names_folder):
     path = tmp_path / "other.csv"
     path.write_text("n,t\nabc,Ab\nabc,Ab\nefg,Éf\n", encoding="utf-8")
     found = model.evaluate(path, text_column="n", label_column="t")
-    assert found.examples == 2
-    assert "left out: 1; 2 examples remain" in found.notes[0]
-    pairs = model.evaluate([("abc", "Ab"), ("efg", "Éf")])
+    assert found.examples == 3
+    assert not any("left out" in note for note in found.notes)
+    pairs = model.evaluate([("abc", "Ab"), ("abc", "Ab"), ("efg", "Éf")])
     assert pairs.to_json()["classes"] == found.to_json()["classes"]
     with pytest.raises(DataError, match=r"labels that training never showed: Zz.*known are Ab, Cd"):
         model.evaluate([("abc", "Zz")])
@@ -234,6 +237,67 @@ def test_own_parts(tmp_path, names_folder):
     assert config.data["test"] == 6
     assert "test_data" not in config.settings
     assert any(note.startswith("leak: ") for note in config.data["notes"])
+
+
+def test_a_test_of_the_users_own_is_scored_row_by_row(tmp_path, names_folder):
+    known = (names_folder / "Ab.txt").read_text().split()[:3]
+    path = tmp_path / "test.csv"
+    rows = [("text", "label"), *[(known[0], "Ab")] * 50, ("", "Ab"), ("zzz", "Cd"), *[
+        (known[1], "Cd")] * 5]  # fmt: skip
+    path.write_text("".join(f"{text},{label}\n" for text, label in rows))
+    model = train(names_folder, tmp_path / "run", epochs=1, test_data=str(path))
+    for found in (model.evaluate(), model.evaluate(path)):
+        assert found.examples == 56
+        assert (found.seen.same, found.seen.other) == (50, 5)
+        right = [model.predict([text], 1)[0][0].label == "Cd" for text in ("zzz", known[1])]
+        assert found.seen.accuracy == pytest.approx((right[0] + 5 * right[1]) / 6)
+        assert found.to_json()["seen_in_training"]["same"] == 50
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "run" / "split.csv").read_text())))
+    assert {row["part"] for row in rows if row["file"] == str(path)} == {"test", ""}
+    assert [row["row"] for row in rows if row["left_out"] == "empty"] == ["51"]
+    assert model.evaluate(names_folder).seen.same >= 80  # not the validation part
+
+
+def test_another_program_finds_the_same_examples(tmp_path, names_folder):
+    path = tmp_path / "all.csv"
+    rows = [(name, file.stem) for file in sorted(names_folder.iterdir())
+            for name in file.read_text().split()]  # fmt: skip
+    rows = [*rows[:5], rows[0], ('a "b",\r\nc', "Ab"), *rows[5:], ("", ""), ("\rx" * 90, "Cd")]
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    model = train(path, tmp_path / "run", epochs=1)
+    split = pl.read_csv(tmp_path / "run" / "split.csv", schema_overrides={"left_out": pl.String})
+    assert split["row"].to_list() == list(range(1, len(rows) + 1))
+    assert split.filter(pl.col("left_out").is_not_null())["row"].to_list() == [6, len(rows) - 1]
+    test = [rows[row - 1] for row in split.filter(pl.col("part") == "test")["row"]]
+    assert model.evaluate(test).to_json() == model.evaluate().to_json()
+    said = list(csv.DictReader(io.StringIO((tmp_path / "run" / "predictions.csv").read_text())))
+    assert [row["label"] for row in said] == [label for _, label in test]
+    for row, (text, _) in zip(said, test, strict=True):
+        (guess,) = model.predict([text], 1)[0]
+        assert (row["predicted"], row["probability"]) == (guess.label, f"{guess.probability:.6f}")
+        assert (
+            row["example"] == " ".join(text.split())
+            if len(text) < 100
+            else row["example"][-3:] == "..."
+        )
+    wrong = list(csv.DictReader(io.StringIO((tmp_path / "run" / "errors.csv").read_text())))
+    assert wrong == sorted(
+        (row for row in said if row["label"] != row["predicted"]),
+        key=lambda row: -float(row["probability"]),
+    )
+
+
+def test_a_run_of_before_that_knows_no_origins_goes_on(tmp_path, names_folder):
+    train(names_folder, tmp_path / "run", epochs=1)
+    folder = open_run(tmp_path / "run")
+    config = folder.read_config()
+    data = {name: value for name, value in config.data.items() if name != "origins_sha256"}
+    folder.write_config(dataclasses.replace(config, data=data))
+    (tmp_path / "run" / "data" / "origins.safetensors").unlink()
+    (tmp_path / "run" / "split.csv").unlink()
+    elman.resume(tmp_path / "run", epochs=2)
+    assert not (tmp_path / "run" / "split.csv").exists()
 
 
 def test_a_run_copied_without_its_data_can_still_be_used(tmp_path, names_folder):

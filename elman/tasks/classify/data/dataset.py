@@ -150,6 +150,10 @@ class Dataset:
     def example(self, number: int) -> np.ndarray:
         return self.values[self.offsets[number] : self.offsets[number + 1]]
 
+    def pairs(self) -> list[tuple[bytes, int]]:
+        """What makes two examples equal, and their labels."""
+        return [(self.example(i).tobytes(), int(label)) for i, label in enumerate(self.labels)]
+
     def take(self, which: np.ndarray) -> "Dataset":
         return pack([self.example(i) for i in which], self.labels[which])
 
@@ -197,6 +201,31 @@ def read(folder: Path, catalogue: Catalogue, sha256: str) -> dict[str, Dataset]:
     Raises:
         RunError: missing, changed or damaged.
     """
+    values, offsets, labels, part = _arrays(folder, catalogue, sha256)
+    if not catalogue.channels:
+        values = catalogue.numbers(values)
+    whole = Dataset(values, offsets, labels)
+    return {name: whole.take(np.flatnonzero(part == i)) for i, name in enumerate(PARTS)}
+
+
+def read_texts(folder: Path, catalogue: Catalogue, sha256: str, part: int, most: int) -> list[str]:
+    """The first characters of each text of a part, at most `most`, as they were in the source.
+
+    Raises:
+        RunError: see `read`.
+    """
+    values, offsets, _, parts = _arrays(folder, catalogue, sha256)
+    starts, ends = offsets[:-1], np.minimum(offsets[:-1] + most, offsets[1:])
+    return [
+        values[starts[i] : ends[i]].tobytes().decode("utf-32-le", errors="replace")
+        for i in np.flatnonzero(parts == part)
+    ]
+
+
+def _arrays(
+    folder: Path, catalogue: Catalogue, sha256: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Values, offsets, labels and part, after checking that they fit each other."""
     path = folder / FILE
     arrays = read_arrays(path, sha256, "examples")
     try:
@@ -207,10 +236,7 @@ def read(folder: Path, catalogue: Catalogue, sha256: str) -> dict[str, Dataset]:
         raise RunError(f"{path} lacks {error}; restore it, or start a new run") from None
     if not _is_sound(values, offsets, labels, part, catalogue):
         raise RunError(f"{path} does not fit vocabulary.json; restore both, or start a new run")
-    if not catalogue.channels:
-        values = catalogue.numbers(values)
-    whole = Dataset(values, offsets, labels)
-    return {name: whole.take(np.flatnonzero(part == i)) for i, name in enumerate(PARTS)}
+    return values, offsets, labels, part
 
 
 def _is_sound(

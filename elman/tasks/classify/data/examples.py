@@ -1,8 +1,8 @@
 """Labelled examples as they come from a source, before they are numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,12 @@ Item = str | np.ndarray
 """One example: text, or a signal `(T, C)` float64."""
 
 PARTS = ("train", "valid", "test")
+PART_NAMES = {
+    "train": "train", "training": "train",
+    "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+"""What people call the parts, in lower case."""
 
 
 @dataclass
@@ -20,6 +26,9 @@ class Examples:
 
     notes: what the user should know about how they were read. channels: C of a signal, 0 for
     text. format: what the source was, "" for no file. column: that held the texts of a table.
+    files and rows: the file that each example stands in, and its number there, from 1: of a table's
+    rows without the header, of lines, of examples. columns: other columns of a table that were
+    asked for, by name.
     """
 
     items: list[Item]
@@ -29,6 +38,13 @@ class Examples:
     notes: list[str] = field(default_factory=list)
     format: str = ""
     column: str = ""
+    files: list[str] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    columns: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.files = self.files or [""] * len(self.items)
+        self.rows = self.rows or list(range(1, len(self.items) + 1))
 
     def __len__(self) -> int:
         return len(self.items)
@@ -40,6 +56,9 @@ class Examples:
             items=[self.items[i] for i in which],
             labels=[self.labels[i] for i in which],
             parts=None if self.parts is None else [self.parts[i] for i in which],
+            files=[self.files[i] for i in which],
+            rows=[self.rows[i] for i in which],
+            columns={name: [cells[i] for i in which] for name, cells in self.columns.items()},
         )
 
 
@@ -53,33 +72,74 @@ def short(text: str) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def cleaned(examples: Examples) -> Examples:
-    """Without empty examples, and with each (label, example) pair once in a part.
+EMPTY, REPEAT = "empty", "repeat"
+"""Why an example is left out."""
 
-    What was left out is counted in the notes.
+
+class Cleaned(NamedTuple):
+    """examples: those that are used. reasons: for each that was there, why it is left out; "" if
+    it is not."""
+
+    examples: Examples
+    reasons: list[str]
+
+
+def cleaned(examples: Examples, repeats: bool = True) -> Cleaned:
+    """Without empty examples. What was left out is counted in the notes.
+
+    repeats: also without repeats of a (label, example) pair, which a drawn split would spread over
+    training and test. The user's own validation and test parts keep theirs: they are measured row
+    by row, as they are.
     """
-    seen: set[tuple[Any, ...]] = set()
-    kept = []
-    empty = repeated = 0
-    for number, (item, label) in enumerate(zip(examples.items, examples.labels, strict=True)):
-        part = examples.parts[number] if examples.parts is not None else ""
-        pair = (part, label, key_of(item))
-        if len(item) == 0:
-            empty += 1
-        elif pair in seen:
-            repeated += 1
-        else:
-            seen.add(pair)
-            kept.append(number)
-    found = examples.take(kept)
-    if empty:
+    reasons = _reasons(examples, repeats)
+    found = examples.take([number for number, reason in enumerate(reasons) if not reason])
+    found.notes = list(examples.notes)
+    if empty := reasons.count(EMPTY):
         found.notes.append(f"empty examples left out: {empty:,}")
-    if repeated:
+    if repeated := reasons.count(REPEAT):
+        where = "" if examples.parts is None else " of the training part"
         found.notes.append(
-            f"repeats of an example with the same label left out: {repeated:,}; {len(kept):,} "
-            f"examples remain"
+            f"repeats{where} of an example with the same label left out: {repeated:,}; "
+            f"{len(found):,} examples remain"
         )
-    return found
+    return Cleaned(found, reasons)
+
+
+def _reasons(examples: Examples, repeats: bool) -> list[str]:
+    seen: set[tuple[Any, ...]] = set()
+    reasons = []
+    for number, (item, label) in enumerate(zip(examples.items, examples.labels, strict=True)):
+        drawn = examples.parts is None or examples.parts[number] == "train"
+        pair = (label, key_of(item))
+        if len(item) == 0:
+            reasons.append(EMPTY)
+        elif repeats and drawn and pair in seen:
+            reasons.append(REPEAT)
+        else:
+            reasons.append("")
+            if drawn:
+                seen.add(pair)
+    return reasons
+
+
+class Overlap(NamedTuple):
+    """Which examples training also showed: shared, with the same label (they are no test);
+    contested, with another label only (which no model can get right by more than luck)."""
+
+    shared: np.ndarray
+    contested: np.ndarray
+
+
+def overlap(
+    training: Iterable[tuple[Hashable, Hashable]], others: Iterable[tuple[Hashable, Hashable]]
+) -> Overlap:
+    """From (example, label) pairs: two `(N,)` masks over the others."""
+    labels: dict[Hashable, set[Hashable]] = {}
+    for key, label in training:
+        labels.setdefault(key, set()).add(label)
+    found = [(label in labels.get(key, ()), key in labels) for key, label in others]
+    same, any_label = np.array(found, dtype=bool).reshape(-1, 2).T
+    return Overlap(same, any_label & ~same)
 
 
 def joined(parts: dict[str, Examples]) -> Examples:
@@ -99,6 +159,8 @@ def joined(parts: dict[str, Examples]) -> Examples:
         [note for one in parts.values() for note in one.notes],
         first.format,
         first.column,
+        [file for one in parts.values() for file in one.files],
+        [row for one in parts.values() for row in one.rows],
     )
 
 

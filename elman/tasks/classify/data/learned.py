@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from elman.tasks.classify.data.dataset import Catalogue
+from elman.tasks.classify.data.lines import FORMATS, is_fasttext, labels_stand
+from elman.tasks.classify.data.tables import LABEL_NAMES, TEXT_NAMES
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.shared.separated import first_rows
 from elman.tasks.shared.text import lines_of
@@ -19,7 +21,8 @@ _SAMPLE = 100  # rows that tell whether they are some
 
 @dataclass(frozen=True)
 class Learned:
-    """format: csv, tsv, jsonl, parquet, ts, folder, or "" for no file. column: that held the texts
+    """format: csv, tsv, jsonl, parquet, ts, folder, documents, one of labelled lines, or "" for no
+    file. column: that held the texts
     of a table. labels: that the run knows. rows: the user has said how rows are read."""
 
     format: str = ""
@@ -48,6 +51,8 @@ class Learned:
         each; and what the user should know about it."""
         if self.format == "ts":
             return "ts", []
+        if self.format in FORMATS and (found := self._labelled_lines(content)):
+            return found, []
         usual = self.format if self.format in USUAL else "csv"
         if self.format in _TABLES or self.rows:
             column = settings.text_column or self.column
@@ -63,6 +68,34 @@ class Learned:
             f"each line is taken as one text, though the run learned from {_TABLES[self.format]}; "
             f"give --data-format {option} to read rows"
         ]
+
+    def format_with_labels(
+        self, content: str, settings: ClassifySettings
+    ) -> tuple[str, list[str]] | None:
+        """How to read a text in which each example has a label, and what the user should know about
+        it; None if that is not clear."""
+        if is_fasttext(content):
+            return "fasttext", []
+        if self.rows or settings.label_column or settings.text_column or not settings.header:
+            if _is_object(content, settings.text_column):
+                return "jsonl", ["read as JSON lines, by the first line"]
+            return "csv", ["read as a table, as options tell of columns"]
+        first = next((line for line in lines_of(content) if line.strip()), "").lstrip()
+        if first.startswith("@"):
+            return "ts", ["read as a .ts file, by the first line"]
+        if _is_object(content):
+            return "jsonl", ["read as JSON lines, by the first line"]
+        names = [name.strip().lower() for row in first_rows(content, ",", 1) for name in row]
+        if not {*LABEL_NAMES}.isdisjoint(names) and not {*TEXT_NAMES}.isdisjoint(names):
+            return "csv", ["read as a table, by the first line"]
+        found = self._labelled_lines(content) or labels_stand(content)
+        return None if found is None else (found, [])
+
+    def _labelled_lines(self, content: str) -> str | None:
+        """By labels that the run knows."""
+        if is_fasttext(content):
+            return "fasttext"
+        return labels_stand(content, self.labels) if self.labels else None
 
     def _are_rows(
         self, content: str, column: str, separator: str, settings: ClassifySettings
@@ -85,11 +118,11 @@ class Learned:
 UNKNOWN = Learned()
 
 
-def _is_object(content: str, column: str) -> bool:
-    """Whether the first line is an object with the column among its keys."""
+def _is_object(content: str, column: str = "") -> bool:
+    """Whether the first line is an object, with the column among its keys if there is one."""
     first = next((line for line in lines_of(content) if line.strip()), "")
     try:
         row = json.loads(first)
     except (ValueError, RecursionError):
         return False
-    return isinstance(row, dict) and column in row
+    return isinstance(row, dict) and (not column or column in row)

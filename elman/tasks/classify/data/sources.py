@@ -2,13 +2,18 @@
 
 import os
 import unicodedata
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from elman.errors import ArgumentError, DataError
 from elman.tasks.classify.data import builtin
-from elman.tasks.classify.data.examples import Examples, cleaned, joined
-from elman.tasks.classify.data.folders import read_folder
+from elman.tasks.classify.data.examples import Examples, joined
+from elman.tasks.classify.data.folders import DOCUMENTS, read_folder
+from elman.tasks.classify.data.labels import check_labels
 from elman.tasks.classify.data.learned import SUFFIXES, UNKNOWN, USUAL, Learned
+from elman.tasks.classify.data.lines import FORMATS, parse_lines
 from elman.tasks.classify.data.signals import parse_ts
 from elman.tasks.classify.data.tables import (
     examples_of,
@@ -18,7 +23,7 @@ from elman.tasks.classify.data.tables import (
 )
 from elman.tasks.classify.data.twins import twins
 from elman.tasks.classify.settings import ClassifySettings
-from elman.tasks.shared.recognise import PARQUET, head_of, recognise
+from elman.tasks.shared.recognise import PARQUET, head_of
 from elman.tasks.shared.text import label_of, lines_of, read_text, require_there
 
 _OPEN = "open"  # neither a name nor the user tells the format
@@ -30,25 +35,37 @@ def names(data: list[str]) -> list[str]:
 
 
 def read(data: list[str], settings: ClassifySettings) -> Examples:
-    """All labelled examples, stripped, without repeats, those of each part marked if the user
-    divided them.
+    """All labelled examples, stripped, those of each part marked if the user divided them. Empty
+    ones and repeats are among them.
 
     Raises:
         DataError, ArgumentError: see `read_source`.
     """
     whole = _read_all(data, settings)
+    whole.notes += check_labels(whole.labels, lambda i: _place(whole, i))
+    known = Learned(whole.format, whole.column, tuple(sorted(set(whole.labels))))
     own = {
-        part: cleaned(read_source(path, settings))
+        part: read_source(path, settings, learned=known)
         for part, path in (("valid", settings.valid_data), ("test", settings.test_data))
         if path
     }
     if own and whole.parts is not None:
         raise ArgumentError(
-            "give --split-column, or --test-data and --valid-data, but not both: each says which "
-            "part an example belongs to"
+            "give --split-column, or --test-data and --valid-data, but not both, and neither with "
+            "a folder of parts: each says which part an example belongs to"
         )
-    found = cleaned(whole)
-    return joined({"train": found, **own}) if own else found
+    for part, found in own.items():
+        if found.parts is not None:
+            raise ArgumentError(
+                f"--{part}-data must be one part, but names a folder that holds several; name the "
+                f"file or folder of the {part} part"
+            )
+    return joined({"train": whole, **own}) if own else whole
+
+
+def _place(examples: Examples, number: int) -> str:
+    file = examples.files[number]
+    return f"{label_of(file)}, row {examples.rows[number]}" if file else f"row {number + 1}"
 
 
 def _read_all(data: list[str], settings: ClassifySettings) -> Examples:
@@ -63,13 +80,17 @@ def _read_all(data: list[str], settings: ClassifySettings) -> Examples:
 
 
 def read_source(
-    source: str, settings: ClassifySettings, labelled: bool = True, learned: Learned = UNKNOWN
+    source: str,
+    settings: ClassifySettings,
+    labelled: bool = True,
+    learned: Learned = UNKNOWN,
+    keep: Sequence[str] = (),
 ) -> Examples:
     """The examples of one file or folder, or of standard input ("-"), in their order.
 
     labelled: every example must have a label; otherwise a label is read where there is one, and
     what a name leaves open is read as what the run `learned` from if it looks like that, else as
-    one example a line.
+    one example a line. keep: other columns of a table to hand on.
 
     Raises:
         DataError: missing, unreadable or without examples; lines that can't be read, by number.
@@ -78,29 +99,44 @@ def read_source(
     require_there(source)
     kind = _format_of(source, settings, labelled)
     if kind == "folder":
-        examples = read_folder(Path(source), settings)
+        again = partial(read_source, settings=settings, labelled=labelled, learned=learned)
+        bare = not labelled and learned.format == DOCUMENTS
+        examples = read_folder(Path(source), settings, again, bare)
+        kind = examples.format
     elif kind == "parquet":
-        examples = examples_of(read_parquet(source, label_of(source)), settings, labelled)
+        examples = examples_of(read_parquet(source, label_of(source)), settings, labelled, keep)
     else:
         content = "".join(read_text(source, settings.encoding))
         notes: list[str] = []
-        if kind == _OPEN:
+        if kind == _OPEN and labelled:
+            kind, notes = learned.format_with_labels(content, settings) or _unclear(source)
+        elif kind == _OPEN:
             kind, notes = learned.format_of(content, settings)
-        examples = _parse(content, label_of(source), kind, settings, labelled)
+        examples = _parse(content, label_of(source), kind, settings, labelled, keep)
         examples.notes = [*notes, *examples.notes]
+    if not os.path.isdir(source):
+        examples.files = [source] * len(examples)
     examples.format = kind
+    if keep and not examples.columns:
+        raise ArgumentError(
+            f"{label_of(source)} is no table, so it has no column {keep[0]!r}; give a table, or "
+            f"leave out the options that keep columns"
+        )
     if labelled:
-        examples.notes += twins(examples.labels)
+        examples.notes = list(dict.fromkeys([*examples.notes, *twins(examples.labels)]))
     if not examples.channels:
         examples.items = [prepared(str(item), settings.ascii) for item in examples.items]
     return examples
 
 
 def _parse(
-    content: str, name: str, kind: str, settings: ClassifySettings, labelled: bool
-) -> Examples:
+    content: str, name: str, kind: str, settings: ClassifySettings, labelled: bool,
+    keep: Sequence[str],
+) -> Examples:  # fmt: skip
     if kind == "ts":
         return parse_ts(content, name, labelled)
+    if kind in FORMATS:
+        return parse_lines(content, name, kind, labelled)
     if kind == "lines":
         lines = [line.strip() for line in lines_of(content)]
         return Examples(list(lines), [""] * len(lines))
@@ -108,7 +144,7 @@ def _parse(
         table = read_json_lines(content, name)
     else:
         table = read_separated(content, name, USUAL[kind], settings.header)
-    return examples_of(table, settings, labelled)
+    return examples_of(table, settings, labelled, keep)
 
 
 def prepared(text: str, ascii_only: bool) -> str:
@@ -135,9 +171,12 @@ def _format_of(source: str, settings: ClassifySettings, labelled: bool) -> str:
     found = SUFFIXES.get(Path(source).suffix.lower())
     if found is not None:
         return found
-    if not labelled or recognise(head) is not None:
-        return _OPEN  # reading it will tell what a file is that is no text
+    return _OPEN
+
+
+def _unclear(source: str) -> NoReturn:
     raise DataError(
-        f"can't tell the format of {label_of(source)} by its name; say --data-format csv, tsv, "
-        f"jsonl (an object on each line) or ts, or give a folder of LABEL.txt files"
+        f"can't tell the format of {label_of(source)} by its name, nor where its labels are; say "
+        f"--data-format csv, tsv, jsonl (an object on each line), ts, fasttext, label-text or "
+        f"text-label, or give a folder of LABEL.txt files"
     )

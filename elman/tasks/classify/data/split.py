@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from elman.errors import DataError
-from elman.tasks.classify.data.examples import PARTS, Examples, key_of
+from elman.tasks.classify.data.examples import PARTS, Examples, key_of, overlap
 from elman.tasks.shared.table import listing
 
 TRAIN, VALID, TEST = range(len(PARTS))
@@ -94,19 +94,16 @@ def _rare(part: np.ndarray, labels: np.ndarray) -> list[str]:
 def _leaks(part: np.ndarray, examples: Examples) -> list[str]:
     """How many examples of a part also stand in the training part, with the same label (which the
     user's own division may cause) or with another one only (which no model can get right)."""
-    rows = list(zip(part, map(key_of, examples.items), examples.labels, strict=True))
-    training: dict[bytes | str, set[str]] = {}
-    for where, key, label in rows:
-        if where == TRAIN:
-            training.setdefault(key, set()).add(label)
+    pairs = list(zip(map(key_of, examples.items), examples.labels, strict=True))
+    training = [pairs[i] for i in np.flatnonzero(part == TRAIN)]
     notes = []
     for number in (VALID, TEST):
-        own = [(key, label) for where, key, label in rows if where == number]
-        shared = [label in training[key] for key, label in own if key in training]
+        own = [pairs[i] for i in np.flatnonzero(part == number)]
+        found = overlap(training, own)
         what = f"of the {len(own):,} {_WORDS[number]} examples also"
-        if leaks := sum(shared):
+        if leaks := int(found.shared.sum()):
             notes.append(f"leak: {leaks:,} {what} stand in the training part, with the same label")
-        if others := len(shared) - leaks:
+        if others := int(found.contested.sum()):
             notes.append(
                 f"ambiguous: {others:,} {what} stand in the training part, as another label"
             )

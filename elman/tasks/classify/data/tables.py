@@ -1,12 +1,12 @@
 """Labelled text in tables: CSV and its relatives, JSON lines, Parquet."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from elman.errors import ArgumentError, DataError
-from elman.tasks.classify.data.examples import PARTS, Examples
+from elman.tasks.classify.data.examples import PART_NAMES, PARTS, Examples
 from elman.tasks.classify.data.json_lines import parse_json_lines
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.shared.separated import parse_separated
@@ -15,13 +15,12 @@ from elman.tasks.shared.table import Table, is_unnamed, listing, numbers_rows, p
 if TYPE_CHECKING:
     import polars as pl
 
-LABEL_NAMES = ("label", "class", "category", "target", "y")
-TEXT_NAMES = ("text", "name", "string", "sentence", "message", "example", "x")
-_PART_NAMES = {
-    "train": "train", "training": "train",
-    "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid",
-    "test": "test", "testing": "test",
-}  # fmt: skip
+LABEL_NAMES = ("label", "class", "category", "target", "sentiment", "y")
+TEXT_NAMES = (
+    "text", "name", "string", "sentence", "message", "example", "content", "review", "tweet", "x"
+)  # fmt: skip
+ALL = "all"
+_ONE_LABEL = "several labels of one example are not supported, so write one there"
 _ABSENT = ("nan", "na", "n/a", "null", "#n/a", "<na>")
 """Labels, in lower case, that programs write for a missing value."""
 _CALENDAR = (-719_162, 2_932_896)
@@ -43,8 +42,9 @@ class TextTable(Table):
     nested: Mapping[str, int] = field(default_factory=dict)
     header: bool = False
 
-    def strings(self, column: str | None) -> list[str]:
-        """The values of a column, stripped; empty ones if there is no such column.
+    def strings(self, column: str | None, instead: str = "write one value there") -> list[str]:
+        """The values of a column, stripped; empty ones if there is no such column. instead: what
+        to do about a list, for messages.
 
         Raises:
             DataError: a list or an object where one text was expected.
@@ -54,9 +54,17 @@ class TextTable(Table):
         if column in self.nested:
             raise DataError(
                 f"{self.place(self.nested[column])}: {column!r} must be text or a number, got a "
-                f"list or an object; write one value there, or name another column"
+                f"list or an object; {instead}, or name another column"
             )
         return [(value or "").strip() for value in self._text(column).to_list()]
+
+    def written(self, column: str) -> list[str]:
+        """The values of a column as they are, lists and objects as JSON; "" where there is none.
+
+        Raises:
+            DataError: values that can't be written as text.
+        """
+        return [value or "" for value in self._text(column).to_list()]
 
     def _text(self, column: str) -> "pl.Series":
         import polars as pl
@@ -97,7 +105,7 @@ def read_separated(content: str, name: str, usual: str, header: bool) -> TextTab
     Raises:
         DataError: see `parse_separated`.
     """
-    found = parse_separated(content, name, usual, header)
+    found = parse_separated(content, name, usual, header, blank=True)
     return TextTable(
         found.frame, name, found.lines, found.separator, found.notes, found.repeated, header=header
     )
@@ -133,8 +141,16 @@ def read_parquet(path: str, name: str) -> TextTable:
     return TextTable(frame, name, nested=nested)
 
 
-def examples_of(table: TextTable, settings: ClassifySettings, labelled: bool = True) -> Examples:
-    """The examples of a table. labelled: whether it must have a column of labels.
+def examples_of(
+    table: TextTable,
+    settings: ClassifySettings,
+    labelled: bool = True,
+    keep: Sequence[str] = (),
+) -> Examples:
+    """The examples of a table.
+
+    labelled: whether it must have a column of labels. keep: names of columns to hand on; `ALL`
+    stands for all of them.
 
     Raises:
         DataError: labels that are missing, values that are no text, with their lines.
@@ -144,16 +160,34 @@ def examples_of(table: TextTable, settings: ClassifySettings, labelled: bool = T
     text = _find(table, settings.text_column, TEXT_NAMES, "text", True, taken=label)
     if labelled and text == label:
         raise ArgumentError(f"column {text!r} can't be both the text and the label; name another")
+    if label is not None and text is not None:
+        _refuse_data_as_names(table, settings, label, text)
     texts = table.strings(text)
-    labels = [unicodedata.normalize("NFC", value) for value in table.strings(label)]
-    if labelled and "" in labels:
-        raise DataError(
-            f"{table.place(labels.index(''))}: the label (column {label!r}) is empty; fill it in, "
-            f"or leave the row out"
-        )
+    labels = [unicodedata.normalize("NFC", value) for value in table.strings(label, _ONE_LABEL)]
+    for row, (value, text_there) in enumerate(zip(labels, texts, strict=True)):
+        if labelled and not value and text_there:
+            raise DataError(
+                f"{table.place(row)}: the label (column {label!r}) is empty; fill it in, or leave "
+                f"the row out"
+            )
     parts = _parts(table, settings.split_column) if settings.split_column else None
     notes = [*table.notes, *_notes(table, [text, label, settings.split_column], labels)]
-    return Examples(list(texts), labels, parts, notes=notes, column=text or "")
+    found = Examples(list(texts), labels, parts, notes=notes, column=text or "")
+    found.columns = _kept(table, keep, text)
+    return found
+
+
+def _kept(table: TextTable, keep: Sequence[str], text: str | None) -> dict[str, list[str]]:
+    """The columns to hand on, as they are written in the file. For all of them, the text is not
+    among them: it is handed on as it is."""
+    wanted = [
+        column
+        for name in keep
+        for column in ([c for c in table.columns if c != text] if name == ALL else [name])
+    ]
+    for name in wanted:
+        table.require(name, "a column to keep")
+    return {name: table.written(name) for name in dict.fromkeys(wanted)}
 
 
 def _notes(table: TextTable, used: list[str | None], labels: list[str]) -> list[str]:
@@ -177,11 +211,11 @@ def _parts(table: TextTable, column: str) -> list[str]:
     table.require(column, "--split-column")
     parts = []
     for row, value in enumerate(table.strings(column)):
-        if value.lower() not in _PART_NAMES:
+        if value.lower() not in PART_NAMES:
             raise DataError(
                 f"{table.place(row)}: column {column!r} must say {', '.join(PARTS)}, got {value!r}"
             )
-        parts.append(_PART_NAMES[value.lower()])
+        parts.append(PART_NAMES[value.lower()])
     return parts
 
 
@@ -212,6 +246,22 @@ def _find(
     if found is None and required:
         raise _unclear(table, what)
     return found
+
+
+def _refuse_data_as_names(
+    table: TextTable, settings: ClassifySettings, label: str, text: str
+) -> None:
+    """Raise if the first line is an example and names no columns: nobody named the columns, and
+    what would be the name of the labels is one of the labels."""
+    named = settings.label_column or settings.text_column or text.lower() in TEXT_NAMES
+    if named or not table.header or label not in table.frame[label]:
+        return
+    numbers = [table.columns.index(column) + 1 for column in (label, text)]
+    raise DataError(
+        f"{table.name}: the first line should name the columns, but {label!r} is one of the "
+        f"labels, too, so it seems to be an example; give --no-header --label-column {numbers[0]} "
+        f"--text-column {numbers[1]}, or --label-column {label} if it does name them"
+    )
 
 
 def _only_counts(table: TextTable, column: str, usual: tuple[str, ...]) -> bool:

@@ -2,12 +2,39 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from elman.tasks.classify.data.dataset import Catalogue
+from elman.tasks.classify.data.examples import Overlap
 from elman.tasks.classify.use import metrics
+
+_NEARLY = 0.9  # of all examples: the label that a model says nearly always
+_TOLD = 0.05  # share of examples of other labels that such a model tells from it, at most
+
+
+class Seen(NamedTuple):
+    """Examples that training showed, too.
+
+    same: how many, with the same label: no test of what the model can do. other: how many, with
+    another label only, which no model can get right by more than luck. accuracy: on all but `same`;
+    None if nothing is left.
+    """
+
+    same: int
+    other: int
+    accuracy: float | None
+
+    @classmethod
+    def of(cls, probabilities: np.ndarray, labels: np.ndarray, training: Overlap) -> "Seen":
+        right = probabilities.argmax(1) == labels
+        new = right[~training.shared]
+        return cls(
+            int(training.shared.sum()),
+            int(training.contested.sum()),
+            float(new.mean()) if len(new) else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -16,7 +43,8 @@ class Evaluation:
 
     labels: the names. counts: `(K, K)`, row is the right label, column the predicted one.
     log_loss: nats per example. calibration_error: expected, 15 bins. majority: the label that
-    training showed most often. notes: what was left out of the data.
+    training showed most often. notes: what was left out of the data. seen: what of it training
+    showed, None if the run no longer holds its examples.
     """
 
     labels: tuple[str, ...]
@@ -27,6 +55,7 @@ class Evaluation:
     calibration_error: float
     majority: str
     notes: tuple[str, ...] = ()
+    seen: Seen | None = None
 
     @classmethod
     def of(
@@ -35,8 +64,10 @@ class Evaluation:
         labels: np.ndarray,
         catalogue: Catalogue,
         notes: list[str],
+        training: Overlap | None = None,
     ) -> "Evaluation":
-        """From `(N, K)` probabilities and `(N,)` numbers of the right labels."""
+        """From `(N, K)` probabilities and `(N,)` numbers of the right labels. training: which of
+        the examples it showed."""
         classes = len(catalogue.labels)
         return cls(
             catalogue.labels,
@@ -44,6 +75,7 @@ class Evaluation:
             **metrics.summary(probabilities, labels),
             majority=catalogue.labels[catalogue.majority],
             notes=tuple(notes),
+            seen=None if training is None else Seen.of(probabilities, labels, training),
         )
 
     @property
@@ -67,6 +99,29 @@ class Evaluation:
         names up: 2 before 10."""
         occurs = np.flatnonzero(self.counts.sum(0) + self.counts.sum(1))
         return sorted(occurs.tolist(), key=lambda number: _natural(self.labels[number]))
+
+    @property
+    def one_label(self) -> tuple[str, int] | None:
+        """The label that nearly all examples get, and how many do, if that tells hardly any other
+        label from it; None of a model that has learnt more."""
+        said = self.counts.sum(0)
+        label = int(said.argmax())
+        others = np.delete(self.counts, label, axis=0)
+        told = others.sum() - others[:, label].sum()
+        if not others.sum() or told > _TOLD * others.sum() or said[label] < _NEARLY * said.sum():
+            return None
+        return self.labels[label], int(said[label])
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the user should know about the model."""
+        if self.one_label is None:
+            return ()
+        label, count = self.one_label
+        return (
+            f"the model says {label!r} for {count:,} of {self.examples:,} examples, hardly more "
+            f"than a program that always says it: it has not learnt to tell the labels apart",
+        )
 
     def mistakes(self, most: int = 5) -> list[tuple[str, str, int]]:
         """The commonest ones as (right label, predicted label, how often)."""
@@ -106,7 +161,8 @@ class Evaluation:
                 "labels": [self.labels[number] for number in self.order],
                 "counts": self.counts[np.ix_(self.order, self.order)].tolist(),
             },
-            "notes": list(self.notes),
+            "seen_in_training": None if self.seen is None else self.seen._asdict(),
+            "notes": [*self.notes, *self.remarks],
         }
 
 

@@ -3,15 +3,17 @@
 import dataclasses
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from elman.errors import ArgumentError, DataError
+from elman.errors import ArgumentError, DataError, RunError
 from elman.settings import build, names, refuse_unknown
 from elman.tasks.classify.data import sources
 from elman.tasks.classify.data.dataset import Catalogue, Dataset, pack
-from elman.tasks.classify.data.examples import Examples, Item, cleaned, short
+from elman.tasks.classify.data.examples import Examples, Item, Overlap, cleaned, overlap, short
+from elman.tasks.classify.data.kept import KeptExamples
 from elman.tasks.classify.data.learned import UNKNOWN, Learned
 from elman.tasks.classify.model.classifier import SequenceClassifier
 from elman.tasks.classify.settings import ClassifySettings, EvaluationSettings
@@ -31,6 +33,16 @@ class Guess(NamedTuple):
     probability: float
 
 
+class Tested(NamedTuple):
+    """The test part: `(N, K)` probabilities, `(N,)` numbers of the right labels, and what the run
+    keeps of its examples."""
+
+    evaluation: Evaluation
+    probabilities: np.ndarray
+    labels: np.ndarray
+    kept: KeptExamples
+
+
 class TrainedClassifier(Trained[SequenceClassifier]):
     """What `elman.load` returns for a classification run.
 
@@ -42,12 +54,12 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         model: SequenceClassifier,
         catalogue: Catalogue,
         settings: ClassifySettings,
-        test: Dataset | None = None,
+        kept: KeptExamples | None = None,
         learned: Learned = UNKNOWN,
     ) -> None:
         super().__init__(model)
         self.labels = catalogue.labels
-        self._catalogue, self._settings, self._test = catalogue, settings, test
+        self._catalogue, self._settings, self._kept = catalogue, settings, kept
         self._learned = learned
 
     def predict(self, examples: Sequence[Item], top: int = 3) -> list[list[Guess]]:
@@ -99,7 +111,8 @@ class TrainedClassifier(Trained[SequenceClassifier]):
     def evaluate(
         self, data: Source | Sequence[tuple[Item, str]] | None = None, **reading: Any
     ) -> Evaluation:
-        """How good the model is on labelled data, or on the test part that the run kept.
+        """How good the model is on labelled data, or on the test part that the run kept. Every row
+        counts, repeats too; only empty examples are left out, and counted.
 
         Args:
             data: a file or folder that is read as the run's data was, or (example, label) pairs.
@@ -111,11 +124,7 @@ class TrainedClassifier(Trained[SequenceClassifier]):
             DataError: data that can't be read, or a label that training never showed.
         """
         if data is None:
-            if self._test is None:
-                raise ArgumentError(
-                    "this run keeps no examples of its own; give the data to evaluate"
-                )
-            return self._evaluation(self._test, [])
+            return self.tested().evaluation
         if isinstance(data, str | os.PathLike):
             examples = self.read(data, **reading)
         else:
@@ -124,15 +133,47 @@ class TrainedClassifier(Trained[SequenceClassifier]):
             items = [self._prepared(item) for item, _ in data]
             channels = self._catalogue.channels
             examples = Examples(items, [label for _, label in data], channels=channels)
-        found = cleaned(examples)
-        return self._evaluation(self._known(found), found.notes)
+        found = cleaned(examples, repeats=False).examples
+        dataset = self._known(found)
+        return self._evaluation(self._of(dataset), dataset, found.notes)
 
-    def read(self, source: Source, labelled: bool = True, **reading: Any) -> Examples:
+    def tested(self) -> Tested:
+        """What the model says of the test part that the run kept.
+
+        Raises:
+            ArgumentError: none kept.
+        """
+        if (parts := self._parts) is None or self._kept is None:
+            raise ArgumentError("this run keeps no examples of its own; give the data to evaluate")
+        test = parts["test"]
+        probabilities = self._of(test)
+        return Tested(
+            self._evaluation(probabilities, test, []), probabilities, test.labels, self._kept
+        )
+
+    @cached_property
+    def _parts(self) -> dict[str, Dataset] | None:
+        """None: a run that was copied without its data, which can still be used."""
+        try:
+            return None if self._kept is None else self._kept.parts
+        except RunError:
+            return None
+
+    def _overlap(self, dataset: Dataset) -> Overlap | None:
+        """Which examples training showed, too."""
+        if self._parts is None:
+            return None
+        return overlap(self._parts["train"].pairs(), dataset.pairs())
+
+    def read(
+        self, source: Source, labelled: bool = True, keep: Sequence[str] = (), **reading: Any
+    ) -> Examples:
         """The examples of a file or folder, or of "-" for standard input, read as the run's data.
 
         labelled: whether they must have labels; if not, the format goes by the name, and where
         that leaves it open, by whether the content looks like the run's data; else each line is
-        an example. `reading` and errors are those of `evaluate`.
+        an example. keep: columns of a table to hand on, in `columns`. `reading` and errors are
+        those of `evaluate`. Empty examples keep their places.
         """
         refuse_unknown(reading, names(EvaluationSettings), "reading")
         # A column that divided the training data says nothing about other data.
@@ -141,9 +182,9 @@ class TrainedClassifier(Trained[SequenceClassifier]):
             values["data_format"] = "auto"  # a list of texts is usual, whatever training read
         values.update(reading)
         settings = build(ClassifySettings, values, "reading")
-        rows = not {"header", "text_column", "label_column"}.isdisjoint(reading)
+        rows = bool(keep) or not {"header", "text_column", "label_column"}.isdisjoint(reading)
         learned = dataclasses.replace(self._learned, rows=rows)
-        return sources.read_source(os.fspath(source), settings, labelled, learned)
+        return sources.read_source(os.fspath(source), settings, labelled, learned, keep)
 
     def _prepared(self, item: Item) -> Item:
         if isinstance(item, str):
@@ -174,8 +215,12 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         logits = logits_of(self.model, dataset, self.device)
         return metrics.softmax(logits, self.model.temperature)
 
-    def _evaluation(self, dataset: Dataset, notes: list[str]) -> Evaluation:
-        return Evaluation.of(self._of(dataset), dataset.labels, self._catalogue, notes)
+    def _evaluation(
+        self, probabilities: np.ndarray, dataset: Dataset, notes: list[str]
+    ) -> Evaluation:
+        return Evaluation.of(
+            probabilities, dataset.labels, self._catalogue, notes, self._overlap(dataset)
+        )
 
 
 def _pairs(data: object) -> Sequence[tuple[Item, str]]:

@@ -12,6 +12,7 @@ import pytest
 
 from elman.errors import ArgumentError, DataError
 from elman.tasks.classify.data.builtin import country_and_language_names
+from elman.tasks.classify.data.examples import cleaned
 from elman.tasks.classify.data.sources import prepared, read, read_source
 from elman.tasks.classify.settings import ClassifySettings
 
@@ -40,7 +41,9 @@ def test_a_folder_of_labels(names_folder):
     (names_folder / "Ab.txt").write_bytes("\ufeff  Zoë \r\nBo\u2028b\n\n x y".encode())
     (names_folder / ".hidden.txt").write_text("no")
     found = of(names_folder)
-    assert pairs(found)[:3] == [("Zoë", "Ab"), ("Bo\u2028b", "Ab"), ("x y", "Ab")]
+    assert pairs(found)[:4] == [("Zoë", "Ab"), ("Bo\u2028b", "Ab"), ("", "Ab"), ("x y", "Ab")]
+    assert found.files[:4] == [str(names_folder / "Ab.txt")] * 4
+    assert (found.rows[:5], found.files[4]) == ([1, 2, 3, 4, 1], str(names_folder / "Cd.txt"))
     assert set(found.labels) == {"Ab", "Cd", "Éf"}
 
 
@@ -69,6 +72,30 @@ def test_numbers_in_a_table_stay_as_they_are_written(file):
                labelled=False)  # fmt: skip
     assert pairs(found) == [("7", "true"), ("\ufffd", "")]
     assert "halves of characters" in found.notes[0]
+
+
+def test_rows_without_content_keep_their_places(file):
+    path = file("a.csv", "id,text,label\n1,a,x\n\n,,\n2,b,y\n,,,,\n")
+    found = of(path)
+    assert (found.items, found.rows) == (["a", "", "b"], [1, 2, 3])
+    assert found.notes[0] == "rows without content left out: 1"  # of another width: no row
+    assert cleaned(found).reasons == ["", "empty", ""]
+    assert pl.read_csv(path, truncate_ragged_lines=True)["text"].to_list()[:2] != ["a", "b"]
+    path = file("b.csv", 'text\na\n""\n\nb\n')
+    assert of(path, labelled=False).items == ["a", "", "b"]
+
+
+def test_other_columns_are_handed_on_as_they_are_written(file):
+    path = file("a.jsonl", '{"text": "a", "id": 7, "tags": ["u"]}\n{"text": "b", "day": " x "}\n')
+    found = read_source(str(path), ClassifySettings(), False, keep=["id", "day"])
+    assert found.columns == {"id": ["7", ""], "day": ["", " x "]}
+    found = read_source(str(path), ClassifySettings(), False, keep=["day", "all"])
+    assert list(found.columns) == ["day", "id", "tags"]
+    assert found.columns["tags"] == ['["u"]', ""]
+    with pytest.raises(ArgumentError, match=r"no column 'dai' \(a column to keep\); did you mean"):
+        read_source(str(path), ClassifySettings(), False, keep=["dai"])
+    with pytest.raises(ArgumentError, match="is no table, so it has no column 'id'; give a table"):
+        read_source(str(file("a.txt", "a\nb\n")), ClassifySettings(), False, keep=["id"])
 
 
 def test_a_column_that_says_the_part(file):
@@ -108,7 +135,7 @@ def test_signals_on_a_large_offset_are_no_repeats(file):
     lines = "".join(f"1700000000.{n},1700000001.{n}:{'ab'[n % 2]}\n" for n in range(10, 60))
     path = str(file("a.ts", "@data\n" + lines))
     found = read([path], ClassifySettings())
-    assert (len(found), found.notes) == (50, [])
+    assert (len(cleaned(found).examples), found.notes) == (50, [])
 
 
 @pytest.mark.parametrize(
@@ -208,7 +235,6 @@ def test_numbers_of_rows_are_no_text(file, name):
 def test_what_was_left_out_or_may_be_missing_is_noted(file):
     found = of(file("a.csv", "id,text,label,day\n1,a,x,\n2,b,NaN,\n,,,\n"))
     assert found.notes == [
-        "rows without content left out: 1",
         "texts are taken from column 'text' and labels from 'label'; not used: 'id', 'day'",
         "'NaN' is a label like all others (rows: 1); leave them out if it stands for a missing one",
     ]
@@ -389,11 +415,11 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path):
 def test_folders_that_hold_no_labels(tmp_path):
     (tmp_path / "pos").mkdir()
     (tmp_path / "data.csv").touch()
-    with pytest.raises(DataError, match=r"holds no file LABEL\.txt.*it holds data\.csv, pos/"):
+    with pytest.raises(DataError, match=r"holds one table, data\.csv, .*give the table itself"):
         of(tmp_path)
-    for name in ("train.txt", "test.txt"):
+    for name in ("dev.txt", "test.txt"):
         (tmp_path / name).write_text("a\n")
-    with pytest.raises(DataError, match=r"test\.txt, train\.txt, which name parts of the data"):
+    with pytest.raises(DataError, match=r"dev\.txt, test\.txt, which name parts of the data"):
         of(tmp_path)
 
 

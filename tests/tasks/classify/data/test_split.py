@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elman.errors import DataError
-from elman.tasks.classify.data.examples import Examples, cleaned, joined
+from elman.tasks.classify.data.examples import Examples, cleaned, joined, overlap
 from elman.tasks.classify.data.split import TEST, TRAIN, VALID, split
 
 
@@ -83,7 +83,9 @@ def test_what_can_not_be_divided_is_refused(examples, words):
 
 
 def test_repeats_and_empty_examples_are_dropped_and_counted():
-    found = cleaned(Examples(["a", "a", "", "a", "b"], ["x", "x", "x", "y", "y"]))
+    found, reasons = cleaned(Examples(["a", "a", "", "a", "b"], ["x", "x", "x", "y", "y"]))
+    assert reasons == ["", "repeat", "empty", "", ""]
+    assert found.rows == [1, 4, 5]
     assert list(zip(found.items, found.labels, strict=True)) == [
         ("a", "x"), ("a", "y"), ("b", "y")
     ]  # fmt: skip
@@ -93,9 +95,28 @@ def test_repeats_and_empty_examples_are_dropped_and_counted():
     ]
 
 
+def test_the_users_own_parts_keep_their_repeats():
+    one = Examples(["a", "a", "b", ""], ["x", "x", "y", "y"])
+    found, reasons = cleaned(joined({"train": one, "valid": one, "test": one}))
+    assert found.parts == ["train", "train", *["valid"] * 3, *["test"] * 3]
+    assert reasons == ["", "repeat", "", "empty", *["", "", "", "empty"] * 2]
+    assert found.notes[1].startswith("repeats of the training part of an example")
+    assert cleaned(one, repeats=False).reasons == ["", "", "", "empty"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"))),
+       st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("xyz"))))  # fmt: skip
+def test_what_training_showed(training, others):
+    found = overlap(training, others)
+    assert found.shared.tolist() == [pair in training for pair in others]
+    assert found.contested.tolist() == [
+        pair not in training and pair[0] in [key for key, _ in training] for pair in others
+    ]
+
+
 def test_equal_signals_are_repeats():
     one = np.ones((3, 2), np.float32)
-    found = cleaned(Examples([one, one.copy(), one + 1], ["x", "x", "x"], channels=2))
+    found, _ = cleaned(Examples([one, one.copy(), one + 1], ["x", "x", "x"], channels=2))
     assert len(found) == 2
 
 
