@@ -11,7 +11,7 @@ from elman.tasks.base import Prepared, Restored
 from elman.tasks.language.data import sources
 from elman.tasks.language.data.corpus import Checksums, Corpus, encode, open_corpus
 from elman.tasks.language.data.vocabulary import Vocabulary
-from elman.tasks.language.model import build_model, input_size
+from elman.tasks.language.model import build_model
 from elman.tasks.language.settings import LanguageSettings, ScoringSettings
 from elman.tasks.language.task import LanguageTask, check_length
 from elman.tasks.language.use.trained import TrainedLanguage
@@ -54,7 +54,7 @@ class LanguageKind:
         vocabulary, checksums = encode(data, settings.level, folder)
         check_length(open_corpus(folder, vocabulary, checksums), settings)
         if setup.cell is not None:
-            try_stack(settings, setup, input_size(vocabulary.size, settings))
+            try_stack(settings, setup, settings.tokens(vocabulary.size).input_size)
         else:
             build_model(vocabulary.size, settings, setup)
         described = {"sources": sources.names(data), **dataclasses.asdict(checksums)}

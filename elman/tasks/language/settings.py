@@ -2,17 +2,47 @@
 
 from dataclasses import dataclass
 
+from elman.errors import ArgumentError
 from elman.settings import changed, setting
 from elman.tasks.cell import PERCEPTRON, cell_setting
 from elman.tasks.shared.stack import StackSettings
+
+ONE_HOT = 512
+"""The largest vocabulary that is read one-hot where no size of an embedding is given. A one-hot
+token of V numbers costs the first layer a product with V columns: little among letters and bytes,
+most of the time of a step among thousands of characters."""
+EMBEDDED = 128
+"""The size of the vectors in a larger one."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """How tokens are read and scored. embedding_size: 0 = one-hot. tied: one table for both."""
+
+    vocabulary_size: int
+    embedding_size: int
+    tied: bool
+
+    @property
+    def input_size(self) -> int:
+        """Features of a token as the first layer reads it."""
+        return self.embedding_size or self.vocabulary_size
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageSettings(StackSettings):
     cell: str = cell_setting("lstm", also=f"{PERCEPTRON} for a perceptron without hidden state; ")
     hidden_size: int = changed(StackSettings, "hidden_size", 256)
-    embedding_size: int = setting(
-        0, "size of a learned vector for each character; 0 = one-hot", minimum=0
+    embedding_size: int | None = setting(
+        None,
+        "size of a learned vector for each character; 0 = one-hot [default: one-hot, but "
+        f"{EMBEDDED} for more than {ONE_HOT} characters]",
+        minimum=0,
+    )
+    tied: bool | None = setting(
+        None,
+        "these vectors also score the next character [default: yes for more than "
+        f"{ONE_HOT} characters]",
     )
     window: int = setting(16, "characters that the mlp sees (mlp only)", minimum=1)
     level: str = setting("char", "what a token is", choices=("char", "byte"))
@@ -29,6 +59,24 @@ class LanguageSettings(StackSettings):
     valid_fraction: float = setting(
         0.1, "share of the text, at its end, kept for validation", above=0.0, below=1.0
     )
+
+    def tokens(self, vocabulary_size: int) -> Tokens:
+        """What the settings, and where they say nothing the size of the vocabulary, ask for.
+
+        Raises:
+            ArgumentError: one-hot tokens have no vectors to be scored by.
+        """
+        large = vocabulary_size > ONE_HOT
+        size = self.embedding_size
+        if size is None:
+            size = EMBEDDED if large or self.tied else 0
+        if self.tied and not size:
+            raise ArgumentError(
+                "--tied scores characters by their learned vectors, but --embedding-size 0 reads "
+                "them one-hot; leave one of the two out"
+            )
+        tied = bool(size) and large if self.tied is None else self.tied
+        return Tokens(vocabulary_size, size, tied)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from torch.nn import functional as F
+import torch
 
 from elman.nest import Nest, apply
 from elman.tasks.base import StepLoss
 from elman.tasks.language.data.batches import Batches, Streams, Windows, require_window
-from elman.tasks.language.data.corpus import Corpus
+from elman.tasks.language.data.corpus import Corpus, counts
 from elman.tasks.language.model import build_model
 from elman.tasks.language.settings import LanguageSettings
 from elman.tasks.language.use import score
@@ -44,6 +44,7 @@ class LanguageTask:
             )
         self.steps_per_epoch = self._batches.steps_per_epoch
         self.model = build_model(corpus.vocabulary.size, settings, setup)
+        self.model.begin_with(torch.from_numpy(counts(training, corpus.vocabulary.size)))
 
     def initial_carry(self) -> Nest:
         return self.model.initial_state(self.rows)
@@ -51,9 +52,8 @@ class LanguageTask:
     def loss(self, step: int, carry: Nest) -> StepLoss:
         batch = self._batches.batch(step)
         state = self.initial_carry() if batch.fresh else carry
-        logits, state = self.model(batch.inputs.to(self._device), state)
-        labels = batch.labels.to(self._device)
-        mean = F.cross_entropy(logits.flatten(0, 1), labels.flatten())
+        inputs, labels = batch.inputs.to(self._device), batch.labels.to(self._device)
+        mean, state = self.model.mean_nats(inputs, labels, state)
         return StepLoss(mean, labels.numel(), apply(lambda leaf: leaf.detach(), state))
 
     def validate(self) -> dict[str, Any]:

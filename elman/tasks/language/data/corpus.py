@@ -71,6 +71,14 @@ def open_corpus(folder: Path, vocabulary: Vocabulary, checksums: Checksums) -> C
     return Corpus(np.memmap(path, dtype=_dtype(vocabulary), mode="r"), vocabulary)
 
 
+def counts(tokens: np.ndarray, size: int) -> np.ndarray:
+    """How often each of `size` tokens occurs, `(size,)` int64, in bounded memory."""
+    found = np.zeros(size, dtype=np.int64)
+    for start in range(0, len(tokens), _PIECE):
+        found += np.bincount(tokens[start : start + _PIECE], minlength=size)
+    return found
+
+
 def _collect(texts: Iterator[str], raw: Path, digest: "hashlib._Hash") -> Vocabulary:
     """First pass: code points to a file, and which ones occur. digest: is told the text."""
     seen = np.zeros(UNICODE, dtype=bool)

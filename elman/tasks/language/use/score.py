@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from elman.errors import DataError
 from elman.nest import Nest
@@ -100,13 +99,10 @@ def _window_losses(
         yield _losses(model, rest[:-1], rest[1:], model.initial_state(1), device)[0]
 
 
-@torch.no_grad()
 def _losses(
     model: LanguageModel, inputs: Tensor, labels: Tensor, state: Nest, device: torch.device
 ) -> tuple[Tensor, Nest]:
-    logits, state = model(inputs.to(device), state)
-    losses = F.cross_entropy(logits.flatten(0, 1), labels.to(device).flatten(), reduction="none")
-    return losses.view(labels.shape), state
+    return model.nats(inputs.to(device), labels.to(device), state)
 
 
 def _mean(pieces: Iterator[Tensor], unit: str) -> Loss:
