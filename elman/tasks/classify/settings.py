@@ -57,7 +57,7 @@ class ClassifySettings(StackSettings):
     batch_size: int = setting(
         128,
         "examples of similar length read side by side; fewer if there are few, so that an epoch "
-        "has some hundred steps",
+        "has some thirty steps",
         minimum=1,
     )
     class_weights: str = setting(

@@ -87,9 +87,9 @@ class ClassifyTask:
 
 
 def batch_rows(examples: int, batch_size: int) -> int:
-    """How many examples are read side by side: as asked, but an epoch shall have some hundred
-    steps, if that leaves batches of 8."""
-    return min(batch_size, max(8, examples // 100))
+    """How many examples are read side by side: as asked, but an epoch shall have some thirty steps,
+    if that leaves batches of 16."""
+    return min(batch_size, max(16, examples // 30))
 
 
 def label_weights(labels: np.ndarray, catalogue: Catalogue, settings: ClassifySettings) -> Tensor:

@@ -25,7 +25,7 @@ def parse_ts(text: str, name: str, labelled: bool = True) -> Examples:
     in_data, has_label, listed = False, True, list[str]()
     for number, raw in enumerate(lines_of(text), 1):
         line = raw.strip()
-        if not line or line.startswith("#"):
+        if not line or line.startswith(("#", "%")):
             continue
         if not in_data:
             in_data, has_label = _header(line, name, number, has_label)

@@ -88,5 +88,5 @@ def test_class_weights(kind, ratio):
 
 
 def test_few_examples_are_read_in_smaller_batches():
-    assert [batch_rows(n, 64) for n in (5, 90, 2000, 100_000)] == [8, 8, 20, 64]
+    assert [batch_rows(n, 64) for n in (5, 90, 1500, 100_000)] == [16, 16, 50, 64]
     assert batch_rows(90, 4) == 4
