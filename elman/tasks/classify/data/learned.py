@@ -88,7 +88,8 @@ class Learned:
         names = [name.strip().lower() for row in first_rows(content, ",", 1) for name in row]
         if not {*LABEL_NAMES}.isdisjoint(names) and not {*TEXT_NAMES}.isdisjoint(names):
             return "csv", ["read as a table, by the first line"]
-        found = self._labelled_lines(content) or labels_stand(content)
+        learned = self.format if self.format in ("label-text", "text-label") else None
+        found = self._labelled_lines(content) or labels_stand(content) or learned
         return None if found is None else (found, [])
 
     def _labelled_lines(self, content: str) -> str | None:
