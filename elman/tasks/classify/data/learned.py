@@ -53,6 +53,11 @@ class Learned:
             return "ts", []
         if self.format in FORMATS and (found := self._labelled_lines(content)):
             return found, []
+        if self.format == "documents":
+            return "lines", [
+                "each line is taken as one text, though the run learned from whole files; give a "
+                "folder to read each file in it as one"
+            ]
         usual = self.format if self.format in USUAL else "csv"
         if self.format in _TABLES or self.rows:
             column = settings.text_column or self.column

@@ -266,6 +266,35 @@ def test_unclear_columns(file, content, words):
         of(file("a.csv", content))
 
 
+def test_a_first_line_that_is_an_example_is_no_header(file):
+    path = file("a.csv", "so good,y\nso bad,n\nfine,y\n")
+    with pytest.raises(
+        DataError, match="--no-header --label-column 2 --text-column 1, or --label-"
+    ):
+        of(path)
+    found = of(path, header=False, label_column="2", text_column="1")
+    assert pairs(found) == [("so good", "y"), ("so bad", "n"), ("fine", "y")]
+    assert len(of(path, label_column="y")) == 2
+    assert len(of(file("b.csv", "text,y\na,y\nb,n\n"))) == 2
+
+
+def test_files_that_were_put_behind_each_other_are_named(file):
+    path = file("a.csv", "text,label\na,x\ntext,label\nb,y\n")
+    with pytest.raises(DataError, match="line 3: expected an example, got the names of the colum"):
+        of(path)
+
+
+@pytest.mark.parametrize("separator", ";|\t,")
+def test_separators_are_known_whatever_the_name_says(file, separator):
+    rows = [("text", "label"), ("a b", "x"), ("c", "y"), ("d", "x")]
+    path = file("a.csv", "".join(f"{text}{separator}{label}\n" for text, label in rows))
+    assert pairs(of(path)) == rows[1:]
+    if separator != ",":
+        rows = [("so, so, la", "x"), ("c", "y"), ("d, e", "x")]
+        path = file("b.csv", "".join(f"{text}{separator}{label}\n" for text, label in rows))
+        assert pairs(of(path, header=False, label_column="2")) == rows
+
+
 def test_the_advice_on_a_table_without_a_header_leads_to_examples(file):
     path = file("a.csv", "so good,pos\nso bad,neg\n")
     with pytest.raises(ArgumentError, match="1, 2: say with --label-column"):
