@@ -238,13 +238,14 @@ def _seen(found: Evaluation) -> list[str]:
     seen = found.seen
     if seen is None:
         return ["seen in training: not known, since the run no longer holds its examples"]
-    if not seen.same and not seen.other:
+    if not seen.same_label and not seen.other_label:
         return []
-    text = f"seen in training: {seen.same:,} of {found.examples:,} examples"
-    if seen.other:
-        text += f", and {seen.other:,} with another label"
-    if seen.accuracy is not None and seen.same:
-        text += f"; accuracy on the other {found.examples - seen.same:,}: {seen.accuracy:.4f}"
+    text = f"seen in training: {seen.same_label:,} of {found.examples:,} examples"
+    if seen.other_label:
+        text += f", and {seen.other_label:,} with another label"
+    if seen.rest_accuracy is not None and seen.same_label:
+        rest = found.examples - seen.same_label
+        text += f"; accuracy on the other {rest:,}: {seen.rest_accuracy:.4f}"
     return [text]
 
 

@@ -160,7 +160,7 @@ def examples_of(
     text = _find(table, settings.text_column, TEXT_NAMES, "text", True, taken=label)
     if labelled and text == label:
         raise ArgumentError(f"column {text!r} can't be both the text and the label; name another")
-    if label is not None and text is not None:
+    if label is not None and text is not None and label != text:
         _refuse_data_as_names(table, settings, label, text)
         _refuse_header_again(table, label, text)
     texts = table.strings(text)
