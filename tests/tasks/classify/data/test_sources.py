@@ -86,12 +86,14 @@ def test_rows_without_content_keep_their_places(file):
 
 
 def test_other_columns_are_handed_on_as_they_are_written(file):
-    path = file("a.jsonl", '{"text": "a", "id": 7, "tags": ["u"]}\n{"text": "b", "day": " x "}\n')
+    path = file(
+        "a.jsonl", '{"text": "a", "id": 7, "tags": ["u", 1]}\n{"text": "b", "day": " x "}\n'
+    )
     found = read_source(str(path), ClassifySettings(), False, keep=["id", "day"])
     assert found.columns == {"id": ["7", ""], "day": ["", " x "]}
     found = read_source(str(path), ClassifySettings(), False, keep=["day", "all"])
     assert list(found.columns) == ["day", "id", "tags"]
-    assert found.columns["tags"] == ['["u"]', ""]
+    assert found.columns["tags"] == ['["u", 1]', ""]
     with pytest.raises(ArgumentError, match=r"no column 'dai' \(a column to keep\); did you mean"):
         read_source(str(path), ClassifySettings(), False, keep=["dai"])
     with pytest.raises(ArgumentError, match="is no table, so it has no column 'id'; give a table"):
