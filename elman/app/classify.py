@@ -43,9 +43,11 @@ def train_classify(
         list[str] | None,
         typer.Argument(
             metavar="[DATA]",
-            help="Folder of LABEL.txt files with one example a line; CSV, TSV, JSON lines or "
-            "Parquet; a UCR/UEA .ts file; or - for standard input. Without it: names of countries "
-            "and languages in 35 languages (needs Babel: pip install 'elman[demo]').",
+            help="Folder of LABEL.txt files with one example a line, of a folder for each label "
+            "with one example a file, or of parts (train.csv and test.csv, train/ and test/); CSV, "
+            "TSV, JSON lines or Parquet; fastText's lines, or LABEL, a tab, text; a UCR/UEA .ts "
+            "file; or - for standard input. Without it: names of countries and languages in 35 "
+            "languages (needs Babel: pip install 'elman[demo]').",
         ),
     ],
     options: TrainOptions,
@@ -53,13 +55,16 @@ def train_classify(
     """Train a model that names the label of a text or a signal.
 
     The examples are divided into three parts: training, validation (when to stop), and a test that
-    is made once, at the end.
+    is made once, at the end. Repeats are dropped from parts that are drawn; a test part of your own
+    is measured row by row. split.csv in the run folder says where each row went.
 
     Examples:
 
     elman train classify data/names
 
     elman train classify reviews.csv --text-column review --label-column stars
+
+    elman train classify aclImdb
 
     elman train classify JapaneseVowels_TRAIN.ts --test-data JapaneseVowels_TEST.ts
     """
@@ -109,7 +114,7 @@ def _advise(folder: RunFolder, found: Evaluation) -> None:
     help = [f"train longer with `elman resume {folder} --steps {2 * max(steps, default=1000)}`"]
     if metrics.accuracy(found.majority_counts) > _UNEVEN:
         help.append(f"train anew with --class-weights balanced, as {found.majority!r} is so common")
-    terminal.note(f"note: what may help: {'; '.join(help)}; give more examples of the other labels")
+    terminal.note(f"note: what may help: {'; '.join(help)}; or give more examples")
 
 
 @takes(options_of(ReadingSettings))
@@ -233,13 +238,14 @@ def _seen(found: Evaluation) -> list[str]:
     seen = found.seen
     if seen is None:
         return ["seen in training: not known, since the run no longer holds its examples"]
-    if not seen.same and not seen.other:
+    if not seen.same_label and not seen.other_label:
         return []
-    text = f"seen in training: {seen.same:,} of {found.examples:,} examples"
-    if seen.other:
-        text += f", and {seen.other:,} with another label"
-    if seen.accuracy is not None and seen.same:
-        text += f"; accuracy on the other {found.examples - seen.same:,}: {seen.accuracy:.4f}"
+    text = f"seen in training: {seen.same_label:,} of {found.examples:,} examples"
+    if seen.other_label:
+        text += f", and {seen.other_label:,} with another label"
+    if seen.rest_accuracy is not None and seen.same_label:
+        rest = found.examples - seen.same_label
+        text += f"; accuracy on the other {rest:,}: {seen.rest_accuracy:.4f}"
     return [text]
 
 

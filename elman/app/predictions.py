@@ -48,7 +48,9 @@ class Printer(Protocol):
 
 class Table:
     def __init__(self, examples: Examples, columns: Columns, top: int) -> None:
-        self._names = [_name(item, number) for number, item in enumerate(examples.items, 1)]
+        self._names = [
+            " ".join(_name(item, number).split()) for number, item in enumerate(examples.items, 1)
+        ]
 
     def head(self) -> str:
         return ""

@@ -208,7 +208,7 @@ def test_evaluate(program, trained, table):
     assert "commonest mistakes" in out
     result = json.loads(program("evaluate", trained, table, "--json")[0])
     assert result["examples"] == 60
-    assert result["seen_in_training"]["same"] == 46
+    assert result["seen_in_training"]["same_label"] == 46
     assert "seen in training: 46 of 60 examples; accuracy on the other 14: " in program(
         "evaluate", trained, table
     )[0]  # fmt: skip

@@ -248,14 +248,21 @@ def test_a_test_of_the_users_own_is_scored_row_by_row(tmp_path, names_folder):
     model = train(names_folder, tmp_path / "run", epochs=1, test_data=str(path))
     for found in (model.evaluate(), model.evaluate(path)):
         assert found.examples == 56
-        assert (found.seen.same, found.seen.other) == (50, 5)
+        assert (found.seen.same_label, found.seen.other_label) == (50, 5)
         right = [model.predict([text], 1)[0][0].label == "Cd" for text in ("zzz", known[1])]
-        assert found.seen.accuracy == pytest.approx((right[0] + 5 * right[1]) / 6)
-        assert found.to_json()["seen_in_training"]["same"] == 50
+        assert found.seen.rest_accuracy == pytest.approx((right[0] + 5 * right[1]) / 6)
+        assert found.to_json()["seen_in_training"]["same_label"] == 50
     rows = list(csv.DictReader(io.StringIO((tmp_path / "run" / "split.csv").read_text())))
     assert {row["part"] for row in rows if row["file"] == str(path)} == {"test", ""}
     assert [row["row"] for row in rows if row["left_out"] == "empty"] == ["51"]
-    assert model.evaluate(names_folder).seen.same >= 80  # not the validation part
+    assert model.evaluate(names_folder).seen.same_label >= 80  # not the validation part
+
+
+def test_training_examples_are_known_again(tmp_path, data):
+    model = train(data, tmp_path / "run", epochs=1)
+    seen = elman.load(tmp_path / "run").evaluate(data).seen
+    assert seen.same_label == open_run(tmp_path / "run").read_config().data["train"]
+    assert model.evaluate().seen.same_label == 0
 
 
 def test_another_program_finds_the_same_examples(tmp_path, names_folder):

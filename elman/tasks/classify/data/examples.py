@@ -97,10 +97,10 @@ def cleaned(examples: Examples, repeats: bool = True) -> Cleaned:
     if empty := reasons.count(EMPTY):
         found.notes.append(f"empty examples left out: {empty:,}")
     if repeated := reasons.count(REPEAT):
-        where = "" if examples.parts is None else " of the training part"
+        what = "an example" if examples.parts is None else "a training example"
         found.notes.append(
-            f"repeats{where} of an example with the same label left out: {repeated:,}; "
-            f"{len(found):,} examples remain"
+            f"repeats of {what} with the same label left out: {repeated:,}; {len(found):,} "
+            f"examples remain"
         )
     return Cleaned(found, reasons)
 

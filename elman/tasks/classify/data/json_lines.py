@@ -36,6 +36,7 @@ def parse_json_lines(content: str, name: str) -> JsonLines:
         for key, value in row.items():
             if isinstance(value, list | dict):
                 found.nested.setdefault(key, number)
+                value = json.loads(line)[key]  # in which numbers are no strings
             text = _as_text(value)
             texts[_whole(key)] = None if text is None else _whole(text)
             halves += text is not None and texts[_whole(key)] != text

@@ -68,14 +68,20 @@ def _several(names: list[str], separator: str) -> list[str]:
 
 
 def _measured(names: list[str], count: int) -> list[str]:
-    """Raise if labels are numbers that somebody measured; a note if they may be."""
+    """Raise if labels are numbers that somebody measured; a note if they may be. Classes that have
+    numbers for names have many examples of each, or are counted from 0 or 1."""
     if len(names) < _MANY or not all(map(_NUMBER.fullmatch, names)):
         return []
     shown = listing(sorted(names, key=float)[:3])
     what = f"the labels are {len(names):,} different numbers ({shown}, ...)"
-    whole = all(float(name).is_integer() for name in names)
-    if whole and count >= _ROWS * len(names):
-        return [f"{what}: each is a class of its own, and none is larger than another"]
+    if all(float(name).is_integer() for name in names):
+        numbers = sorted(float(name) for name in names)
+        counted = numbers[0] in (0, 1) and numbers[-1] - numbers[0] == len(numbers) - 1
+        if count >= _ROWS * len(names) or (counted and count >= 2 * len(names)):
+            return [
+                f"{what}: each is learnt as a class of its own; if they are measured, that is a "
+                f"regression, which a classifier is not made for"
+            ]
     raise DataError(
         f"{what}, for {count:,} examples, which looks like a regression; a classifier learns names "
         f"of classes, so put the numbers into ranges, such as low and high, or name another "

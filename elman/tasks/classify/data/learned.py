@@ -53,6 +53,11 @@ class Learned:
             return "ts", []
         if self.format in FORMATS and (found := self._labelled_lines(content)):
             return found, []
+        if self.format == "documents":
+            return "lines", [
+                "each line is taken as one text, though the run learned from whole files; give a "
+                "folder to read each file in it as one"
+            ]
         usual = self.format if self.format in USUAL else "csv"
         if self.format in _TABLES or self.rows:
             column = settings.text_column or self.column
@@ -88,7 +93,8 @@ class Learned:
         names = [name.strip().lower() for row in first_rows(content, ",", 1) for name in row]
         if not {*LABEL_NAMES}.isdisjoint(names) and not {*TEXT_NAMES}.isdisjoint(names):
             return "csv", ["read as a table, by the first line"]
-        found = self._labelled_lines(content) or labels_stand(content)
+        learned = self.format if self.format in ("label-text", "text-label") else None
+        found = self._labelled_lines(content) or labels_stand(content) or learned
         return None if found is None else (found, [])
 
     def _labelled_lines(self, content: str) -> str | None:

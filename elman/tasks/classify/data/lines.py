@@ -38,8 +38,9 @@ def labels_stand(content: str, known: Sequence[str] = ()) -> str | None:
     tabs = bool(lines) and all(line.count("\t") == 1 for line in lines)
     first = [_cut(line, "label-text", tabs)[0] for line in lines]
     last = [_cut(line, "text-label", tabs)[0] for line in lines] if tabs else []
+    names = set(known)
     for kind, words in (("label-text", first), ("text-label", last)):
-        if known and sum(word in known for word in words) > len(lines) / 2:
+        if sum(word in names for word in words) > len(lines) / 2:
             return kind
     clear = [_come_again(words) for words in (first, last)]
     if clear[0] and not tabs and _stand_elsewhere(set(first), lines):

@@ -42,7 +42,8 @@ def read(data: list[str], settings: ClassifySettings) -> Examples:
         DataError, ArgumentError: see `read_source`.
     """
     whole = _read_all(data, settings)
-    whole.notes += check_labels(whole.labels, lambda i: _place(whole, i))
+    if not whole.channels:  # a .ts file says itself that its labels are classes
+        whole.notes += check_labels(whole.labels, lambda i: _place(whole, i))
     known = Learned(whole.format, whole.column, tuple(sorted(set(whole.labels))))
     own = {
         part: read_source(path, settings, learned=known)

@@ -160,8 +160,9 @@ def examples_of(
     text = _find(table, settings.text_column, TEXT_NAMES, "text", True, taken=label)
     if labelled and text == label:
         raise ArgumentError(f"column {text!r} can't be both the text and the label; name another")
-    if label is not None and text is not None:
+    if label is not None and text is not None and label != text:
         _refuse_data_as_names(table, settings, label, text)
+        _refuse_header_again(table, label, text)
     texts = table.strings(text)
     labels = [unicodedata.normalize("NFC", value) for value in table.strings(label, _ONE_LABEL)]
     for row, (value, text_there) in enumerate(zip(labels, texts, strict=True)):
@@ -262,6 +263,19 @@ def _refuse_data_as_names(
         f"labels, too, so it seems to be an example; give --no-header --label-column {numbers[0]} "
         f"--text-column {numbers[1]}, or --label-column {label} if it does name them"
     )
+
+
+def _refuse_header_again(table: TextTable, label: str, text: str) -> None:
+    """Raise if a row holds the names of the columns: two files were put behind each other."""
+    if not table.header:
+        return
+    pair = table.frame.select(text, label)
+    again = ((pair[label] == label) & (pair[text] == text)).fill_null(False).arg_true()
+    if len(again):
+        raise DataError(
+            f"{table.place(int(again[0]))}: expected an example, got the names of the columns "
+            f"again ({text}, {label}), as in files that were put behind each other; remove the line"
+        )
 
 
 def _only_counts(table: TextTable, column: str, usual: tuple[str, ...]) -> bool:

@@ -17,14 +17,14 @@ _TOLD = 0.05  # share of examples of other labels that such a model tells from i
 class Seen(NamedTuple):
     """Examples that training showed, too.
 
-    same: how many, with the same label: no test of what the model can do. other: how many, with
-    another label only, which no model can get right by more than luck. accuracy: on all but `same`;
-    None if nothing is left.
+    same_label: how many, with the same label: no test of what the model can do. other_label: how
+    many, with another label only, which no model can get right by more than luck. rest_accuracy: on
+    all but those of the same label; None if nothing is left.
     """
 
-    same: int
-    other: int
-    accuracy: float | None
+    same_label: int
+    other_label: int
+    rest_accuracy: float | None
 
     @classmethod
     def of(cls, probabilities: np.ndarray, labels: np.ndarray, training: Overlap) -> "Seen":

@@ -54,7 +54,10 @@ def test_labels_that_may_be_classes(labels):
 
 def test_many_whole_numbers_with_many_examples_are_noted():
     (note,) = check([str(n % 150) for n in range(1500)])
-    assert note.startswith("the labels are 150 different numbers (0, 1, 2, ...): each is a class")
+    assert note.startswith("the labels are 150 different numbers (0, 1, 2, ...): each is learnt as")
+    (note,) = check([str(n % 52 + 1) for n in range(104)])  # as in UCR's PigAirwayPressure
+    with pytest.raises(DataError, match="like a regression"):
+        check([str(n * 3 % 156) for n in range(104)])
 
 
 @given(st.lists(st.text("ab|,;[]'1.\n ", max_size=5)))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elman.errors import DataError
+from elman.tasks.classify.data.learned import Learned
 from elman.tasks.classify.data.lines import is_fasttext, labels_stand, parse_lines
 from elman.tasks.classify.data.sources import read_source
 from elman.tasks.classify.settings import ClassifySettings
@@ -131,6 +132,18 @@ def test_files_whose_name_tells_no_format(tmp_path, name, content, kind, note):
     assert found.format == kind
     assert note in found.notes[0]
     assert found.files == [str(path)] * len(found)
+
+
+def test_a_file_without_any_known_label_is_read_as_the_run_learned(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("Egg a b\nHam c\n")
+    learned = Learned("label-text", labels=LABELS)
+    assert read_source(str(path), ClassifySettings(), learned=learned).labels == ["Egg", "Ham"]
+    found = read_source(str(path), ClassifySettings(), labelled=False, learned=learned)
+    assert found.items == ["Egg a b", "Ham c"]
+    path.write_text("Pos a b\nNeg c\n")
+    found = read_source(str(path), ClassifySettings(), labelled=False, learned=learned)
+    assert found.items == ["a b", "c"]
 
 
 def test_what_is_not_clear_is_refused(tmp_path):

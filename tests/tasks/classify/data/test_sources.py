@@ -86,12 +86,14 @@ def test_rows_without_content_keep_their_places(file):
 
 
 def test_other_columns_are_handed_on_as_they_are_written(file):
-    path = file("a.jsonl", '{"text": "a", "id": 7, "tags": ["u"]}\n{"text": "b", "day": " x "}\n')
+    path = file(
+        "a.jsonl", '{"text": "a", "id": 7, "tags": ["u", 1]}\n{"text": "b", "day": " x "}\n'
+    )
     found = read_source(str(path), ClassifySettings(), False, keep=["id", "day"])
     assert found.columns == {"id": ["7", ""], "day": ["", " x "]}
     found = read_source(str(path), ClassifySettings(), False, keep=["day", "all"])
     assert list(found.columns) == ["day", "id", "tags"]
-    assert found.columns["tags"] == ['["u"]', ""]
+    assert found.columns["tags"] == ['["u", 1]', ""]
     with pytest.raises(ArgumentError, match=r"no column 'dai' \(a column to keep\); did you mean"):
         read_source(str(path), ClassifySettings(), False, keep=["dai"])
     with pytest.raises(ArgumentError, match="is no table, so it has no column 'id'; give a table"):
@@ -264,6 +266,35 @@ def test_one_label_in_two_forms_of_unicode_is_one(file):
 def test_unclear_columns(file, content, words):
     with pytest.raises(ArgumentError, match=words):
         of(file("a.csv", content))
+
+
+def test_a_first_line_that_is_an_example_is_no_header(file):
+    path = file("a.csv", "so good,y\nso bad,n\nfine,y\n")
+    with pytest.raises(
+        DataError, match="--no-header --label-column 2 --text-column 1, or --label-"
+    ):
+        of(path)
+    found = of(path, header=False, label_column="2", text_column="1")
+    assert pairs(found) == [("so good", "y"), ("so bad", "n"), ("fine", "y")]
+    assert len(of(path, label_column="y")) == 2
+    assert len(of(file("b.csv", "text,y\na,y\nb,n\n"))) == 2
+
+
+def test_files_that_were_put_behind_each_other_are_named(file):
+    path = file("a.csv", "text,label\na,x\ntext,label\nb,y\n")
+    with pytest.raises(DataError, match="line 3: expected an example, got the names of the colum"):
+        of(path)
+
+
+@pytest.mark.parametrize("separator", ";|\t,")
+def test_separators_are_known_whatever_the_name_says(file, separator):
+    rows = [("text", "label"), ("a b", "x"), ("c", "y"), ("d", "x")]
+    path = file("a.csv", "".join(f"{text}{separator}{label}\n" for text, label in rows))
+    assert pairs(of(path)) == rows[1:]
+    if separator != ",":
+        rows = [("so, so, la", "x"), ("c", "y"), ("d, e", "x")]
+        path = file("b.csv", "".join(f"{text}{separator}{label}\n" for text, label in rows))
+        assert pairs(of(path, header=False, label_column="2")) == rows
 
 
 def test_the_advice_on_a_table_without_a_header_leads_to_examples(file):

@@ -100,7 +100,9 @@ def test_the_users_own_parts_keep_their_repeats():
     found, reasons = cleaned(joined({"train": one, "valid": one, "test": one}))
     assert found.parts == ["train", "train", *["valid"] * 3, *["test"] * 3]
     assert reasons == ["", "repeat", "", "empty", *["", "", "", "empty"] * 2]
-    assert found.notes[1].startswith("repeats of the training part of an example")
+    assert found.notes[1].startswith(
+        "repeats of a training example with the same label left out: 1"
+    )
     assert cleaned(one, repeats=False).reasons == ["", "", "", "empty"]
 
 
