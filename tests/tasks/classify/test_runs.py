@@ -357,5 +357,5 @@ def test_training_reports_what_is_worth_knowing(tmp_path, names_folder):
     assert listener.unit == "example"
     assert listener.notes[0] == "4 labels; examples: 70 train, 8 valid, 13 test"
     assert any("one example only to learn from: Rare" in note for note in listener.notes)
-    assert any("few examples: 8 side by side instead of 64" in note for note in listener.notes)
+    assert any("few examples: 16 side by side instead of 64" in note for note in listener.notes)
     assert torch.get_num_threads() == 2
