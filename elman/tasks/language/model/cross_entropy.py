@@ -29,8 +29,9 @@ def mean_nats(features: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) ->
 def row_nats(features: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> Tensor:
     """The same for each row, `(N,)`, without gradients."""
     losses = features.new_empty(len(features))
+    room = _room(features, weight)
     for rows in _pieces(len(features), len(weight)):
-        losses[rows], _ = _nats_and_shares(features[rows], weight, bias, labels[rows])
+        losses[rows], _ = _nats_and_shares(features[rows], weight, bias, labels[rows], room)
     return losses
 
 
@@ -50,9 +51,10 @@ class _MeanNats(torch.autograd.Function):
         of_features = torch.empty_like(features) if learns else None
         of_weight, of_bias = torch.zeros_like(weight), torch.zeros_like(bias)
         total = features.new_zeros(())
+        room = _room(features, weight)
         for rows in _pieces(count, size):
             own = features[rows]
-            losses, shares = _nats_and_shares(own, weight, bias, labels[rows])
+            losses, shares = _nats_and_shares(own, weight, bias, labels[rows], room)
             total += losses.sum()
             if of_features is None:
                 continue
@@ -83,11 +85,18 @@ def _pieces(count: int, size: int) -> Iterator[slice]:
         yield slice(start, start + rows)
 
 
+def _room(features: Tensor, weight: Tensor) -> Tensor:
+    """Memory of a piece. One for all: the system clears new memory before it gives it away, which
+    would take as long as the exponentials."""
+    return features.new_empty(min(len(features), max(1, PIECE // len(weight))), len(weight))
+
+
 def _nats_and_shares(
-    features: Tensor, weight: Tensor, bias: Tensor, labels: Tensor
+    features: Tensor, weight: Tensor, bias: Tensor, labels: Tensor, room: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """-log p of the labels, `(N,)`, and all probabilities p, `(N, V)`, in one table."""
-    table = torch.addmm(bias, features, weight.t())
+    """-log p of the labels, `(N,)`, and all probabilities p, `(N, V)`, made in `room`."""
+    table = torch.mm(features, weight.t(), out=room[: len(features)])
+    table += bias
     table -= table.amax(1, keepdim=True)
     of_labels = table.gather(1, labels[:, None])
     shares = table.exp_()

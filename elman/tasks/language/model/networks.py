@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elman.nest import Nest
-from elman.tasks.language.model import cross_entropy
+from elman.tasks.language.model import cross_entropy, sampled
 from elman.tasks.language.settings import LanguageSettings, Tokens
 from elman.tasks.setup import Setup
 from elman.tasks.shared.stack import stack
@@ -47,10 +47,11 @@ class LanguageModel(nn.Module):
 
     def mean_nats(self, tokens: Tensor, labels: Tensor, state: Nest) -> tuple[Tensor, Nest]:
         """The mean of -log p(label), a scalar to differentiate, for tokens and labels `(T, B)`;
-        and the state. The logits of all rows are never there at once."""
+        and the state. The logits of all rows are never there at once, and of a large vocabulary
+        each step sees a part (`sampled`)."""
         features, state = self.features(tokens, state)
         rows = features.flatten(0, 1), *self.read_out(), labels.flatten()
-        return cross_entropy.mean_nats(*rows), state
+        return sampled.mean_nats(*rows), state
 
     def nats(self, tokens: Tensor, labels: Tensor, state: Nest) -> tuple[Tensor, Nest]:
         """-log p(label) of each label `(T, B)`, without gradients, and the state."""
