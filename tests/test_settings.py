@@ -45,8 +45,10 @@ def test_the_classes_share_no_name():
 
 def test_a_budget_is_given_where_there_is_none():
     kind = TASKS["language"]
-    assert with_defaults(kind, {"clip": 2.0, "minutes": None}) == {"steps": 2000, "clip": 2.0}
-    assert with_defaults(kind, {"minutes": 3.0}) == {"minutes": 3.0}
+    usual = {"learning_rate": 0.006}
+    given = {"clip": 2.0, "minutes": None}
+    assert with_defaults(kind, given) == {"steps": 2000, "clip": 2.0, **usual}
+    assert with_defaults(kind, {"minutes": 3.0}) == {"minutes": 3.0, **usual}
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_one():

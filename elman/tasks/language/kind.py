@@ -45,7 +45,7 @@ class LanguageKind:
     name = "language"
     settings = LanguageSettings
     evaluation = ScoringSettings
-    training: Mapping[str, Any] = {}
+    training: Mapping[str, Any] = {"learning_rate": 0.006}
     budget: Mapping[str, Any] = {"steps": 2000}
 
     def prepare(
@@ -54,7 +54,8 @@ class LanguageKind:
         vocabulary, checksums = encode(data, settings.level, folder)
         check_length(open_corpus(folder, vocabulary, checksums), settings)
         if setup.cell is not None:
-            try_stack(settings, setup, settings.tokens(vocabulary.size).input_size)
+            complete = settings.for_vocabulary(vocabulary.size)
+            try_stack(complete, setup, complete.tokens(vocabulary.size).input_size)
         else:
             build_model(vocabulary.size, settings, setup)
         described = {"sources": sources.names(data), **dataclasses.asdict(checksums)}

@@ -1,6 +1,6 @@
 """What a language model is made of, how its text is read, and how it is scored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from elman.errors import ArgumentError
 from elman.settings import changed, setting
@@ -13,6 +13,8 @@ token of V numbers costs the first layer a product with V columns: little among 
 most of the time of a step among thousands of characters."""
 EMBEDDED = 128
 """The size of the vectors in a larger one."""
+DROPOUT = 0.2
+"""In a larger one: so many vectors learn a text of a novel's length by heart within minutes."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,13 @@ class Tokens:
 class LanguageSettings(StackSettings):
     cell: str = cell_setting("lstm", also=f"{PERCEPTRON} for a perceptron without hidden state; ")
     hidden_size: int = changed(StackSettings, "hidden_size", 256)
+    dropout: float | None = changed(  # type: ignore[assignment]
+        StackSettings,
+        "dropout",
+        None,
+        help="share of values zeroed before, between and after layers [default: 0, but "
+        f"{DROPOUT} for more than {ONE_HOT} characters]",
+    )
     embedding_size: int | None = setting(
         None,
         "size of a learned vector for each character; 0 = one-hot [default: one-hot, but "
@@ -59,6 +68,11 @@ class LanguageSettings(StackSettings):
     valid_fraction: float = setting(
         0.1, "share of the text, at its end, kept for validation", above=0.0, below=1.0
     )
+
+    def for_vocabulary(self, size: int) -> "LanguageSettings":
+        """The same with a number for dropout, which the layers need."""
+        usual = DROPOUT if size > ONE_HOT else 0.0
+        return replace(self, dropout=usual if self.dropout is None else self.dropout)
 
     def tokens(self, vocabulary_size: int) -> Tokens:
         """What the settings, and where they say nothing the size of the vocabulary, ask for.

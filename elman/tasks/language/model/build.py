@@ -17,6 +17,7 @@ def build_model(vocabulary_size: int, settings: LanguageSettings, setup: Setup) 
         ArgumentError: a setting of recurrent layers, with the perceptron; or a read-out tied with
             an embedding that is not there.
     """
+    settings = settings.for_vocabulary(vocabulary_size)
     if setup.cell is not None:
         return RecurrentLanguageModel(vocabulary_size, settings, setup).to(setup.device)
     for name in ("residual", "layer_norm", "learned_state", "tied"):

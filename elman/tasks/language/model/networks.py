@@ -1,4 +1,7 @@
-"""The language models: token numbers in, scores for the next token out."""
+"""The language models: token numbers in, scores for the next token out.
+
+They are built of complete settings (`LanguageSettings.for_vocabulary`).
+"""
 
 import itertools
 from typing import cast
@@ -66,7 +69,7 @@ class RecurrentLanguageModel(LanguageModel):
 
     The one of a one-hot token is the root of V, so that the token is as long as V features of unit
     variance, for which cells draw their first weights. With 1 the layers hardly heard their input:
-    on Python's reference 400 steps of an LSTM then gave 2.18 nats, and now give 1.57.
+    on Python's reference, 400 steps of an LSTM gave 2.18 nats then, and 1.57 so.
 
     Tied, the vectors that tokens are read as also score them (O. Press, L. Wolf, "Using the output
     embedding to improve language models", EACL 2017), with a map P to their size where the layers'
@@ -89,7 +92,7 @@ class RecurrentLanguageModel(LanguageModel):
         if self.embedding is None:
             self.register_buffer("one", torch.tensor(vocabulary_size**0.5))
         self.recurrent = stack(settings, setup, tokens.input_size)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = nn.Dropout(cast(float, settings.dropout))
         width = cast(int, self.recurrent.output_size)
         self.head = _Tied(width, tokens) if tokens.tied else nn.Linear(width, vocabulary_size)
         if tokens.tied and self.embedding is not None:
@@ -147,11 +150,12 @@ class WindowPerceptron(LanguageModel):
         self.window = settings.window
         size = settings.embedding_size or 32
         self.embedding = nn.Embedding(vocabulary_size + 1, size)
+        dropout = cast(float, settings.dropout)
         widths = [self.window * size, *[settings.hidden_size] * settings.layers]
         hidden = [
             layer
             for fan_in, fan_out in itertools.pairwise(widths)
-            for layer in (nn.Linear(fan_in, fan_out), nn.ReLU(), nn.Dropout(settings.dropout))
+            for layer in (nn.Linear(fan_in, fan_out), nn.ReLU(), nn.Dropout(dropout))
         ]
         self.perceptron = nn.Sequential(*hidden, nn.Linear(widths[-1], vocabulary_size))
 

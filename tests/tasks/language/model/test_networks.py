@@ -38,7 +38,7 @@ def test_the_perceptron_sees_its_window_and_no_more():
 
 def large(cell="gru", **changes):
     chosen = LanguageSettings(cell=cell, hidden_size=8, **changes)
-    return build_model(600, chosen, Setup(CELLS.get(cell)))
+    return build_model(600, chosen, Setup(CELLS.get(cell))).eval()
 
 
 @pytest.mark.parametrize("changes", [{}, {"embedding_size": 3}, {"tied": True}])
@@ -73,6 +73,9 @@ def test_the_vocabulary_decides_how_tokens_are_read():
     few, many = LanguageSettings().tokens(512), LanguageSettings().tokens(513)
     assert (few.embedding_size, few.tied, few.input_size) == (0, False, 512)
     assert (many.embedding_size, many.tied, many.input_size) == (128, True, 128)
+    assert LanguageSettings().for_vocabulary(512).dropout == 0.0
+    assert LanguageSettings().for_vocabulary(513).dropout == 0.2
+    assert LanguageSettings(dropout=0.1).for_vocabulary(513).dropout == 0.1
     assert LanguageSettings(embedding_size=0).tokens(5000).input_size == 5000
     assert not LanguageSettings(embedding_size=3).tokens(9).tied
     assert LanguageSettings(tied=True).tokens(9).embedding_size == 128
