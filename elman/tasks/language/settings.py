@@ -13,7 +13,7 @@ token of V numbers costs the first layer a product with V columns: little among 
 most of the time of a step among thousands of characters."""
 EMBEDDED = 128
 """The size of the vectors in a larger one."""
-DROPOUT = 0.2
+DROPOUT = 0.15
 """In a larger one: so many vectors learn a text of a novel's length by heart within minutes."""
 
 

@@ -74,7 +74,7 @@ def test_the_vocabulary_decides_how_tokens_are_read():
     assert (few.embedding_size, few.tied, few.input_size) == (0, False, 512)
     assert (many.embedding_size, many.tied, many.input_size) == (128, True, 128)
     assert LanguageSettings().for_vocabulary(512).dropout == 0.0
-    assert LanguageSettings().for_vocabulary(513).dropout == 0.2
+    assert LanguageSettings().for_vocabulary(513).dropout == 0.15
     assert LanguageSettings(dropout=0.1).for_vocabulary(513).dropout == 0.1
     assert LanguageSettings(embedding_size=0).tokens(5000).input_size == 5000
     assert not LanguageSettings(embedding_size=3).tokens(9).tied
