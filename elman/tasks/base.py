@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from elman.errors import RunError
 from elman.nest import Nest
 from elman.tasks.setup import Setup
 from elman.tasks.shared.trained import Trained
@@ -75,6 +76,19 @@ class Restored:
     vocabulary: object
     data: dict[str, Any]
     folder: Path
+
+    def text(self, name: str) -> str:
+        """A text of the [data] table, such as a checksum.
+
+        Raises:
+            RunError: there is none of that name.
+        """
+        value = self.data.get(name)
+        if not isinstance(value, str):
+            raise RunError(
+                f"config.toml: the [data] table must hold {name}; restore it or train anew"
+            )
+        return value
 
 
 @dataclass(frozen=True)

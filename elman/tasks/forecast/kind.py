@@ -2,17 +2,17 @@
 
 import hashlib
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from elman.errors import ArgumentError, DataError, RunError
+from elman.errors import ArgumentError, RunError
 from elman.tasks.base import Outcome, Prepared, Restored
 from elman.tasks.forecast.data.checks import check_series
 from elman.tasks.forecast.data.columns import choose_columns, left_out
+from elman.tasks.forecast.data.kept import KeptSeries
 from elman.tasks.forecast.data.layout import Layout, plan_windows, season_note
-from elman.tasks.forecast.data.panel import Panel, build_panel
-from elman.tasks.forecast.data.panel_file import load_panel, save_panel
+from elman.tasks.forecast.data.panel import build_panel
+from elman.tasks.forecast.data.panel_file import save_panel
 from elman.tasks.forecast.data.table import default_data, read_table
 from elman.tasks.forecast.model.forecaster import Forecaster
 from elman.tasks.forecast.model.networks import network_input
@@ -27,32 +27,6 @@ from elman.tasks.forecast.use.result import check_headings
 from elman.tasks.forecast.use.trained import TrainedForecast
 from elman.tasks.setup import Setup
 from elman.tasks.shared.stack import try_stack
-
-
-class KeptSeries:
-    """What a run keeps of its series, each part read when it is first asked for."""
-
-    def __init__(self, saved: Restored) -> None:
-        self._saved = saved
-
-    @cached_property
-    def layout(self) -> Layout:
-        try:
-            return Layout.from_json(self._saved.vocabulary)
-        except (DataError, ArgumentError) as error:
-            raise RunError(
-                f"{self._saved.folder}: {error}; restore vocabulary.json or train anew"
-            ) from None
-
-    @cached_property
-    def panel(self) -> Panel:
-        sha256 = self._saved.data.get("series_sha256")
-        if not isinstance(sha256, str):
-            raise RunError(
-                "config.toml: the [data] table must hold series_sha256; restore it or train anew"
-            )
-        layout = self.layout
-        return load_panel(self._saved.folder, sha256, len(layout.ids), len(layout.columns.numeric))
 
 
 class ForecastKind:

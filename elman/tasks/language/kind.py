@@ -2,41 +2,20 @@
 
 import dataclasses
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from elman.errors import DataError, RunError
+from elman.errors import RunError
 from elman.tasks.base import Prepared, Restored
 from elman.tasks.language.data import sources
-from elman.tasks.language.data.corpus import Checksums, Corpus, encode, open_corpus
-from elman.tasks.language.data.vocabulary import Vocabulary
+from elman.tasks.language.data.corpus import encode, open_corpus
+from elman.tasks.language.data.kept import KeptText
 from elman.tasks.language.model import build_model
 from elman.tasks.language.settings import LanguageSettings, ScoringSettings
 from elman.tasks.language.task import LanguageTask, check_length
 from elman.tasks.language.use.trained import TrainedLanguage
 from elman.tasks.setup import Setup
 from elman.tasks.shared.stack import try_stack
-
-
-class KeptText:
-    """What a run keeps of its text, each part read when it is first asked for."""
-
-    def __init__(self, saved: Restored) -> None:
-        self._saved = saved
-
-    @cached_property
-    def vocabulary(self) -> Vocabulary:
-        try:
-            return Vocabulary.from_json(self._saved.vocabulary)
-        except DataError as error:
-            raise RunError(
-                f"{self._saved.folder}: {error}; restore vocabulary.json or train anew"
-            ) from None
-
-    @cached_property
-    def corpus(self) -> Corpus:
-        return open_corpus(self._saved.folder, self.vocabulary, _checksums(self._saved.data))
 
 
 class LanguageKind:
@@ -79,15 +58,3 @@ class LanguageKind:
 
     def finish(self, trained: TrainedLanguage) -> None:
         """Language modelling keeps no test part; `elman evaluate` scores any text."""
-
-
-def _checksums(data: dict[str, Any]) -> Checksums:
-    try:
-        return Checksums(
-            int(data["tokens"]), str(data["source_sha256"]), str(data["tokens_sha256"])
-        )
-    except (KeyError, TypeError, ValueError):
-        raise RunError(
-            "config.toml: the [data] table must hold tokens, source_sha256 and tokens_sha256; "
-            "restore it or train anew"
-        ) from None

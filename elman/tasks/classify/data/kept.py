@@ -22,17 +22,7 @@ class KeptExamples:
 
     @cached_property
     def parts(self) -> dict[str, Dataset]:
-        return dataset.read(self.saved.folder, self.catalogue, self._sha256)
-
-    @property
-    def _sha256(self) -> str:
-        sha256 = self.saved.data.get("sha256")
-        if not isinstance(sha256, str):
-            raise RunError(
-                "config.toml: the [data] table must hold the sha256 of the examples; restore it "
-                "or train anew"
-            )
-        return sha256
+        return dataset.read(self.saved.folder, self.catalogue, self.saved.text("sha256"))
 
     @cached_property
     def origins(self) -> Origins | None:
@@ -48,8 +38,9 @@ class KeptExamples:
         long it is."""
         if self.catalogue.channels:
             return [f"signal of {length:,} steps" for length in self.parts[part].lengths]
+        sha256 = self.saved.text("sha256")
         return dataset.read_texts(
-            self.saved.folder, self.catalogue, self._sha256, PARTS.index(part), most
+            self.saved.folder, self.catalogue, sha256, PARTS.index(part), most
         )
 
     @property
