@@ -53,6 +53,11 @@ class ClassifySettings(StackSettings):
         minimum=0.0,
         below=1.0,
     )
+    vote: bool = setting(
+        True,
+        "signals: a linear model of random convolutions votes beside the network, the more the "
+        "fewer the examples",
+    )
     ascii: bool = setting(False, "text: plain ASCII, marks dropped (é becomes e)")
     batch_size: int = setting(
         128,

@@ -11,13 +11,16 @@ from elman.nest import Nest
 from elman.tasks.base import StepLoss
 from elman.tasks.classify.data.batches import TrainingBatches
 from elman.tasks.classify.data.dataset import Catalogue, Dataset
+from elman.tasks.classify.model.calibration import fit_share, fit_temperature, softmax
 from elman.tasks.classify.model.classifier import SequenceClassifier
-from elman.tasks.classify.model.signals import SignalReader
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.use import metrics
-from elman.tasks.classify.use.scores import logits_of
+from elman.tasks.classify.use.scores import logits_of, mixed
 from elman.tasks.setup import Setup
 
+TRUSTED = 200
+"""Training examples with which a network is held to be as good as the linear model beside it,
+before the validation part is asked."""
 ENOUGH = 100
 """Validation examples from which on they tell which weights are better: with fewer, the best of
 many evaluations is luck."""
@@ -58,8 +61,9 @@ class ClassifyTask:
         self.steps_per_epoch = self._batches.steps_per_epoch
         self._weights = label_weights(parts["train"].labels, catalogue, settings).to(setup.device)
         self.model = SequenceClassifier(catalogue, settings, setup)
-        if isinstance(self.model.reader, SignalReader):
-            self.model.reader.measure(parts["train"])
+        votes = self.model.measure(parts, self._weights)
+        self._votes = None if votes is None else softmax(votes.numpy())
+        self._belief = 1 / (1 + len(parts["train"]) / TRUSTED)
 
     def initial_carry(self) -> Nest:
         """Nothing: every batch begins anew."""
@@ -74,15 +78,21 @@ class ClassifyTask:
         return StepLoss((losses * self._weights[batch.labels]).mean(), len(losses), carry)
 
     def validate(self) -> dict[str, Any]:
-        """Fits the temperature, and measures the validation part with it."""
+        """Fits the temperature and the share of the vote, and measures the validation part with
+        them."""
         self.model.eval()
-        labels = self._validation.labels
-        logits = logits_of(self.model, self._validation, self._device)
-        self.model.set_temperature(metrics.fit_temperature(logits, labels))
+        labels, model = self._validation.labels, self.model
+        logits = logits_of(model, self._validation, self._device)
+        model.set_temperature(fit_temperature(logits, labels))
+        found = softmax(logits, model.temperature)
+        if (votes := self._votes) is not None:
+            right = np.arange(len(labels)), labels
+            model.vote_share.fill_(fit_share(votes[right], found[right], self._belief))
+            found = mixed(votes, found, float(model.vote_share))
         self.model.train()
-        found = metrics.summary(metrics.softmax(logits, self.model.temperature), labels)
+        measured = metrics.summary(found, labels)
         return {
-            "valid_loss": found.pop("log_loss"), **found, "temperature": self.model.temperature
+            "valid_loss": measured.pop("log_loss"), **measured, "temperature": model.temperature
         }  # fmt: skip
 
 

@@ -165,6 +165,12 @@ def pack(items: Sequence[np.ndarray], labels: np.ndarray) -> Dataset:
     return Dataset(np.concatenate(items), offsets, labels)
 
 
+def joined(parts: Sequence[Dataset]) -> Dataset:
+    """The examples of some datasets, one after another."""
+    items = [part.example(i) for part in parts for i in range(len(part))]
+    return pack(items, np.concatenate([part.labels for part in parts]))
+
+
 def write(examples: Examples, part: np.ndarray, folder: Path) -> tuple[Catalogue, str]:
     """Write the examples, text as code points; the catalogue, and the SHA-256 of the file.
 

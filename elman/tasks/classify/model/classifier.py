@@ -1,12 +1,14 @@
 """The classifier: a sequence in, a score for every label out."""
 
 import math
+from collections.abc import Mapping
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from elman.tasks.classify.data.dataset import Catalogue
+from elman.tasks.classify.data.dataset import Catalogue, Dataset
+from elman.tasks.classify.model.linear_vote import LinearVote
 from elman.tasks.classify.model.pools import largest, last, mean, within
 from elman.tasks.classify.model.signals import SignalReader
 from elman.tasks.classify.model.text import TextReader
@@ -21,11 +23,13 @@ class SequenceClassifier(nn.Module):
     Shapes: input `(T, B)` character numbers or `(T, B, C)` values, lengths `(B,)`, to logits
     `(B, K)`. What stands beyond a row's length is never read.
 
-    log_temperature: log T of the probabilities softmax(logits / T); fitted on the validation part,
-    and saved with the weights.
+    log_temperature: log T of the probabilities softmax(logits / T). vote: of signals, a linear
+    model whose probabilities are mixed with these; its share of the mixture is `vote_share`. Both
+    are fitted on the validation part, and saved with the weights.
     """
 
     log_temperature: Tensor
+    vote_share: Tensor
 
     def __init__(self, catalogue: Catalogue, settings: ClassifySettings, setup: Setup) -> None:
         super().__init__()
@@ -44,6 +48,12 @@ class SequenceClassifier(nn.Module):
         if self.reads_signals:  # what convolutions found is pooled, too
             width += 2 * self.reader.output_size
         self.head = nn.Linear(width, len(catalogue.labels))
+        self.vote = (
+            LinearVote(self.reader, catalogue.channels, catalogue.length, len(catalogue.labels))
+            if isinstance(self.reader, SignalReader) and settings.vote
+            else None
+        )
+        self.register_buffer("vote_share", torch.zeros(()))
         self.register_buffer("log_temperature", torch.zeros(()))
         self.to(setup.device)
 
@@ -62,6 +72,13 @@ class SequenceClassifier(nn.Module):
         logits: Tensor = self.head(self.dropout(pooled))
         return logits
 
+    def voted(self, input: Tensor, lengths: Tensor) -> Tensor:
+        """`(B, K)` logarithms of probabilities by the linear model beside the network."""
+        assert self.vote is not None
+        assert isinstance(self.reader, SignalReader)
+        found: Tensor = self.vote(self.reader.by_channel(input, lengths), lengths)
+        return found
+
     def _pooled(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         if self.pool == "last":
             return last(hidden, lengths, self.recurrent.bidirectional)
@@ -70,6 +87,21 @@ class SequenceClassifier(nn.Module):
         if self.pool == "max":
             return largest(hidden, lengths)
         return torch.cat([mean(hidden, lengths), largest(hidden, lengths)], dim=1)
+
+    @torch.no_grad()
+    def measure(self, parts: Mapping[str, Dataset], weights: Tensor) -> Tensor | None:
+        """Take from the data what no gradient finds: how signals are standardised, and the linear
+        model. weights: `(K,)` of an example by its label.
+
+        Returns the votes of the linear model on the validation part, `(N, K)` logarithms of
+        probabilities; None without one.
+        """
+        if not isinstance(self.reader, SignalReader):
+            return None
+        self.reader.measure(parts["train"])
+        if self.vote is None:
+            return None
+        return self.vote.fit(parts["train"], parts["valid"], self.reader, weights)
 
     @property
     def temperature(self) -> float:

@@ -49,8 +49,7 @@ class SignalReader(nn.Module):
         self.deviation.copy_(torch.from_numpy(deviation))
 
     def forward(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        inside = within(len(values), lengths)[..., None]
-        values = torch.where(inside, values - self.mean, 0.0) / self.deviation
+        values = self.by_channel(values, lengths)
         if self.training and self.augment > 0:
             values, lengths = resampled(values, lengths, self.augment)
         if self.training and self.noise > 0:
@@ -58,18 +57,29 @@ class SignalReader(nn.Module):
         found: tuple[Tensor, Tensor] = self.convolutions(self._scaled(values, lengths), lengths)
         return found
 
+    def by_channel(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Values `(T, B, C)` standardised as the training part is; 0 beyond the end of a row."""
+        inside = within(len(values), lengths)[..., None]
+        return torch.where(inside, values - self.mean, 0.0) / self.deviation
+
     def _scaled(self, values: Tensor, lengths: Tensor) -> Tensor:
         """`(T, B, F)` of standardised values `(T, B, C)`."""
         if self.scaling == "channel":
             return values
-        inside, count = within(len(values), lengths)[..., None], lengths[:, None]
-        mean = torch.where(inside, values, 0.0).sum(0) / count
-        centred = values - mean
-        variance = torch.where(inside, centred, 0.0).square().sum(0) / count
-        deviation = variance.sqrt() + _TINY
-        told = torch.cat([mean, deviation.log()], -1).expand(len(values), -1, -1)
-        parts = [centred / deviation, told]
+        shape, told = by_example(values, lengths)
+        parts = [shape, told.expand(len(values), -1, -1)]
         return torch.cat([values, *parts] if self.scaling == "both" else parts, -1)
+
+
+def by_example(values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Values `(T, B, C)`, each row and channel standardised for itself; and what that takes away,
+    `(B, 2 C)`: means, and the logarithms of deviations."""
+    inside, count = within(len(values), lengths)[..., None], lengths[:, None]
+    mean = torch.where(inside, values, 0.0).sum(0) / count
+    centred = values - mean
+    variance = torch.where(inside, centred, 0.0).square().sum(0) / count
+    deviation = variance.sqrt() + _TINY
+    return centred / deviation, torch.cat([mean, deviation.log()], -1)
 
 
 class Convolutions(nn.Module):

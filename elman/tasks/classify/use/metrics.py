@@ -8,17 +8,6 @@ import numpy as np
 BINS = 15
 """Of the expected calibration error."""
 
-_PRIOR = 10.0  # the weight of the belief that the model is as sure as it should be
-_SHARPEST, _SMOOTHEST = 0.05, 20.0  # the temperatures that `fit_temperature` chooses from
-
-
-def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """`(N, K)` float64 probabilities, softmax(logits / temperature)."""
-    scaled = logits.astype(np.float64) / temperature
-    exponents = np.exp(scaled - scaled.max(1, keepdims=True))
-    shares: np.ndarray = exponents / exponents.sum(1, keepdims=True)
-    return shares
-
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Mean of -log p(right label), in nats. So that it stays finite, a probability of 0 counts as
@@ -74,25 +63,6 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
     which = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     gaps = np.bincount(which, confidence - right, minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))
-
-
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The T at which softmax(logits / T) has the least log loss (Guo et al., as above).
-
-    1 / T has a gamma prior around 1, of the weight of some ten examples: a few that all are right
-    do not prove that the model is always right, and a few wrong ones do not prove the contrary.
-    """
-    logits = logits.astype(np.float64)
-    right = logits[np.arange(len(labels)), labels].sum()
-    # The loss is convex in b = 1 / T, so the root of its slope is found by halving.
-    low, high = np.log(1 / _SMOOTHEST), np.log(1 / _SHARPEST)
-    for _ in range(40):
-        middle = (low + high) / 2
-        b = float(np.exp(middle))
-        expected = (softmax(logits, 1 / b) * logits).sum()
-        slope = expected - right + _PRIOR * (1 - 1 / b)
-        low, high = (middle, high) if slope < 0 else (low, middle)
-    return float(np.exp(-(low + high) / 2))
 
 
 def summary(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:

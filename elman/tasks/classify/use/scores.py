@@ -1,20 +1,55 @@
 """The scores that a classifier gives to many examples."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from elman.tasks.classify.data.batches import in_order_of_length
 from elman.tasks.classify.data.dataset import Dataset
+from elman.tasks.classify.model.calibration import softmax
 from elman.tasks.classify.model.classifier import SequenceClassifier
 
 _ROWS = 256  # examples that are read side by side; bounds the memory
 
 
-@torch.no_grad()
 def logits_of(model: SequenceClassifier, dataset: Dataset, device: torch.device) -> np.ndarray:
-    """`(N, K)` float32 logits, in the order of the dataset."""
-    logits = np.zeros((len(dataset), model.head.out_features), dtype=np.float32)
+    """`(N, K)` float32 logits of the network, in the order of the dataset."""
+    return _for_each(model, dataset, device, model)
+
+
+def votes_of(
+    model: SequenceClassifier, dataset: Dataset, device: torch.device
+) -> np.ndarray | None:
+    """`(N, K)` probabilities by the linear model beside the network; None where there is none."""
+    if model.vote is None:
+        return None
+    return softmax(_for_each(model, dataset, device, model.voted))
+
+
+def probabilities_of(
+    model: SequenceClassifier, dataset: Dataset, device: torch.device
+) -> np.ndarray:
+    """`(N, K)` float64 probabilities by the whole model."""
+    found = softmax(logits_of(model, dataset, device), model.temperature)
+    return mixed(votes_of(model, dataset, device), found, float(model.vote_share))
+
+
+def mixed(votes: np.ndarray | None, network: np.ndarray, share: float) -> np.ndarray:
+    """Probabilities of both as one. share: of the votes."""
+    return network if votes is None else share * votes + (1 - share) * network
+
+
+@torch.no_grad()
+def _for_each(
+    model: SequenceClassifier,
+    dataset: Dataset,
+    device: torch.device,
+    score: Callable[[Tensor, Tensor], Tensor],
+) -> np.ndarray:
+    scores = np.zeros((len(dataset), model.head.out_features), dtype=np.float32)
     for batch in in_order_of_length(dataset, _ROWS):
-        found = model(batch.input.to(device), batch.lengths.to(device))
-        logits[batch.numbers] = found.cpu().numpy()
-    return logits
+        found = score(batch.input.to(device), batch.lengths.to(device))
+        scores[batch.numbers] = found.cpu().numpy()
+    return scores

@@ -17,9 +17,8 @@ from elman.tasks.classify.data.kept import KeptExamples
 from elman.tasks.classify.data.learned import UNKNOWN, Learned
 from elman.tasks.classify.model.classifier import SequenceClassifier
 from elman.tasks.classify.settings import ClassifySettings, EvaluationSettings
-from elman.tasks.classify.use import metrics
 from elman.tasks.classify.use.evaluation import Evaluation
-from elman.tasks.classify.use.scores import logits_of
+from elman.tasks.classify.use.scores import probabilities_of
 from elman.tasks.shared.table import listing
 from elman.tasks.shared.trained import Trained
 
@@ -212,8 +211,7 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         return pack(items, numbers)
 
     def _of(self, dataset: Dataset) -> np.ndarray:
-        logits = logits_of(self.model, dataset, self.device)
-        return metrics.softmax(logits, self.model.temperature)
+        return probabilities_of(self.model, dataset, self.device)
 
     def _evaluation(
         self, probabilities: np.ndarray, dataset: Dataset, notes: list[str]

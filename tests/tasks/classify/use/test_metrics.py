@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import log_softmax
 from sklearn import metrics as sk
 
+from elman.tasks.classify.model.calibration import softmax
 from elman.tasks.classify.use import metrics
 
 
@@ -26,7 +25,7 @@ def predictions(draw):
 @given(predictions())
 def test_numbers_of_a_part_equal_scikit_learn(data):
     logits, labels = data
-    probabilities = metrics.softmax(logits)
+    probabilities = softmax(logits)
     predicted, every = probabilities.argmax(1), np.arange(logits.shape[1])
     found = metrics.summary(probabilities, labels)
     assert found["accuracy"] == pytest.approx(sk.accuracy_score(labels, predicted))
@@ -56,7 +55,7 @@ def test_confusion_and_classes_equal_scikit_learn(data):
 @given(predictions())
 def test_calibration_error_equals_its_definition(data):
     logits, labels = data
-    probabilities = metrics.softmax(logits)
+    probabilities = softmax(logits)
     confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
     expected = 0.0
     for bin in range(15):
@@ -73,44 +72,6 @@ def test_a_calibrated_model_has_little_calibration_error():
     probabilities = np.stack([share, 1 - share], axis=1)
     labels = (rng.uniform(size=len(share)) > share).astype(int)
     assert metrics.calibration_error(probabilities, labels) < 0.005
-
-
-def loss_and_prior(logits, labels, temperature):
-    """What `fit_temperature` minimises, written out: the loss, and a gamma prior of 1 / T."""
-    logs = log_softmax(logits / temperature, axis=1)
-    prior = scipy.stats.gamma(11, scale=1 / 10).logpdf(1 / temperature)
-    return -logs[np.arange(len(labels)), labels].sum() - prior
-
-
-@settings(max_examples=50, deadline=None)
-@given(predictions())
-def test_no_other_temperature_is_better(data):
-    logits, labels = data
-    best = metrics.fit_temperature(logits, labels)
-    assert 0.05 <= best <= 20.0
-    assert best == metrics.fit_temperature(logits, labels)
-    for other in np.geomspace(0.05, 20, 60):
-        loss = loss_and_prior(logits, labels, other)
-        assert loss_and_prior(logits, labels, best) <= loss + 1e-7
-
-
-def test_the_temperature_of_a_model_that_was_made_too_sure_is_found():
-    rng = np.random.default_rng(0)
-    logits = rng.normal(size=(50_000, 4))
-    labels = np.array([rng.choice(4, p=row) for row in metrics.softmax(logits)])
-    assert metrics.fit_temperature(3 * logits, labels) == pytest.approx(3.0, rel=0.03)
-
-
-def test_a_few_right_answers_do_not_make_a_model_sure_of_everything():
-    logits = 2 * np.eye(3)
-    found = metrics.fit_temperature(logits, np.arange(3))
-    assert 0.8 < found < 1.0
-    assert metrics.softmax(logits, found).max() < 0.9
-
-
-def test_a_few_wrong_answers_do_not_make_a_model_doubt_everything():
-    logits = 3 * np.eye(3)
-    assert 1.0 < metrics.fit_temperature(logits, np.array([0, 1, 0])) < 1.5
 
 
 def test_a_right_label_without_probability_costs_much_but_not_everything():
