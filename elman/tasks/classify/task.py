@@ -18,7 +18,7 @@ from elman.tasks.classify.use import metrics
 from elman.tasks.classify.use.scores import logits_of, mixed
 from elman.tasks.setup import Setup
 
-TRUSTED = 200
+TRUSTED = 500
 """Training examples with which a network is held to be as good as the linear model beside it,
 before the validation part is asked."""
 ENOUGH = 100

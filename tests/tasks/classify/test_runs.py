@@ -176,7 +176,7 @@ def test_predictions(tmp_path, names_folder, signals_file):
     assert model.evaluate([pair, pair]).examples == 2
     with pytest.raises(ArgumentError, match=r"example 2: numbers .* were expected"):
         model.evaluate([pair, ([["a", "b"]], "up")])
-    with pytest.raises(ArgumentError, match=r"example 2: .*NaN"):
+    with pytest.raises(ArgumentError, match=r"example 2: .*all values are missing"):
         model.predict([np.zeros((3, 2)), np.full((3, 2), np.nan)])
 
 

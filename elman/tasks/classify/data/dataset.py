@@ -10,6 +10,7 @@ import numpy as np
 
 from elman.errors import ArgumentError, DataError, RunError
 from elman.tasks.classify.data.examples import PARTS, Examples, Item, short
+from elman.tasks.classify.data.gaps import Gaps, trimmed
 from elman.tasks.classify.data.scale import Scale
 from elman.tasks.classify.data.split import TRAIN
 from elman.tasks.shared.arrays import are_lengths, read_arrays, write_arrays
@@ -27,8 +28,8 @@ class Catalogue:
 
     labels: in the order of the model's outputs, K of them. counts: how many training examples each
     label had. code_points: ascending; character number i + 1 is code_points[i], and 0 stands for
-    every other one. channels: of a signal, 0 for text. length: of signals, the median. scale: of
-    signals; None for text, and where a run of before took values as they are.
+    every other one. channels: of a signal, 0 for text. length: of signals, the median. scale, gaps:
+    of signals; None for text. scale: None also where a run of before took values as they are.
     """
 
     labels: tuple[str, ...]
@@ -37,6 +38,12 @@ class Catalogue:
     channels: int = 0
     length: int = 0
     scale: Scale | None = None
+    gaps: Gaps | None = None
+
+    @property
+    def features(self) -> int:
+        """Values at each time step of an encoded signal: its channels, and those that tell gaps."""
+        return self.gaps.channels if self.gaps else self.channels
 
     @property
     def characters(self) -> int:
@@ -79,10 +86,15 @@ class Catalogue:
             raise ArgumentError(
                 f"this model classifies signals (T, {self.channels}), got shape {signal.shape}"
             )
-        if not np.isfinite(signal).all():
-            raise ArgumentError("finite numbers were expected, got NaN or infinity; fill them in")
-        neutral = Scale((0.0,) * self.channels, (1.0,) * self.channels)
-        return (self.scale or neutral).apply(signal)
+        if np.isinf(signal).any():
+            raise ArgumentError(
+                "finite numbers were expected, or NaN for missing ones, got infinity; correct it"
+            )
+        if not len(signal := trimmed(signal)):
+            raise ArgumentError("at least one number was expected, but all values are missing")
+        filled = self.gaps.fill(signal) if self.gaps else signal
+        neutral = Scale((0.0,) * self.features, (1.0,) * self.features)
+        return (self.scale or neutral).apply(filled)
 
     def numbers(self, points: np.ndarray) -> np.ndarray:
         """Character numbers of code points."""
@@ -100,7 +112,8 @@ class Catalogue:
             "channels": self.channels,
             "length": self.length,
         }
-        return {**fields, "scale": self.scale.to_json()} if self.scale else fields
+        own = {"scale": self.scale, "gaps": self.gaps}
+        return {**fields, **{name: part.to_json() for name, part in own.items() if part}}
 
     @classmethod
     def from_json(cls, value: object) -> "Catalogue":
@@ -124,8 +137,11 @@ class Catalogue:
                 "vocabulary.json must hold a classifier's labels, their counts, characters "
                 "(ascending code points), channels and length; restore it or train anew"
             )
-        scale = Scale.from_json(fields.get("scale"), channels)
-        return cls(tuple(labels), tuple(counts), tuple(points), channels, length, scale)
+        known = tuple(labels), tuple(counts), tuple(points), channels, length
+        if not channels:
+            return cls(*known)
+        gaps = Gaps.from_json(fields.get("gaps"), channels)
+        return cls(*known, Scale.from_json(fields.get("scale"), gaps.channels), gaps)
 
 
 @dataclass(frozen=True)
@@ -183,10 +199,11 @@ def write(examples: Examples, part: np.ndarray, folder: Path) -> tuple[Catalogue
     training = np.flatnonzero(part == TRAIN)
     counts = tuple(np.bincount(labels[training], minlength=len(names)).tolist())
     if examples.channels:
-        signals = [np.asarray(item) for item in examples.items]
+        gaps = Gaps.of([np.asarray(examples.items[i]) for i in training])
+        signals = [gaps.fill(np.asarray(item)) for item in examples.items]
         scale = Scale.of(np.concatenate([signals[i] for i in training]))
         length = int(np.median([len(signals[i]) for i in training]))
-        catalogue = Catalogue(tuple(names), counts, (), examples.channels, length, scale)
+        catalogue = Catalogue(tuple(names), counts, (), examples.channels, length, scale, gaps)
         try:
             packed = pack([scale.apply(signal) for signal in signals], labels)
         except ArgumentError as error:
@@ -251,7 +268,7 @@ def _is_sound(
 ) -> bool:  # fmt: skip
     """Whether the arrays fit each other, so that nothing later reads beyond an end."""
     count = len(labels)
-    shape = (catalogue.channels,) if catalogue.channels else ()
+    shape = (catalogue.features,) if catalogue.channels else ()
     kinds = (np.float32 if catalogue.channels else np.int32, np.int64, np.int64, np.uint8)
     return (
         all(a.dtype == k for a, k in zip((values, offsets, labels, part), kinds, strict=True))

@@ -1,7 +1,8 @@
 """UCR/UEA `.ts` files: labelled signals of several channels and different lengths.
 
 After lines `@name value` and `@data`, one example a line: channels separated by colons, values by
-commas, the label last (A. Bagnall et al., arXiv 1811.00075; timeseriesclassification.com).
+commas, the label last (A. Bagnall et al., arXiv 1811.00075; timeseriesclassification.com). A
+missing value is `?`, NaN or nothing.
 """
 
 import re
@@ -10,6 +11,7 @@ import numpy as np
 
 from elman.errors import DataError
 from elman.tasks.classify.data.examples import Examples, Item, short
+from elman.tasks.classify.data.gaps import trimmed
 from elman.tasks.shared.table import listing
 from elman.tasks.shared.text import lines_of
 
@@ -20,7 +22,7 @@ def parse_ts(text: str, name: str, labelled: bool = True) -> Examples:
     Raises:
         DataError: with the line number, what was expected and what came.
     """
-    items: list[Item] = []
+    items: list[np.ndarray] = []
     labels: list[str] = []
     in_data, has_label, listed = False, True, list[str]()
     for number, raw in enumerate(lines_of(text), 1):
@@ -38,7 +40,7 @@ def parse_ts(text: str, name: str, labelled: bool = True) -> Examples:
             )
         channels = line.split(":")
         labels.append(_label(channels.pop(), name, number) if has_label else "")
-        items.append(_signal(channels, len(items[0][0]) if items else 0, name, number))
+        items.append(_signal(channels, items[0].shape[1] if items else 0, name, number))
     if not in_data:
         raise DataError(f"{name} has no @data line; a .ts file needs one before its examples")
     if not items:
@@ -48,8 +50,9 @@ def parse_ts(text: str, name: str, labelled: bool = True) -> Examples:
             f"{name} says @classLabel false, but a classifier learns from labels; "
             f"give a file with a label at the end of each line"
         )
-    notes = _strange(labels, listed)
-    return Examples(items, labels, channels=items[0].shape[1], notes=notes)  # type: ignore[union-attr]
+    whole: list[Item] = [trimmed(item) for item in items]
+    notes = _strange(labels, listed) + _missing(items, whole)
+    return Examples(whole, labels, channels=items[0].shape[1], notes=notes)
 
 
 def _listed(line: str) -> list[str]:
@@ -68,6 +71,22 @@ def _strange(labels: list[str], listed: list[str]) -> list[str]:
         f"labels that @classLabel does not list: {listing([*map(repr, strange)])}, of {rows:,} "
         f"examples"
     ]
+
+
+def _missing(items: list[np.ndarray], whole: list[Item]) -> list[str]:
+    """Notes on missing values; at the end of a signal they are padding."""
+    padded = sum(len(item) > len(rest) for item, rest in zip(items, whole, strict=True))
+    missing = sum(int(np.isnan(rest).sum()) for rest in whole)
+    notes = []
+    if padded:
+        notes.append(f"signals that end in missing values, which are left out: {padded:,}")
+    if missing:
+        total = sum(np.size(rest) for rest in whole)
+        notes.append(
+            f"missing values: {missing:,} of {total:,}, filled in by their neighbours; where they "
+            f"were is told to the model"
+        )
+    return notes
 
 
 def _header(line: str, name: str, number: int, has_label: bool) -> tuple[bool, bool]:
@@ -122,26 +141,26 @@ def _signal(channels: list[str], wanted: int, name: str, number: int) -> np.ndar
 def _channel(text: str, channel: int, name: str, number: int) -> np.ndarray:
     values = [value.strip() for value in text.split(",")]
     try:
-        column = np.array(values, dtype=np.float64)
+        column = np.array(
+            ["nan" if value in ("?", "") else value for value in values], dtype=np.float64
+        )
     except ValueError:
         wrong = next((value for value in values if not _is_number(value)), text)
-        what = "a missing value" if wrong in ("?", "") else repr(short(wrong))
         raise DataError(
             f"{name}, line {number}, channel {channel}: expected numbers separated by commas, got "
-            f"{what}; fill in or leave out such examples"
+            f"{short(wrong)!r}; correct or leave out such examples"
         ) from None
-    if not np.isfinite(column).all():
-        place = int(np.flatnonzero(~np.isfinite(column))[0])
+    if np.isinf(column).any():
+        place = int(np.flatnonzero(np.isinf(column))[0])
         written = any(character.isdigit() for character in values[place])
         raise DataError(
             f"{name}, line {number}, channel {channel}: expected finite numbers"
             f"{' of at most 1.8e308' if written else ''}, got {short(values[place])} as value "
-            f"{place + 1}; {'scale' if written else 'fill in or leave out'} such examples"
+            f"{place + 1}; {'scale' if written else 'correct or leave out'} such examples"
         )
     return column
 
 
 def _is_number(text: str) -> bool:
-    return (
-        re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf)", text.lower()) is not None
-    )
+    number = r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf)|\??"
+    return re.fullmatch(number, text.lower()) is not None

@@ -34,7 +34,7 @@ class SequenceClassifier(nn.Module):
     def __init__(self, catalogue: Catalogue, settings: ClassifySettings, setup: Setup) -> None:
         super().__init__()
         self.reader = (
-            SignalReader(catalogue.channels, catalogue.length, settings)
+            SignalReader(catalogue.features, catalogue.length, settings)
             if catalogue.channels
             else TextReader(
                 catalogue.characters, settings.embedding_size, settings.unknown_rate,
@@ -49,7 +49,7 @@ class SequenceClassifier(nn.Module):
             width += 2 * self.reader.output_size
         self.head = nn.Linear(width, len(catalogue.labels))
         self.vote = (
-            LinearVote(self.reader, catalogue.channels, catalogue.length, len(catalogue.labels))
+            LinearVote(self.reader, catalogue.features, catalogue.length, len(catalogue.labels))
             if isinstance(self.reader, SignalReader) and settings.vote
             else None
         )
@@ -114,5 +114,5 @@ class SequenceClassifier(nn.Module):
 def input_size(catalogue: Catalogue, settings: ClassifySettings) -> int:
     """Features of a time step as the first layer reads it."""
     if catalogue.channels:
-        return SignalReader(catalogue.channels, catalogue.length, settings).output_size
+        return SignalReader(catalogue.features, catalogue.length, settings).output_size
     return settings.embedding_size or catalogue.characters

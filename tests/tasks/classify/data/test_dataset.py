@@ -35,7 +35,8 @@ def test_characters_that_training_never_showed_are_the_unknown_one():
         (SIGNAL, [[1.0]], r"\(T, 2\), got shape \(1, 1\)"),
         (SIGNAL, np.zeros((0, 2)), r"got shape \(0, 2\)"),
         (SIGNAL, [["a", "b"]], "numbers .T, 2. were expected"),
-        (SIGNAL, [[1.0, np.nan]], "got NaN or infinity"),
+        (SIGNAL, [[1.0, np.inf]], "got infinity"),
+        (SIGNAL, [[np.nan, np.nan]], "all values are missing"),
     ],
 )
 def test_what_can_not_be_encoded_is_refused(catalogue, item, words):
