@@ -16,6 +16,7 @@ from elman.app.options import (
     takes,
     trains,
 )
+from elman.app.scores import score
 from elman.app.training import report_files, train_run
 from elman.artifacts.load import SavedRun
 from elman.artifacts.run_folder import RunFolder
@@ -37,6 +38,7 @@ def add_commands(app: typer.Typer, train: typer.Typer) -> None:
     """Put this task's commands into the program."""
     train.command("language")(train_language)
     app.command("generate")(generate)
+    app.command("score")(score)
 
 
 @trains(TASKS["language"])

@@ -66,6 +66,10 @@ class Vocabulary:
             tokens = tokens[found]
         return tokens.astype(np.int64)
 
+    def unknown(self, text: str, tokens: np.ndarray) -> int:
+        """How many characters of a text were left out of its tokens, as `encode` gave them."""
+        return 0 if self.level == "byte" else len(text) - len(tokens)
+
     def decode(self, tokens: Sequence[int] | np.ndarray) -> str:
         """The text of some tokens; bytes that are no UTF-8 become U+FFFD."""
         if self.level == "byte":

@@ -1,6 +1,6 @@
 """A trained language model in use."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,10 @@ from elman.errors import ArgumentError
 from elman.settings import build
 from elman.tasks.language.data.vocabulary import Vocabulary
 from elman.tasks.language.model import LanguageModel
-from elman.tasks.language.settings import ScoringSettings
+from elman.tasks.language.settings import LineSettings, ScoringSettings
 from elman.tasks.language.use import generate, score
 from elman.tasks.language.use.generate import Sampling
+from elman.tasks.language.use.lines import LineScore, score_lines
 from elman.tasks.shared.trained import Trained
 
 
@@ -143,3 +144,18 @@ class TrainedLanguage(Trained[LanguageModel]):
             return torch.zeros(0)
         start = generate.start_tokens(self.vocabulary, tokens[:0])
         return score.token_losses(self.model, torch.cat([start, tokens]), self.device)
+
+    def score_lines(
+        self, lines: Iterable[str], *, unknown: str = LineSettings.unknown
+    ) -> Iterator[LineScore]:
+        """How well each line is predicted, in order; any number of lines, in constant memory.
+
+        A line is judged as if a line break stood before it; its own end is not scored.
+
+        Args:
+            lines: without their ends.
+            unknown: what characters that the model does not know do: "impossible" makes the line's
+                nats infinite, "skip" leaves them out, "error" raises `ArgumentError`.
+        """
+        build(LineSettings, {"unknown": unknown}, "score_lines")
+        return score_lines(self.model, self.vocabulary, lines, self.device, unknown)
