@@ -1,31 +1,19 @@
 """The commands of the language task."""
 
-import secrets
 from typing import Annotated, Any
 
 import typer
 
 from elman.app import terminal
-from elman.app.loading import load_as
-from elman.app.options import (
-    Device,
-    OwnCell,
-    Run,
-    TrainOptions,
-    options_of,
-    takes,
-    trains,
-)
+from elman.app.generate import generate
+from elman.app.options import TrainOptions, trains
 from elman.app.scores import score
 from elman.app.training import report_files, train_run
 from elman.artifacts.load import SavedRun
 from elman.artifacts.run_folder import RunFolder
-from elman.settings import build
 from elman.tasks import TASKS
-from elman.tasks.language import Evaluation, Sampling, TrainedLanguage
+from elman.tasks.language import Evaluation, TrainedLanguage
 from elman.tasks.language.data.sources import read_bytes, read_text
-from elman.tasks.language.settings import ScoringSettings
-from elman.tasks.language.use.generate import LENGTH
 from elman.tasks.language.use.score import Loss
 
 MEASURES = (
@@ -92,47 +80,6 @@ def _text_of(data: str, model: TrainedLanguage) -> str:
     if model.vocabulary.level == "byte":
         return b"".join(read_bytes([data])).decode("utf-8", errors="surrogateescape")
     return "".join(read_text([data], instead=""))
-
-
-@takes([*options_of(Sampling), *options_of(ScoringSettings, only=["unknown"])])
-def generate(
-    run: Run,
-    given: dict[str, Any],
-    prompt: Annotated[
-        str, typer.Option(help="Text to go on from; the model reads all of it.")
-    ] = "",
-    length: Annotated[int, typer.Option(min=0, help="Characters (or bytes) to write.")] = LENGTH,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Same seed, same text.")] = None,
-    stop: Annotated[str | None, typer.Option(metavar="TEXT", help="End before this text.")] = None,
-    samples: Annotated[int, typer.Option(min=1, help="How many texts to write.")] = 1,
-    cell: OwnCell = None,
-    device: Device = "cpu",
-) -> None:
-    """Write text with a trained model.
-
-    Examples:
-
-    elman generate runs/language-001 --prompt "The class" --length 300
-
-    elman generate runs/language-001 --temperature 0.5 --samples 3 --seed 1
-    """
-    model = load_as(
-        TrainedLanguage, run, cell, device,
-        "is no language run; `elman generate` writes text with one",
-    )  # fmt: skip
-    sampling = build(Sampling, given, "generate")
-    unknown = given.get("unknown", ScoringSettings.unknown)
-    if seed is None:
-        seed = secrets.randbelow(2**31)
-        terminal.note(f"seed: {seed}")
-    for index in range(samples):
-        if samples > 1:
-            terminal.result(f"--- sample {index + 1} (seed {seed + index})")
-        pieces = model.stream(prompt, length, sampling, stop, seed + index, unknown)
-        terminal.result(prompt, end="")
-        for piece in pieces:
-            terminal.result(piece, end="")
-        terminal.result("")
 
 
 def table(evaluation: Evaluation) -> str:

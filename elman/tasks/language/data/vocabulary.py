@@ -77,6 +77,13 @@ class Vocabulary:
         return "".join(chr(self.code_points[int(token)]) for token in tokens)
 
     @cached_property
+    def spellings(self) -> list[bytes]:
+        """Each token in UTF-8; of a byte, the byte."""
+        if self.level == "byte":
+            return [bytes([token]) for token in range(BYTES)]
+        return [chr(point).encode("utf-8") for point in self.code_points]
+
+    @cached_property
     def _sorted(self) -> np.ndarray:
         return np.array(self.code_points, dtype=np.int32)
 
@@ -92,7 +99,7 @@ class Vocabulary:
             return cls("byte")
         characters = value.get("characters")
         if not isinstance(characters, list) or not all(
-            isinstance(c, str) and len(c) == 1 for c in characters
+            isinstance(c, str) and len(c) == 1 and not "\ud800" <= c < "\ue000" for c in characters
         ):
             raise DataError("a vocabulary's 'characters' must be a list of single characters")
         points = [ord(c) for c in characters]

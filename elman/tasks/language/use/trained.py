@@ -12,8 +12,10 @@ from elman.settings import build
 from elman.tasks.language.data.vocabulary import Vocabulary
 from elman.tasks.language.model import LanguageModel
 from elman.tasks.language.settings import LineSettings, ScoringSettings
-from elman.tasks.language.use import generate, score
-from elman.tasks.language.use.generate import Sampling
+from elman.tasks.language.use import score
+from elman.tasks.language.use.allowed import Allowed
+from elman.tasks.language.use.beam import BeamSettings, Continuation, search
+from elman.tasks.language.use.generate import LENGTH, Sampling, Writer, start_tokens, until
 from elman.tasks.language.use.lines import LineScore, score_lines
 from elman.tasks.shared.trained import Trained
 
@@ -58,22 +60,24 @@ class TrainedLanguage(Trained[LanguageModel]):
     def generate(
         self,
         prompt: str = "",
-        length: int = generate.LENGTH,
+        length: int = LENGTH,
         *,
         temperature: float = Sampling.temperature,
         top_k: int | None = Sampling.top_k,
         top_p: float | None = Sampling.top_p,
         min_p: float | None = Sampling.min_p,
+        allow: str | None = Sampling.allow,
         stop: str | None = None,
         seed: int | None = None,
         unknown: str = ScoringSettings.unknown,
     ) -> str:
         """`length` characters (or bytes) that follow `prompt`; the prompt is not repeated.
 
-        The state is warmed up on the whole prompt; without one, on a line break.
+        The state is warmed up on the whole prompt; without one, on a line break. Bytes always make
+        whole characters: the last one is finished.
 
         Args:
-            temperature, top_k, top_p, min_p: see `Sampling`.
+            temperature, top_k, top_p, min_p, allow: see `Sampling`.
             stop: end before this text appears.
             seed: the same seed gives the same text; None draws one.
             unknown: "error", or "skip" to leave out prompt characters that the model does not know.
@@ -81,7 +85,9 @@ class TrainedLanguage(Trained[LanguageModel]):
         Raises:
             ArgumentError: unknown characters in the prompt, or a setting out of range.
         """
-        sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+        sampling = Sampling(
+            temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, allow=allow
+        )
         return "".join(self.stream(prompt, length, sampling, stop, seed, unknown))
 
     def stream(
@@ -94,17 +100,36 @@ class TrainedLanguage(Trained[LanguageModel]):
         unknown: str = ScoringSettings.unknown,
     ) -> Iterator[str]:
         """`generate`, piece by piece as the characters are made."""
-        if length < 0:
-            raise ArgumentError(f"length must be 0 or more, got {length}")
-        generator = torch.Generator()
-        if seed is None:
-            generator.seed()
-        else:
-            generator.manual_seed(seed)
+        _require_length(length)
+        writer = self.writer(seed)
+        writer.read(prompt, unknown)
+        return until(writer.write(length, sampling), stop)
+
+    def writer(self, seed: int | None = None) -> Writer:
+        """For reading and writing in turns, such as a conversation, the state carried on."""
+        return Writer(self.model, self.vocabulary, self.device, seed)
+
+    def beam_search(
+        self,
+        prompt: str = "",
+        length: int = LENGTH,
+        *,
+        beam: int = 8,
+        length_penalty: float = BeamSettings.length_penalty,
+        allow: str | None = None,
+        stop: str | None = None,
+        unknown: str = ScoringSettings.unknown,
+    ) -> list[Continuation]:
+        """The likeliest continuations of `prompt` that a search with `beam` of them at a time
+        finds, the best first. Each has `length` tokens, or ends before `stop`; see `beam`."""
+        settings = build(
+            BeamSettings, {"beam": beam, "length_penalty": length_penalty}, "beam_search"
+        )
+        _require_length(length)
         known = torch.from_numpy(self.vocabulary.encode(prompt, unknown))
-        start = generate.start_tokens(self.vocabulary, known).to(self.device)
-        numbers = generate.tokens(self.model, start, sampling, generator)
-        return generate.until(generate.pieces(self.vocabulary, numbers, length), stop)
+        start = start_tokens(self.vocabulary, known).to(self.device)
+        allowed = Allowed(self.vocabulary, allow)
+        return search(self.model, start, length, settings, allowed, stop)
 
     def evaluate(
         self,
@@ -142,7 +167,7 @@ class TrainedLanguage(Trained[LanguageModel]):
         tokens = torch.from_numpy(self.vocabulary.encode(text, unknown))
         if not len(tokens):
             return torch.zeros(0)
-        start = generate.start_tokens(self.vocabulary, tokens[:0])
+        start = start_tokens(self.vocabulary, tokens[:0])
         return score.token_losses(self.model, torch.cat([start, tokens]), self.device)
 
     def score_lines(
@@ -159,3 +184,8 @@ class TrainedLanguage(Trained[LanguageModel]):
         """
         build(LineSettings, {"unknown": unknown}, "score_lines")
         return score_lines(self.model, self.vocabulary, lines, self.device, unknown)
+
+
+def _require_length(length: int) -> None:
+    if length < 0:
+        raise ArgumentError(f"length must be 0 or more, got {length}")
