@@ -1,5 +1,6 @@
 """The commands of the language task."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -64,6 +65,7 @@ def report(folder: RunFolder, model: TrainedLanguage) -> None:
         f"best validation loss {best['valid_loss']:.4f} nats per {unit} "
         f"({best[f'bits_per_{unit}']:.4f} bits, perplexity {best['perplexity']:.3f}) "
         f"at step {best['step']}"
+        + (f"; {best['nats_per_character']:.4f} nats per character" if unit == "byte" else "")
     )
     terminal.note(f"next: elman generate {folder}")
 
@@ -83,18 +85,25 @@ def _text_of(data: str, model: TrainedLanguage) -> str:
 
 
 def table(evaluation: Evaluation) -> str:
-    """Both ways of scoring, one line for each."""
+    """Both ways of scoring, one line for each; of bytes, also per character."""
+    ways = {
+        "state carried through the text": evaluation.carried,
+        f"windows of {evaluation.window} from the first state": evaluation.windows,
+    }
+    of_characters = [
+        replace(loss, nats=loss.nats_per_character, tokens=loss.characters, unit="character")
+        for loss in ways.values()
+    ]
+    lines: list[str] = []
+    for losses in (list(ways.values()), of_characters):
+        if lines and losses[0].unit == evaluation.carried.unit:
+            break
+        per, counted = f"per {losses[0].unit}", f"{losses[0].unit}s"
+        lines.append(f"{per:<36} {'nats':>8} {'bits':>8} {'perplexity':>11} {counted:>10}")
+        lines += [_row(name, loss) for name, loss in zip(ways, losses, strict=True)]
+    return "\n".join(lines)
 
-    def row(name: str, loss: Loss) -> str:
-        numbers = f"{loss.nats:8.4f} {loss.bits:8.4f} {loss.perplexity:11.4f} {loss.tokens:>10,}"
-        return f"{name:<36} {numbers}"
 
-    unit = evaluation.carried.unit
-    per = f"per {unit}"
-    return "\n".join(
-        [
-            f"{per:<36} {'nats':>8} {'bits':>8} {'perplexity':>11} {unit + 's':>10}",
-            row("state carried through the text", evaluation.carried),
-            row(f"windows of {evaluation.window} from the first state", evaluation.windows),
-        ]
-    )
+def _row(name: str, loss: Loss) -> str:
+    numbers = f"{loss.nats:8.4f} {loss.bits:8.4f} {loss.perplexity:11.4f} {loss.tokens:>10,}"
+    return f"{name:<36} {numbers}"

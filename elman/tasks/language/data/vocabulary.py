@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from elman.errors import ArgumentError, DataError
 from elman.tasks.shared.characters import code_points
@@ -69,6 +70,10 @@ class Vocabulary:
     def unknown(self, text: str, tokens: np.ndarray) -> int:
         """How many characters of a text were left out of its tokens, as `encode` gave them."""
         return 0 if self.level == "byte" else len(text) - len(tokens)
+
+    def characters(self, tokens: Tensor) -> int:
+        """How many characters begin in some tokens."""
+        return int((tokens & 0xC0 != 0x80).sum()) if self.level == "byte" else tokens.numel()
 
     def decode(self, tokens: Sequence[int] | np.ndarray) -> str:
         """The text of some tokens; bytes that are no UTF-8 become U+FFFD."""

@@ -152,10 +152,10 @@ class TrainedLanguage(Trained[LanguageModel]):
             tokens = self._validation
         else:
             raise ArgumentError("this run keeps no text of its own; give the text to evaluate")
-        unit, device = self.vocabulary.unit, self.device
+        vocabulary, device = self.vocabulary, self.device
         return Evaluation(
-            carried=score.carried(self.model, tokens, device, unit),
-            windows=score.in_windows(self.model, tokens, device, unit, window),
+            carried=score.carried(self.model, tokens, device, vocabulary),
+            windows=score.in_windows(self.model, tokens, device, vocabulary, window),
             window=window,
         )
 
