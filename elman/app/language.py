@@ -7,6 +7,7 @@ import typer
 
 from elman.app import terminal
 from elman.app.generate import generate
+from elman.app.infill import infill
 from elman.app.options import TrainOptions, trains
 from elman.app.scores import score
 from elman.app.training import report_files, train_run
@@ -28,6 +29,7 @@ def add_commands(app: typer.Typer, train: typer.Typer) -> None:
     train.command("language")(train_language)
     app.command("generate")(generate)
     app.command("score")(score)
+    app.command("infill")(infill)
 
 
 @trains(TASKS["language"])

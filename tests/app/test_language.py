@@ -144,3 +144,12 @@ def test_a_pipe_gets_each_character_as_it_comes(trained):
         child.stdout.close()
         assert child.wait(timeout=30) == 0
         assert child.stderr.read().decode().splitlines()[1:] == []  # the seed, and nothing else
+
+
+def test_infill(program, trained):
+    best, second, *_ = elman.load(trained).infill("it w_s the b_st")
+    assert program("infill", trained, "it w_s the b_st")[0] == best.text + "\n"
+    out, _ = program("infill", trained, "it w?s the b?st", "--gap", "?", "--top", 2)
+    assert [line[8:] for line in out.splitlines()] == [best.text, second.text]
+    assert out.split("%")[0].strip() == f"{100 * best.probability:.1f}"
+    assert "choose another with --gap" in program("infill", trained, "it was", code=2)[1]

@@ -16,6 +16,7 @@ from elman.tasks.language.use import score
 from elman.tasks.language.use.allowed import Allowed
 from elman.tasks.language.use.beam import BeamSettings, Continuation, search
 from elman.tasks.language.use.generate import LENGTH, Sampling, Writer, start_tokens, until
+from elman.tasks.language.use.infill import BEAM, Filled, fill
 from elman.tasks.language.use.lines import LineScore, score_lines
 from elman.tasks.shared.trained import Trained
 
@@ -131,6 +132,43 @@ class TrainedLanguage(Trained[LanguageModel]):
         allowed = Allowed(self.vocabulary, allow)
         return search(self.model, start, length, settings, allowed, stop)
 
+    def infill(self, text: str, gap: str = "_", *, beam: int = BEAM) -> list[Filled]:
+        """The likeliest ways to fill the gaps of a text, the best first, at most `beam`.
+
+        What stands on both sides of a gap counts; see `infill`. The text is read as if a new line
+        began.
+
+        Args:
+            gap: the character that stands for one missing character each.
+            beam: fillings that the search keeps; with one gap and all characters, nothing is lost.
+
+        Raises:
+            ArgumentError: no gap, unknown characters, or a model of bytes.
+        """
+        if self.vocabulary.level != "char":
+            raise ArgumentError(
+                f"infill needs a model of characters, but this one is of {self.vocabulary.unit}s; "
+                f"train one with --level char"
+            )
+        if len(gap) != 1 or gap not in text:
+            raise ArgumentError(
+                f"gap must be one character that stands in the text for each missing one, got "
+                f"{gap!r}; choose another with --gap, or put it into the text"
+            )
+        if beam < 1:
+            raise ArgumentError(f"beam must be at least 1, got {beam}")
+        known = iter(self.vocabulary.encode(text.replace(gap, "")).tolist())
+        tokens = [None if character == gap else next(known) for character in text]
+        start = int(start_tokens(self.vocabulary, torch.tensor([], dtype=torch.int64))[-1])
+        chosen, totals = fill(self.model, start, tokens, beam, self.device)
+        shares = totals.softmax(0).tolist()
+        return [
+            Filled(_filled(text, gap, missing), missing, total, share)
+            for missing, total, share in zip(
+                map(self.vocabulary.decode, chosen.tolist()), totals.tolist(), shares, strict=True
+            )
+        ]
+
     def evaluate(
         self,
         text: str | None = None,
@@ -189,3 +227,9 @@ class TrainedLanguage(Trained[LanguageModel]):
 def _require_length(length: int) -> None:
     if length < 0:
         raise ArgumentError(f"length must be 0 or more, got {length}")
+
+
+def _filled(text: str, gap: str, missing: str) -> str:
+    """The text with the missing characters in place of its gaps."""
+    characters = iter(missing)
+    return "".join(next(characters) if one == gap else one for one in text)
