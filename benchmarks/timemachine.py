@@ -11,8 +11,8 @@ last epoch. The book plots that without printing it; its column is read off the 
 The last rows are what `elman.fit` makes of the same 10,032 characters with 32 units, in as many
 steps as the book takes at most, over an eighth of the windows in each. The book's validation
 windows choose nothing: the defaults hold back the last tenth of the training characters to choose
-the kept weights, and the weight decay was chosen on other chapters (windows from the characters
-60,000 and 110,000 on), where 1 gave the least.
+the kept weights, and the weight decay was chosen on another chapter (windows from the character
+60,000 on), where 1 gave the least of 0.01, 0.5, 1 and 1.5.
 """
 
 import argparse
