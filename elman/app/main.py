@@ -1,9 +1,7 @@
 """The program `elman`: commands, exit codes, and one line for every error."""
 
-import os
 import sys
 import warnings
-from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -61,11 +59,6 @@ def run(arguments: list[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         terminal.note("stopped")
         return 130
-    except BrokenPipeError:
-        # The reader of our output has gone, as in `elman generate RUN | head`.
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except (OSError, MemoryError) as error:
         terminal.note(f"error: {error or 'out of memory'}")
         return 1

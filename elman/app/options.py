@@ -145,7 +145,7 @@ def _option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
         help=text,
         show_default=False,
-        metavar={int: "N", float: "N", str: "NAME"}.get(kind),
+        metavar=field.metadata["metavar"] or {int: "N", float: "N", str: "NAME"}.get(kind),
     )
     return inspect.Parameter(
         field.name,

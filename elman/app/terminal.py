@@ -1,8 +1,11 @@
 """Where output goes: results to standard output, everything else to standard error."""
 
+import os
 import sys
 import unicodedata
+from contextlib import suppress
 
+import typer
 from rich.console import Console
 
 
@@ -12,9 +15,18 @@ def errors() -> Console:
 
 
 def result(text: str, end: str = "\n") -> None:
-    """Print a result, at once. A file or a pipe gets it to the letter."""
-    sys.stdout.write((harmless(text) if sys.stdout.isatty() else text) + end)
-    sys.stdout.flush()
+    """Print a result, at once. A file or a pipe gets it to the letter.
+
+    Where the reader has gone, as in `elman generate RUN | head`, the command ends as if it were
+    done.
+    """
+    try:
+        sys.stdout.write((harmless(text) if sys.stdout.isatty() else text) + end)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        with suppress(OSError):  # so that nothing is written when the program ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit from None
 
 
 def note(text: str) -> None:
