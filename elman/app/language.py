@@ -8,15 +8,17 @@ import typer
 from elman.app import terminal
 from elman.app.loading import load_as
 from elman.app.options import (
+    AsJson,
     Device,
     OwnCell,
     Run,
+    Threads,
     TrainOptions,
     options_of,
     takes,
     trains,
 )
-from elman.app.training import report_files, train_run
+from elman.app.training import Report, train_run
 from elman.artifacts.load import SavedRun
 from elman.artifacts.run_folder import RunFolder
 from elman.settings import build
@@ -61,21 +63,19 @@ def train_language(
 
     elman train language book.txt --cell my_cells.py:LeakyCell
     """
-    if trained := train_run("language", data, options):
-        report(*trained)
+    train_run("language", data, options, report)
 
 
-def report(folder: RunFolder, model: TrainedLanguage) -> None:
+def report(folder: RunFolder, model: TrainedLanguage) -> Report:
     """The results of training, and what to do next."""
     best = min(folder.read_metrics(), key=lambda record: record["valid_loss"])
     unit = model.vocabulary.unit
-    report_files(folder.path)
-    terminal.result(
+    return Report(
         f"best validation loss {best['valid_loss']:.4f} nats per {unit} "
         f"({best[f'bits_per_{unit}']:.4f} bits, perplexity {best['perplexity']:.3f}) "
-        f"at step {best['step']}"
+        f"at step {best['step']}",
+        [f"next: elman generate {folder}"],
     )
-    terminal.note(f"next: elman generate {folder}")
 
 
 def evaluate(
@@ -103,8 +103,10 @@ def generate(
     seed: Annotated[int | None, typer.Option(metavar="N", help="Same seed, same text.")] = None,
     stop: Annotated[str | None, typer.Option(metavar="TEXT", help="End before this text.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="How many texts to write.")] = 1,
+    as_json: AsJson = False,
     cell: OwnCell = None,
     device: Device = "cpu",
+    threads: Threads = None,
 ) -> None:
     """Write text with a trained model.
 
@@ -123,6 +125,13 @@ def generate(
     if seed is None:
         seed = secrets.randbelow(2**31)
         terminal.note(f"seed: {seed}")
+    if as_json:
+        drawn = [
+            {"seed": n, "text": "".join(model.stream(prompt, length, sampling, stop, n, unknown))}
+            for n in range(seed, seed + samples)
+        ]
+        terminal.result_as_json({"prompt": prompt, "samples": drawn})
+        return
     for index in range(samples):
         if samples > 1:
             terminal.result(f"--- sample {index + 1} (seed {seed + index})")

@@ -15,6 +15,7 @@ _WIDEST = 40  # of the examples in a table for people
 
 class Format(StrEnum):
     table = "table"
+    json = "json"
     jsonl = "jsonl"
     csv = "csv"
 
@@ -37,9 +38,10 @@ class Printer(Protocol):
 
     def __init__(self, examples: Examples, columns: Columns, top: int) -> None: ...
 
-    def head(self) -> str:
-        """What stands before all rows."""
-        ...
+    head: str
+    """What stands before all rows."""
+    tail: str
+    """What stands after them."""
 
     def lines(self, rows: range, guesses: Sequence[list[Guess]]) -> str:
         """Some rows; one without guesses had nothing to guess from."""
@@ -47,37 +49,38 @@ class Printer(Protocol):
 
 
 class Table:
+    head = tail = ""
+
     def __init__(self, examples: Examples, columns: Columns, top: int) -> None:
         self._names = [
             " ".join(_name(item, number).split()) for number, item in enumerate(examples.items, 1)
         ]
 
-    def head(self) -> str:
-        return ""
-
     def lines(self, rows: range, guesses: Sequence[list[Guess]]) -> str:
         names = [self._names[row] for row in rows]
         width = min(_WIDEST, max(map(len, names)))
         column = max((len(guess.label) for row in guesses for guess in row), default=0)
-        return "\n".join(
+        return "".join(
             f"{name if len(name) <= width else name[: width - 3] + '...':<{width}}  "
             + "  ".join(f"{label:<{column}} {p:6.1%}" for label, p in row)
+            + "\n"
             for name, row in zip(names, guesses, strict=True)
         )
 
 
 class JsonLines:
+    head = tail = ""
+
     def __init__(self, examples: Examples, columns: Columns, top: int) -> None:
         self._examples, self._columns = examples, columns
 
-    def head(self) -> str:
-        return ""
-
     def lines(self, rows: range, guesses: Sequence[list[Guess]]) -> str:
-        return "\n".join(
-            json.dumps(self._object(row, guessed), ensure_ascii=False)
-            for row, guessed in zip(rows, guesses, strict=True)
+        return "".join(
+            f"{self._line(row, guessed)}\n" for row, guessed in zip(rows, guesses, strict=True)
         )
+
+    def _line(self, row: int, guessed: list[Guess]) -> str:
+        return json.dumps(self._object(row, guessed), ensure_ascii=False)
 
     def _object(self, row: int, guessed: list[Guess]) -> dict[str, Any]:
         cells = {name: values[row] for name, values in self._examples.columns.items()}
@@ -99,9 +102,21 @@ class JsonLines:
         return found
 
 
+class Json(JsonLines):
+    """The same in one object, as {"predictions": [...]}."""
+
+    head, tail = '{"predictions": [', "]}\n"
+
+    def lines(self, rows: range, guesses: Sequence[list[Guess]]) -> str:
+        lines = [self._line(row, said) for row, said in zip(rows, guesses, strict=True)]
+        return (", " if rows.start else "") + ", ".join(lines)
+
+
 class Csv:
     """Kept columns have their own names, with .1 behind one that would stand there twice. What is
     in several files has columns with the name of the file and the row in it."""
+
+    tail = ""
 
     def __init__(self, examples: Examples, columns: Columns, top: int) -> None:
         self._examples, self._top = examples, top
@@ -112,17 +127,15 @@ class Csv:
         self._first = len(first)
         guesses = [f"{what}_{i + 1}" for i in range(top) for what in ("label", "probability")]
         own = [*(_place(examples, 0) if len(examples) else {}), "example", *guesses]
-        self._header = [
+        header = [
             *(_other(name, own) for name in first), *own, *(_other(name, own) for name in last)
         ]  # fmt: skip
-
-    def head(self) -> str:
-        return csv_row(self._header)[:-1]
+        self.head = csv_row(header)
 
     def lines(self, rows: range, guesses: Sequence[list[Guess]]) -> str:
         return "".join(
             csv_row(self._fields(row, guessed)) for row, guessed in zip(rows, guesses, strict=True)
-        )[:-1]
+        )
 
     def _fields(self, row: int, guessed: list[Guess]) -> list[str]:
         cells = [column[row] for column in self._cells]
@@ -134,7 +147,7 @@ class Csv:
 
 
 PRINTERS: dict[Format, type[Printer]] = {
-    Format.table: Table, Format.jsonl: JsonLines, Format.csv: Csv
+    Format.table: Table, Format.json: Json, Format.jsonl: JsonLines, Format.csv: Csv
 }  # fmt: skip
 
 

@@ -1,7 +1,11 @@
 """Where output goes: results to standard output, everything else to standard error."""
 
+import json
+import math
 import sys
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 
@@ -15,6 +19,20 @@ def result(text: str, end: str = "\n") -> None:
     """Print a result, at once. A file or a pipe gets it to the letter."""
     sys.stdout.write((harmless(text) if sys.stdout.isatty() else text) + end)
     sys.stdout.flush()
+
+
+def result_as_json(value: Mapping[str, Any]) -> None:
+    """Print a result as one JSON object on one line. JSON has no infinity and no NaN: such numbers
+    become null."""
+    result(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def note(text: str) -> None:
