@@ -29,6 +29,7 @@ from elman.tasks.classify import Evaluation, Guess, TrainedClassifier
 from elman.tasks.classify.data.examples import Examples, Item
 from elman.tasks.classify.settings import ReadingSettings
 from elman.tasks.classify.use import metrics
+from elman.tasks.classify.use.suspicious import suspects_csv
 from elman.tasks.shared.text import label_of
 
 _UNEVEN = 0.7  # share of the commonest label from which on weights for labels may help
@@ -85,11 +86,13 @@ def report(folder: RunFolder, model: TrainedClassifier) -> Report:
     """The results of training, and what to do next."""
     notes = [
         f"test: {folder.path / 'results.json'}   confusion matrix: {folder.path / 'confusion.png'}"
+        f"   calibration: {folder.path / 'calibration.png'}"
     ]
     if (folder.path / "predictions.csv").is_file():
         notes.append(
             f"each test example: {folder.path / 'predictions.csv'}   the wrong ones: "
-            f"{folder.path / 'errors.csv'}   the part of each row: {folder.path / 'split.csv'}"
+            f"{folder.path / 'errors.csv'}   the part of each row: {folder.path / 'split.csv'}   "
+            f"labels that may be wrong: {folder.path / 'suspicious.csv'}"
         )
     test = model.evaluate()
     lines = [f"test: {_headline(test)}", _majority(test), *_seen(test)]
@@ -104,12 +107,18 @@ def evaluate(
     run: SavedRun, model: TrainedClassifier, data: str | None, given: dict[str, Any]
 ) -> Evaluation:
     """`elman evaluate` for a classification run."""
+    target = given.pop("suspicious", None)
     if given and data is None:
         raise ArgumentError(
             f"--{next(iter(given)).replace('_', '-')} says how DATA is read, but no DATA was "
             f"given; name it, or leave the option out"
         )
-    found = model.evaluate(data, **given)
+    read = None if data is None else model.read(data, **given)
+    found = model.evaluate(read)
+    if target is not None:
+        suspects = model.suspects(read)
+        terminal.file(target, suspects_csv(suspects))
+        terminal.note(f"labels that may be wrong: {len(suspects):,}, in {target}, the surest first")
     for text in _advice(run.folder, found):
         terminal.note(text)
     return found

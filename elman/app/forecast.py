@@ -1,6 +1,5 @@
 """The commands of the forecasting task."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,10 +18,9 @@ from elman.app.options import (
 )
 from elman.app.retrain import Retraining
 from elman.app.training import Report, train_run
-from elman.artifacts.files import write_atomically
 from elman.artifacts.load import SavedRun
 from elman.artifacts.run_folder import RunFolder
-from elman.errors import ArgumentError, DataError
+from elman.errors import ArgumentError
 from elman.tasks import TASKS
 from elman.tasks.forecast import Backtest, TrainedForecast
 
@@ -140,8 +138,7 @@ def forecast(
     found = model.forecast(data, horizon)
     _tell(found.notes)
     if picture is not None:
-        _require_folder(picture)
-        write_atomically(Path(picture), model.draw(data, horizon))
+        terminal.file(picture, model.draw(data, horizon))
         terminal.note(f"picture: {picture}")
     if as_json:
         terminal.result_as_json(found.to_json())
@@ -154,11 +151,6 @@ def forecast(
             f"note: the model learned {model.horizon} rows ahead; beyond them it reads its own "
             f"forecasts, and the intervals are only as wide as that of row {model.horizon}"
         )
-
-
-def _require_folder(file: str) -> None:
-    if not Path(file).resolve().parent.is_dir():
-        raise DataError(f"no folder for the picture {file}; name one that exists")
 
 
 def _tell(notes: tuple[str, ...]) -> None:

@@ -55,7 +55,7 @@ class Watcher(Listener):
         if self.console.is_terminal:
             self._bar = Bar(
                 TextColumn("{task.description}"),
-                BarColumn(),
+                BarColumn(16),
                 TaskProgressColumn(),
                 TextColumn("{task.fields[pace]}"),
                 console=self.console,
@@ -78,7 +78,7 @@ class Watcher(Listener):
                 self._row,
                 completed=self._schedule.share(progress),
                 description=f"step {progress.step:,}, loss {loss:.3f}",
-                pace=self._times(self._pace),
+                pace=" ".join(self._times(self._pace).split()),
             )
 
     def evaluated(self, record: dict[str, Any]) -> None:

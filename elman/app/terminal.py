@@ -5,9 +5,13 @@ import math
 import sys
 import unicodedata
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+
+from elman.artifacts.files import write_atomically
+from elman.errors import DataError
 
 
 def errors() -> Console:
@@ -33,6 +37,17 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def file(path: str, content: bytes) -> None:
+    """Write a result to a file that the user named.
+
+    Raises:
+        DataError: its folder does not exist.
+    """
+    if not Path(path).resolve().parent.is_dir():
+        raise DataError(f"no folder for the file {path}; name one that exists")
+    write_atomically(Path(path), content)
 
 
 def note(text: str) -> None:

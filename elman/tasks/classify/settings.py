@@ -134,7 +134,7 @@ class ReadingSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationSettings(ReadingSettings):
+class LabelledReadingSettings(ReadingSettings):
     """How labelled data is read; None: as the run's data was."""
 
     label_column: str | None = changed(
@@ -142,4 +142,16 @@ class EvaluationSettings(ReadingSettings):
         "label_column",
         None,
         help="tables: column with the label (default: as in training)",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings(LabelledReadingSettings):
+    """The options of `elman evaluate`."""
+
+    suspicious: str | None = setting(
+        None,
+        "file to which examples are written whose label may be wrong, as CSV, the surest "
+        "first; without DATA those of the validation and the test part",
+        recorded=False,
     )
