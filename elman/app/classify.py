@@ -19,7 +19,7 @@ from elman.app.options import (
     takes,
     trains,
 )
-from elman.app.predictions import PRINTERS, Columns, Format
+from elman.app.predictions import PRINTERS, Columns, Format, PiecesCsv
 from elman.app.training import Report, train_run
 from elman.artifacts.load import SavedRun
 from elman.artifacts.run_folder import RunFolder
@@ -29,6 +29,9 @@ from elman.tasks.classify import Evaluation, Guess, TrainedClassifier
 from elman.tasks.classify.data.examples import Examples, Item
 from elman.tasks.classify.settings import ReadingSettings
 from elman.tasks.classify.use import metrics
+from elman.tasks.classify.use.explanation import Explanation
+from elman.tasks.classify.use.explanation_picture import MOST as MOST_DRAWN
+from elman.tasks.classify.use.explanation_picture import explained_signals
 from elman.tasks.classify.use.suspicious import suspects_csv
 from elman.tasks.shared.text import label_of
 
@@ -158,6 +161,20 @@ def predict(
         Format, typer.Option(help="How to print; json is one object, jsonl one for each example.")
     ] = Format.table,
     as_json: AsJson = False,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Also say what each character, or stretch of a signal, did to the label: how much "
+            "its log-odds fall, in nats, when it is taken away; csv has a row for each of them.",
+        ),
+    ] = False,
+    picture: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="signals: draw what --explain says of the first six, as PNG"
+        ),
+    ] = None,
     id_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="tables: column to begin each row with")
     ] = None,
@@ -184,6 +201,8 @@ def predict(
 
     elman predict runs/classify-001 --file mail.csv --id-column id --format csv
 
+    elman predict runs/classify-001 Satoshi --explain
+
     cut -f 2 table.tsv | elman predict runs/classify-001 --file - --format jsonl
     """
     if (file is None) == (not examples):
@@ -209,7 +228,10 @@ def predict(
         if label_column is not None:
             given = {**given, "label_column": label_column}
         found = _read(file, model, columns.names, given)
-    printer = PRINTERS[format](found, columns, min(top, len(model.labels)))
+    if picture is not None:
+        _draw(picture, explain, model, found)
+    chosen = PiecesCsv if explain and format is Format.csv else PRINTERS[format]
+    printer = chosen(found, columns, min(top, len(model.labels)))
     terminal.result(printer.head, end="")
     for start in range(0, len(found), _ROWS):
         rows = range(start, min(start + _ROWS, len(found)))
@@ -217,7 +239,9 @@ def predict(
             guesses = model.predict(found.items[start : start + _ROWS], top)
         else:
             guesses = _aligned(model, found, rows, top)
-        terminal.result(printer.lines(rows, guesses), end="")
+        whys = _explained(model, found, rows) if explain else [None] * len(rows)
+        coloured = explain and format is Format.table
+        terminal.result(printer.lines(rows, guesses, whys), end="", coloured=coloured)
     terminal.result(printer.tail, end="")
 
 
@@ -241,6 +265,23 @@ def _aligned(model: TrainedClassifier, found: Examples, rows: range, top: int) -
     full = [row for row in rows if len(found.items[row])]
     guesses = dict(zip(full, model.predict([found.items[row] for row in full], top), strict=True))
     return [guesses.get(row, []) for row in rows]
+
+
+def _explained(model: TrainedClassifier, found: Examples, rows: range) -> list[Explanation | None]:
+    """The explanations of some rows; none for one that is empty."""
+    full = [row for row in rows if len(found.items[row])]
+    whys = dict(zip(full, model.explain([found.items[row] for row in full]), strict=True))
+    return [whys.get(row) for row in rows]
+
+
+def _draw(picture: str, explain: bool, model: TrainedClassifier, found: Examples) -> None:
+    """Write the picture of `--explain`."""
+    signals = [item for item in found.items if not isinstance(item, str) and len(item)]
+    if not explain or not signals:
+        raise ArgumentError("--picture shows what --explain says of signals; give both, or neither")
+    signals = signals[:MOST_DRAWN]
+    terminal.file(picture, explained_signals(signals, model.explain(signals)))
+    terminal.note(f"picture: {picture}")
 
 
 def _headline(found: Evaluation) -> str:

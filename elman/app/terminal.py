@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 import unicodedata
 from collections.abc import Mapping
@@ -19,9 +20,18 @@ def errors() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def result(text: str, end: str = "\n") -> None:
-    """Print a result, at once. A file or a pipe gets it to the letter."""
-    sys.stdout.write((harmless(text) if sys.stdout.isatty() else text) + end)
+def shows_colours() -> bool:
+    """Whether standard output is a terminal on which colours are wanted (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def result(text: str, end: str = "\n", coloured: bool = False) -> None:
+    """Print a result, at once. A file or a pipe gets it to the letter.
+
+    coloured: it holds escapes on purpose, and who made it has taken out all others.
+    """
+    shown = text if coloured or not sys.stdout.isatty() else harmless(text)
+    sys.stdout.write(shown + end)
     sys.stdout.flush()
 
 

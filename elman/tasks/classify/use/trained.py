@@ -11,6 +11,7 @@ import numpy as np
 from elman.errors import ArgumentError, DataError, RunError
 from elman.settings import build, names, refuse_unknown
 from elman.tasks.classify.data import sources
+from elman.tasks.classify.data.batches import PREDICTION_STEPS
 from elman.tasks.classify.data.dataset import Catalogue, Dataset, pack
 from elman.tasks.classify.data.examples import Examples, Item, Overlap, cleaned, overlap, short
 from elman.tasks.classify.data.kept import KeptExamples
@@ -19,6 +20,15 @@ from elman.tasks.classify.model.classifier import SequenceClassifier
 from elman.tasks.classify.settings import ClassifySettings, LabelledReadingSettings
 from elman.tasks.classify.use import metrics
 from elman.tasks.classify.use.evaluation import Evaluation
+from elman.tasks.classify.use.explanation import (
+    Explanation,
+    Piece,
+    around,
+    groups,
+    log_odds,
+    places,
+    without,
+)
 from elman.tasks.classify.use.scores import logits_of
 from elman.tasks.classify.use.suspicious import (
     SHOWN,
@@ -114,6 +124,66 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         if not encoded:
             return np.zeros((0, len(self.labels)))
         return self._of(pack(encoded, np.zeros(len(encoded), dtype=np.int64)))
+
+    def explain(
+        self, examples: Sequence[Item], labels: Sequence[str] | None = None
+    ) -> list[Explanation]:
+        """What each piece of an example did to its label: each is taken away in turn, and the
+        example read again.
+
+        Args:
+            examples: as for `predict`.
+            labels: one for each, to explain in place of the most probable one.
+
+        Returns:
+            For a text the effect of each character (of longer stretches, if there are more than
+            200); for a signal of stretches of each channel: an eighth of the signal around each is
+            replaced by a straight line.
+
+        Raises:
+            ArgumentError: see `predict`; or a label that the model does not know.
+        """
+        encoded = [self._encoded(item, number) for number, item in enumerate(examples, 1)]
+        numbers = None if labels is None else [self._number_of(label) for label in labels]
+        if numbers is not None and len(numbers) != len(encoded):
+            raise ArgumentError(f"{len(encoded)} labels were expected, got {len(numbers)}")
+        found: list[Explanation] = []
+        for group in groups(encoded, PREDICTION_STEPS):
+            chosen = None if numbers is None else np.array([numbers[i] for i in group])
+            found += self._explained([encoded[i] for i in group], chosen)
+        texts = [str(self._prepared(item)) if isinstance(item, str) else "" for item in examples]
+        return [dataclasses.replace(why, text=text) for why, text in zip(found, texts, strict=True)]
+
+    def _explained(
+        self, items: Sequence[np.ndarray], labels: np.ndarray | None
+    ) -> list[Explanation]:
+        """Some examples, read with all of their variants at once."""
+        cut = [places(item) for item in items]
+        variants = [
+            without(item, [around(place, item)])
+            for item, its in zip(items, cut, strict=True)
+            for place in its
+        ]
+        whole = [*items, *variants]
+        packed = pack(whole, np.zeros(len(whole), dtype=np.int64))
+        logits, temperature = logits_of(self.model, packed, self.device), self.model.temperature
+        if labels is None:
+            labels = logits[: len(items)].argmax(1)
+        sizes = [len(its) for its in cut]
+        odds = log_odds(logits, np.concatenate([labels, np.repeat(labels, sizes)]), temperature)
+        pieces = iter(np.repeat(odds[: len(items)], sizes) - odds[len(items) :])
+        return [
+            Explanation(
+                self.labels[label], float(1 / (1 + np.exp(-odds[i]))),
+                tuple(Piece(*place, float(next(pieces))) for place in its),
+            )
+            for i, (label, its) in enumerate(zip(labels, cut, strict=True))
+        ]  # fmt: skip
+
+    def _number_of(self, label: str) -> int:
+        if label not in self.labels:
+            raise ArgumentError(f"no label {label!r}; known are {listing(self.labels)}")
+        return self.labels.index(label)
 
     def evaluate(self, data: Source | Labelled | None = None, **reading: Any) -> Evaluation:
         """How good the model is on labelled data, or on the test part that the run kept. Every row
