@@ -17,6 +17,13 @@ class ClassifySettings(StackSettings):
         "the last step of each direction)",
         choices=("mean", "max", "mean-max", "last"),
     )
+    members: int = setting(
+        1,
+        "models that learn side by side from different first weights, and whose probabilities are "
+        "averaged; they take N times the time and the memory of one",
+        minimum=1,
+        maximum=100,
+    )
     embedding_size: int = setting(
         64, "text: size of a learned vector for each character; 0 = one-hot", minimum=0
     )
