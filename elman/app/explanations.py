@@ -1,7 +1,7 @@
 """How `elman predict --explain` prints what each piece of an example did to its label."""
 
 from elman.app.terminal import harmless
-from elman.tasks.classify.data.examples import Item
+from elman.tasks.classify.data.examples import Item, short
 from elman.tasks.classify.use.explanation import Explanation, Piece
 
 _TOLD = 8  # pieces of an example that are told to people
@@ -50,5 +50,5 @@ def _named(item: Item, explained: Explanation, piece: Piece) -> str:
     """A piece as people find it: counted from 1."""
     where = f"{piece.start + 1}" + (f"-{piece.stop}" if piece.stop > piece.start + 1 else "")
     if isinstance(item, str):
-        return f"{explained.letters(piece)!r} ({where})"
+        return f"{short(explained.letters(piece))!r} ({where})"
     return f"steps {where}" + (f" of channel {piece.channel + 1}" if item.shape[1] > 1 else "")

@@ -19,9 +19,11 @@ import numpy as np
 
 from elman.tasks.classify.data.dataset import UNKNOWN
 
-MOST = 200
-"""Pieces that a text is cut into at most: one of up to so many characters into each of them."""
+MOST, FEWEST = 200, 20
+"""Pieces that a text is cut into at most: one of up to so many characters into each of them; and
+one that is so long that reading it two hundred times would take minutes."""
 _SEGMENTS, _LEAST, _VARIANTS = 40, 8, 400  # of a signal, by channel; in all channels together
+_STEPS = 400_000  # time steps that are read to explain one example, about, unless it is very long
 
 
 class Piece(NamedTuple):
@@ -74,7 +76,10 @@ def places(encoded: np.ndarray) -> list[Place]:
     """The pieces of an encoded example: characters of `(T,)`, or stretches of each channel of
     `(T, C)`."""
     steps, channels = len(encoded), encoded.shape[1] if encoded.ndim == 2 else 1
-    most = max(_LEAST, min(_SEGMENTS, _VARIANTS // channels)) if encoded.ndim == 2 else MOST
+    if encoded.ndim == 2:
+        most = max(_LEAST, min(_SEGMENTS, _VARIANTS // channels, _STEPS // (steps * channels)))
+    else:
+        most = max(FEWEST, min(MOST, _STEPS // steps))
     ends = np.linspace(0, steps, min(most, steps) + 1).round().astype(int).tolist()
     return [
         Place(start, stop, channel) for channel in range(channels) for start, stop in pairwise(ends)

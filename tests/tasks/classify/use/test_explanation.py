@@ -88,6 +88,13 @@ def test_pieces_cover_an_example_once(steps, channels):
         assert len(found) == steps
 
 
+def test_long_examples_have_fewer_pieces():
+    assert len(places(np.zeros(2000, np.int64))) == 200
+    assert len(places(np.zeros(8000, np.int64))) == 50
+    assert len(places(np.zeros(10**6, np.int64))) == 20
+    assert len(places(np.zeros((10**5, 3), np.float32))) == 3 * 8
+
+
 def test_without_some_pieces():
     text = np.arange(10)
     assert without(text, [Place(0, 1, 0), Place(4, 6, 0)]).tolist() == [1, 2, 3, 6, 7, 8, 9]
