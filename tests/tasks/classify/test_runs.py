@@ -85,9 +85,9 @@ def test_the_run_folder_holds_what_it_promises(tmp_path, names_folder):
         file.write("repeated\nrepeated\n")
     model = train(names_folder, tmp_path / "run")
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
-        "checkpoint.safetensors", "config.toml", "confusion.png", "curves.png", "data",
-        "errors.csv", "metrics.jsonl", "model.safetensors", "predictions.csv", "results.json",
-        "split.csv", "vocabulary.json",
+        "calibration.png", "checkpoint.safetensors", "config.toml", "confusion.png", "curves.png",
+        "data", "errors.csv", "metrics.jsonl", "model.safetensors", "predictions.csv",
+        "results.json", "split.csv", "suspicious.csv", "vocabulary.json",
     ]  # fmt: skip
     assert (tmp_path / "run" / "confusion.png").read_bytes().startswith(b"\x89PNG")
     results = json.loads((tmp_path / "run" / "results.json").read_text())
