@@ -12,7 +12,7 @@ from elman.tasks.classify.data.examples import PARTS, cleaned
 from elman.tasks.classify.data.kept import KeptExamples
 from elman.tasks.classify.data.learned import Learned
 from elman.tasks.classify.data.origins import Origins
-from elman.tasks.classify.data.split import split
+from elman.tasks.classify.data.split import Fold, split
 from elman.tasks.classify.model.classifier import SequenceClassifier, input_size
 from elman.tasks.classify.settings import ClassifySettings, EvaluationSettings
 from elman.tasks.classify.task import ClassifyTask
@@ -39,8 +39,12 @@ class ClassifyKind:
     ) -> Prepared:
         whole = sources.read(data, settings)
         kept = cleaned(whole)
+        fold = Fold(settings.fold, settings.folds) if settings.folds or settings.fold else None
+        divided = split(
+            kept.examples, settings.test_fraction, settings.valid_fraction, setup.seed, fold
+        )
+        kept = kept.only(divided.used)
         examples = kept.examples
-        divided = split(examples, settings.test_fraction, settings.valid_fraction, setup.seed)
         catalogue, sha256 = dataset.write(examples, divided.part, folder)
         origins = Origins.of(whole, kept, divided.part)
         try_stack(settings, setup, input_size(catalogue, settings), settings.bidirectional)

@@ -9,7 +9,7 @@ from torch import Tensor
 from elman.nest import Nest
 from elman.tasks.base import StepLoss
 from elman.tasks.forecast.data.checks import notes_of
-from elman.tasks.forecast.data.grid import calendar_features
+from elman.tasks.shared.time.grid import calendar_features
 from elman.tasks.forecast.data.layout import Layout
 from elman.tasks.forecast.data.panel import Panel
 from elman.tasks.forecast.data.scaling import seasonal_errors, training_scale

@@ -20,6 +20,13 @@ PART_NAMES = {
 """What people call the parts, in lower case."""
 
 
+class Moment(NamedTuple):
+    """When an example was: a number that grows with time, and what stands in the table."""
+
+    order: float
+    written: str
+
+
 @dataclass
 class Examples:
     """labels[i] is the label of items[i]; parts[i], if the source says so, its part of `PARTS`.
@@ -28,7 +35,7 @@ class Examples:
     text. format: what the source was, "" for no file. column: that held the texts of a table.
     files and rows: the file that each example stands in, and its number there, from 1: of a table's
     rows without the header, of lines, of examples. columns: other columns of a table that were
-    asked for, by name.
+    asked for, by name. groups and times: of each example, if the parts go by them.
     """
 
     items: list[Item]
@@ -41,6 +48,8 @@ class Examples:
     files: list[str] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     columns: dict[str, list[str]] = field(default_factory=dict)
+    groups: list[str] = field(default_factory=list)
+    times: list[Moment] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.files = self.files or [""] * len(self.items)
@@ -59,6 +68,8 @@ class Examples:
             files=[self.files[i] for i in which],
             rows=[self.rows[i] for i in which],
             columns={name: [cells[i] for i in which] for name, cells in self.columns.items()},
+            groups=[self.groups[i] for i in which] if self.groups else [],
+            times=[self.times[i] for i in which] if self.times else [],
         )
 
 
@@ -72,7 +83,7 @@ def short(text: str) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-EMPTY, REPEAT = "empty", "repeat"
+EMPTY, REPEAT, LATER = "empty", "repeat", "later"
 """Why an example is left out."""
 
 
@@ -82,6 +93,13 @@ class Cleaned(NamedTuple):
 
     examples: Examples
     reasons: list[str]
+
+    def only(self, used: np.ndarray) -> "Cleaned":
+        """Without the examples that a mask `(N,)` over those that are used does not tell, which lie
+        later than a fold by time."""
+        told = iter(used.tolist())
+        reasons = [reason or ("" if next(told) else LATER) for reason in self.reasons]
+        return Cleaned(self.examples.take(np.flatnonzero(used).tolist()), reasons)
 
 
 def cleaned(examples: Examples, repeats: bool = True) -> Cleaned:
@@ -161,6 +179,8 @@ def joined(parts: dict[str, Examples]) -> Examples:
         first.column,
         [file for one in parts.values() for file in one.files],
         [row for one in parts.values() for row in one.rows],
+        groups=[group for one in parts.values() for group in one.groups],
+        times=[time for one in parts.values() for time in one.times],
     )
 
 

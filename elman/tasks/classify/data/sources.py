@@ -61,7 +61,21 @@ def read(data: list[str], settings: ClassifySettings) -> Examples:
                 f"--{part}-data must be one part, but names a folder that holds several; name the "
                 f"file or folder of the {part} part"
             )
+    _require_columns(whole, settings)
     return joined({"train": whole, **own}) if own else whole
+
+
+def _require_columns(whole: Examples, settings: ClassifySettings) -> None:
+    """Raise if parts should go by a column that only tables have."""
+    for option, column, found in (
+        ("--group-column", settings.group_column, whole.groups),
+        ("--time-column", settings.time_column, whole.times),
+    ):
+        if column and not found:
+            raise ArgumentError(
+                f"{option} names a column of a table, but the data is none; give a table, or leave "
+                f"the option out"
+            )
 
 
 def _place(examples: Examples, number: int) -> str:

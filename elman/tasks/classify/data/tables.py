@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from elman.errors import ArgumentError, DataError
-from elman.tasks.classify.data.examples import PART_NAMES, PARTS, Examples
+from elman.tasks.classify.data.examples import PART_NAMES, PARTS, Examples, Moment
 from elman.tasks.classify.data.json_lines import parse_json_lines
-from elman.tasks.classify.settings import ClassifySettings
+from elman.tasks.classify.settings import DIVIDING, ClassifySettings
 from elman.tasks.shared.separated import parse_separated
 from elman.tasks.shared.table import Table, is_unnamed, listing, numbers_rows, parquet_cells
+from elman.tasks.shared.time.order import order_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -172,10 +173,35 @@ def examples_of(
                 f"the row out"
             )
     parts = _parts(table, settings.split_column) if settings.split_column else None
-    notes = [*table.notes, *_notes(table, [text, label, settings.split_column], labels)]
+    dividing = [getattr(settings, name) for name in DIVIDING]
+    notes = [*table.notes, *_notes(table, [text, label, *dividing], labels)]
     found = Examples(list(texts), labels, parts, notes=notes, column=text or "")
     found.columns = _kept(table, keep, text)
+    if settings.group_column:
+        found.groups = _groups(table, settings.group_column, texts)
+    if settings.time_column:
+        found.times = _times(table, settings.time_column)
     return found
+
+
+def _groups(table: TextTable, column: str, texts: Sequence[str]) -> list[str]:
+    """The group of each row."""
+    table.require(column, "--group-column")
+    groups = table.strings(column)
+    for row, (group, text) in enumerate(zip(groups, texts, strict=True)):
+        if text and not group:
+            raise DataError(
+                f"{table.place(row)}: the group (column {column!r}) is empty; fill it in, with a "
+                f"name of its own for a row that belongs to no other, or leave the row out"
+            )
+    return groups
+
+
+def _times(table: TextTable, column: str) -> list[Moment]:
+    """The time of each row."""
+    table.require(column, "--time-column")
+    written = table.strings(column)
+    return list(map(Moment, order_of(table, column).tolist(), written))
 
 
 def _kept(table: TextTable, keep: Sequence[str], text: str | None) -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ from elman.tasks.classify.data.examples import Examples, Item, Overlap, cleaned,
 from elman.tasks.classify.data.kept import KeptExamples
 from elman.tasks.classify.data.learned import UNKNOWN, Learned
 from elman.tasks.classify.model.classifier import SequenceClassifier
-from elman.tasks.classify.settings import ClassifySettings, EvaluationSettings
+from elman.tasks.classify.settings import DIVIDING, ClassifySettings, EvaluationSettings
 from elman.tasks.classify.use import metrics
 from elman.tasks.classify.use.evaluation import Evaluation
 from elman.tasks.classify.use.scores import logits_of
@@ -176,8 +176,8 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         those of `evaluate`. Empty examples keep their places.
         """
         refuse_unknown(reading, names(EvaluationSettings), "reading")
-        # A column that divided the training data says nothing about other data.
-        values = {**dataclasses.asdict(self._settings), "split_column": ""}
+        # Columns that divided the training data say nothing about other data.
+        values = {**dataclasses.asdict(self._settings), **dict.fromkeys(DIVIDING, "")}
         if not labelled:
             values["data_format"] = "auto"  # a list of texts is usual, whatever training read
         values.update(reading)
