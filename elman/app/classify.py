@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from elman.app import terminal
+from elman.app.folds import asks_for_folds, train_folds
 from elman.app.loading import load_as
 from elman.app.options import Device, OwnCell, Run, TrainOptions, options_of, takes, trains
 from elman.app.predictions import PRINTERS, Columns, Format
@@ -66,9 +67,13 @@ def train_classify(
 
     elman train classify aclImdb
 
+    elman train classify calls.csv --group-column speaker --folds 5
+
     elman train classify JapaneseVowels_TRAIN.ts --test-data JapaneseVowels_TEST.ts
     """
-    if trained := train_run("classify", data, options):
+    if asks_for_folds("classify", options):
+        train_folds("classify", data, options)
+    elif trained := train_run("classify", data, options):
         report(*trained)
 
 

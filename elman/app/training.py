@@ -20,14 +20,7 @@ def train_run(
     task: str, data: list[str] | None, options: TrainOptions
 ) -> tuple[RunFolder, Any] | None:
     """Train as the command line says: the run and its model, or None if settings were printed."""
-    classes = (TASKS[task].settings, TrainingSettings)
-    config = options.config
-    settings = read_config_file(config, *classes) if config else {}
-    refuse_unknown(settings, names(*classes), str(config))
-    if config:  # checked by itself first, so that a message names the file
-        for cls in classes:
-            build(cls, settings, config)
-    settings |= options.settings
+    classes, settings = (TASKS[task].settings, TrainingSettings), chosen(task, options)
     if options.print_config:
         complete = with_defaults(TASKS[task], settings)
         parts = (build(cls, complete, "settings") for cls in classes)
@@ -39,6 +32,18 @@ def train_run(
         return begun.folder, resume(begun.folder.path, cell=begun.cell, listener=watcher)
     finally:
         watcher.close()
+
+
+def chosen(task: str, options: TrainOptions) -> dict[str, Any]:
+    """The settings that the user gave, on the command line or in a file."""
+    classes = (TASKS[task].settings, TrainingSettings)
+    config = options.config
+    settings = read_config_file(config, *classes) if config else {}
+    refuse_unknown(settings, names(*classes), str(config))
+    if config:  # checked by itself first, so that a message names the file
+        for cls in classes:
+            build(cls, settings, config)
+    return settings | options.settings
 
 
 def named_cell(name: object) -> CellClass | None:

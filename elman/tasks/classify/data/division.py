@@ -55,7 +55,8 @@ class Stratified:
     rng: np.random.Generator
 
     def share(self, free: np.ndarray, share: float) -> np.ndarray:
-        return free[drawn(self.strata[free], share, self.rng)]
+        chosen: np.ndarray = free[drawn(self.strata[free], share, self.rng)]
+        return chosen
 
     def fold(self, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Each label is dealt out like cards, one after the other; one with a single example is
@@ -93,9 +94,10 @@ class Grouped:
         self._groups = len(names)
 
     def share(self, free: np.ndarray, share: float) -> np.ndarray:
-        """Groups from the largest to the smallest, each if it brings the counts of labels nearer to
-        their shares; the smallest one if all are too large for that."""
+        """Groups in an order that is drawn, each if it brings the counts of labels nearer to their
+        shares; the smallest one if all are too large for that."""
         counts, order = self._counts(free)
+        largest_first, order = order, self._rng.permutation(order)
         left, wanted = counts.sum(0), share * counts.sum(0)
         have, chosen = np.zeros_like(wanted), []
         scale = np.maximum(wanted, 1.0)
@@ -106,7 +108,7 @@ class Grouped:
                 chosen.append(group)
                 have, left = have + more, left - more
         if not chosen:
-            chosen = [group for group in order if _leaves(left, counts[group])][-1:]
+            chosen = [group for group in largest_first if _leaves(left, counts[group])][-1:]
         return free[np.isin(self._group[free], chosen)]
 
     def fold(self, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -200,8 +202,8 @@ def _groups_told(groups: Sequence[str], part: np.ndarray, words: Sequence[str]) 
     if counts.max() > len(groups) / 2:
         name = short(str(names[counts.argmax()]))
         notes.append(
-            f"the group {name!r} holds {counts.max() / len(groups):.0%} of the examples, and stands "
-            f"in one part as a whole: what the others measure may say little about it"
+            f"the group {name!r} holds {counts.max() / len(groups):.0%} of the examples, and "
+            f"stands in one part as a whole: what the others measure may say little about it"
         )
     return notes
 
@@ -209,7 +211,7 @@ def _groups_told(groups: Sequence[str], part: np.ndarray, words: Sequence[str]) 
 def _times_told(times: Sequence[Moment], part: np.ndarray, words: Sequence[str]) -> list[str]:
     spans = []
     for number in range(len(words)):
-        own = [times[i] for i in np.flatnonzero(part == number)]
+        own = [times[i] for i in np.flatnonzero(part == number).tolist()]
         spans.append((min(own), max(own)))
     shown = ", ".join(
         f"{word} {first.written} to {last.written}"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from elman.tasks.shared.time.grid import DAY, HOUR, Grid
 from elman.tasks.forecast.data.phases import phases
+from elman.tasks.shared.time.grid import DAY, HOUR, Grid
 from elman.tasks.shared.time.style import INDEX, Style
 
 DATED = Style("%Y-%m-%d %H:%M")
