@@ -194,7 +194,7 @@ def predict(
     for start in range(0, len(found), _ROWS):
         rows = range(start, min(start + _ROWS, len(found)))
         if file is None:
-            guesses = model.predict(found.items[start : start + _ROWS], top)
+            guesses = model.predict(items[start : start + _ROWS], top)
         else:
             guesses = _aligned(model, found, rows, top)
         terminal.result(printer.lines(rows, guesses))
@@ -218,7 +218,7 @@ def _read(
 def _aligned(model: TrainedClassifier, found: Examples, rows: range, top: int) -> list[list[Guess]]:
     """The predictions for some rows; none for one that is empty."""
     full = [row for row in rows if len(found.items[row])]
-    guesses = dict(zip(full, model.predict([found.items[row] for row in full], top), strict=True))
+    guesses = dict(zip(full, model.predict(found.take(full), top), strict=True))
     return [guesses.get(row, []) for row in rows]
 
 

@@ -121,7 +121,15 @@ class ClassifySettings(StackSettings):
     )
     header: bool = setting(True, "tables: the first line names the columns (else 1, 2, ...)")
     text_column: str = setting(
-        "", "tables: column with the text (default: one named text, name, ...)"
+        "",
+        "tables: column with the text (default: one named text, name, ...); with commas between: "
+        "several, read one after the other",
+    )
+    number_columns: str = setting(
+        "", "tables: columns with numbers that are read beside the text, commas between"
+    )
+    category_columns: str = setting(
+        "", "tables: columns with categories that are read beside the text, commas between"
     )
     label_column: str = setting(
         "", "tables: column with the label (default: one named label, class, ...)"

@@ -67,7 +67,7 @@ class ClassifyTask:
 
     def loss(self, step: int, carry: Nest) -> StepLoss:
         batch = self._batches.batch(step).to(self._device)
-        logits = self.model(batch.input, batch.lengths)
+        logits = self.model(*batch.inputs)
         losses = F.cross_entropy(
             logits, batch.labels, reduction="none", label_smoothing=self._smoothing
         )

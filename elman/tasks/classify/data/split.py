@@ -6,7 +6,7 @@ import numpy as np
 
 from elman.errors import ArgumentError, DataError
 from elman.tasks.classify.data.division import division_of, told
-from elman.tasks.classify.data.examples import PARTS, Examples, key_of, overlap
+from elman.tasks.classify.data.examples import PARTS, Examples, overlap
 from elman.tasks.shared.table import listing
 
 TRAIN, VALID, TEST = range(len(PARTS))
@@ -137,7 +137,7 @@ def _rare(part: np.ndarray, labels: np.ndarray) -> list[str]:
 def _leaks(part: np.ndarray, examples: Examples) -> list[str]:
     """How many examples of a part also stand in the training part, with the same label (which the
     user's own division may cause) or with another one only (which no model can get right)."""
-    pairs = list(zip(map(key_of, examples.items), examples.labels, strict=True))
+    pairs = [(examples.key(i), label) for i, label in enumerate(examples.labels)]
     training = [pairs[i] for i in np.flatnonzero(part == TRAIN)]
     notes = []
     for number in (VALID, TEST):

@@ -2,8 +2,8 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,8 @@ from elman.tasks.shared.table import listing
 from elman.tasks.shared.trained import Trained
 
 Source = str | os.PathLike[str]
+Row = Mapping[str, Any]
+"""An example of a run that reads several columns: their values by name."""
 
 
 class Guess(NamedTuple):
@@ -62,16 +64,20 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         self._catalogue, self._settings, self._kept = catalogue, settings, kept
         self._learned = learned
 
-    def predict(self, examples: Sequence[Item], top: int = 3) -> list[list[Guess]]:
+    def predict(self, examples: Sequence[Item | Row] | Examples, top: int = 3) -> list[list[Guess]]:
         """The `top` most probable labels of each example, the best first.
 
         Args:
-            examples: strings, or signals `(T, C)` of C channels, as the run was trained on.
-                Characters that training never showed are read as the unknown character.
+            examples: strings, or signals `(T, C)` of C channels, as the run was trained on; of a
+                run that reads several columns, mappings with all of them, None where a value is not
+                known. Characters and categories that training never showed are read as unknown
+                ones. Or what `read` gives.
             top: how many labels; all if there are fewer.
 
         Raises:
-            ArgumentError: an example is empty, of the wrong kind or shape, or not finite.
+            ArgumentError: an example is empty, of the wrong kind or shape, not finite, or lacks a
+                column.
+            DataError: text in a column of numbers.
 
         Example:
             >>> import elman
@@ -88,28 +94,31 @@ class TrainedClassifier(Trained[SequenceClassifier]):
             for row, numbers in zip(probabilities, best, strict=True)
         ]
 
-    def probabilities(self, examples: Sequence[Item]) -> np.ndarray:
+    def probabilities(self, examples: Sequence[Item | Row] | Examples) -> np.ndarray:
         """`(N, K)` float64: for each example the probability of each of `labels`.
 
         Args and errors are those of `predict`.
         """
-        if isinstance(examples, str | np.ndarray):
+        if isinstance(examples, str | np.ndarray | Mapping):
             raise ArgumentError(
                 f"a list of examples was expected, got one {type(examples).__name__}; "
                 f"put it into a list"
             )
-        if not isinstance(examples, Sequence) and len(getattr(examples, "shape", ())) != 1:
+        if (
+            not isinstance(examples, Sequence | Examples)
+            and len(getattr(examples, "shape", ())) != 1
+        ):
             raise ArgumentError(
                 f"a list of examples was expected, got {type(examples).__name__}; make a list of "
                 f"its texts or signals"
             )
-        encoded = [self._encoded(item, number) for number, item in enumerate(examples, 1)]
-        if not encoded:
+        found = self._examples(examples)
+        if not len(found):
             return np.zeros((0, len(self.labels)))
-        return self._of(pack(encoded, np.zeros(len(encoded), dtype=np.int64)))
+        return self._of(self._packed(found, np.zeros(len(found), dtype=np.int64)))
 
     def evaluate(
-        self, data: Source | Sequence[tuple[Item, str]] | None = None, **reading: Any
+        self, data: Source | Sequence[tuple[Item | Row, str]] | None = None, **reading: Any
     ) -> Evaluation:
         """How good the model is on labelled data, or on the test part that the run kept. Every row
         counts, repeats too; only empty examples are left out, and counted.
@@ -128,11 +137,12 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         if isinstance(data, str | os.PathLike):
             examples = self.read(data, **reading)
         else:
-            for number, (item, _) in enumerate(_pairs(data), 1):
+            examples = self._examples([item for item, _ in _pairs(data)])
+            for number, item in enumerate(examples.items, 1):
                 self._encoded(item, number)  # refuses what is no example
-            items = [self._prepared(item) for item, _ in data]
-            channels = self._catalogue.channels
-            examples = Examples(items, [label for _, label in data], channels=channels)
+            if self._catalogue.channels:
+                examples.items = [np.asarray(item, dtype=np.float64) for item in examples.items]
+            examples.labels = [label for _, label in data]
         found = cleaned(examples, repeats=False).examples
         dataset = self._known(found)
         return self._evaluation(self._of(dataset), dataset, found.notes)
@@ -186,14 +196,36 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         learned = dataclasses.replace(self._learned, rows=rows)
         return sources.read_source(os.fspath(source), settings, labelled, learned, keep)
 
-    def _prepared(self, item: Item) -> Item:
-        if isinstance(item, str):
-            return sources.prepared(item, self._settings.ascii)
-        return np.asarray(item, dtype=np.float64)
+    def _examples(self, given: Sequence[Item | Row] | Examples) -> Examples:
+        """Examples as Python gives them, as if they had been read from a file."""
+        if isinstance(given, Examples):
+            return given
+        inputs, channels = self._catalogue.inputs, self._catalogue.channels
+        if inputs.plain and not any(isinstance(example, Mapping) for example in given):
+            items = [self._prepared(item) for item in given]
+            return Examples(items, [""] * len(items), channels=channels)
+        rows = []
+        for number, example in enumerate(given, 1):
+            try:
+                rows.append(inputs.of_mapping(example))
+            except ArgumentError as error:
+                raise ArgumentError(f"example {number}: {error}") from None
+        texts: list[Item] = [self._prepared(text) for text, _ in rows]
+        beside = {name: [cells[name] for _, cells in rows] for name in inputs.names}
+        return Examples(texts, [""] * len(texts), beside=beside)
+
+    def _prepared(self, item: Any) -> Any:
+        return sources.prepared(item, self._settings.ascii) if isinstance(item, str) else item
+
+    def _packed(self, examples: Examples, labels: np.ndarray) -> Dataset:
+        items = [self._encoded(item, number) for number, item in enumerate(examples.items, 1)]
+        place = partial(sources.place_of, examples)
+        beside = self._catalogue.inputs.encode(examples.beside, len(examples), place)
+        return pack(items, labels, beside)
 
     def _encoded(self, item: Item, number: int) -> np.ndarray:
         try:
-            return self._catalogue.encode(self._prepared(item) if isinstance(item, str) else item)
+            return self._catalogue.encode(item)
         except ArgumentError as error:
             raise ArgumentError(f"example {number}: {error}") from None
 
@@ -208,8 +240,7 @@ class TrainedClassifier(Trained[SequenceClassifier]):
                 f"them out, or train with examples of them (known are {listing(self.labels)})"
             )
         numbers = np.array([self.labels.index(label) for label in examples.labels])
-        items = [self._encoded(item, number) for number, item in enumerate(examples.items, 1)]
-        return pack(items, numbers)
+        return self._packed(examples, numbers)
 
     def _of(self, dataset: Dataset) -> np.ndarray:
         logits = logits_of(self.model, dataset, self.device)
@@ -223,7 +254,7 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         )
 
 
-def _pairs(data: object) -> Sequence[tuple[Item, str]]:
+def _pairs(data: object) -> Sequence[tuple[Any, str]]:
     """The data, after making sure that it is a sequence of (example, label)."""
     if not isinstance(data, Sequence):
         raise ArgumentError(
