@@ -18,6 +18,7 @@ separator."""
 MISSING = ("", "na", "n/a", "nan", "null", "none", "#n/a", "<na>", "-", "?")
 """What stands in a cell of numbers, in lower case, where there is none."""
 _MOST = 1000  # categories of a column; rarer ones are read as one that is not known
+_LARGEST = 1e38  # number of a column, so that no difference is beyond a float
 _FARTHEST = 10.0  # of a scaled number from the median
 
 Place = Callable[[int], str]
@@ -53,7 +54,8 @@ class NumberColumn:
     """A column of numbers, read as asinh((x - median) / deviation): straight near the median, and
     like a logarithm far from it, so that neither outliers nor long tails drown the rest.
 
-    deviation: a robust one, the quartiles' distance / 1.349; the usual one where that is 0.
+    deviation: a robust one, the quartiles' distance / 1.349; where that is 0 the mean distance from
+    the median.
     """
 
     name: str
@@ -68,12 +70,13 @@ class NumberColumn:
         if not len(values):
             raise DataError(f"column {name!r} holds no number in the training part; leave it out")
         low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
-        deviation = (high - low) / 1.349 or values.std() or 1.0
+        deviation = (high - low) / 1.349 or np.abs(values - median).mean() or 1.0
         return cls(name, float(median), float(deviation))
 
     def encode(self, cells: Sequence[str], place: Place) -> np.ndarray:
         """`(N,)` float32, NaN where there is no number."""
-        scaled = np.arcsinh((_numbers(self.name, cells, place) - self.median) / self.deviation)
+        with np.errstate(over="ignore"):  # infinity is clipped, too
+            scaled = np.arcsinh((_numbers(self.name, cells, place) - self.median) / self.deviation)
         return np.clip(scaled, -_FARTHEST, _FARTHEST).astype(np.float32)
 
 
@@ -231,7 +234,7 @@ def _numbers(name: str, cells: Sequence[str], place: Place) -> np.ndarray:
             values[row] = float(cell)
         except ValueError:
             values[row] = np.inf
-        if not math.isfinite(values[row]):
+        if not abs(values[row]) <= _LARGEST:
             raise DataError(
                 f"{place(row)}: {name!r} must be a finite number, or empty where there is none, "
                 f"got {short(cell)!r}; correct it, or give the column as --category-columns"

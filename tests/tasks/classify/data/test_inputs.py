@@ -43,7 +43,7 @@ def test_texts_of_several_columns_can_be_told_apart_again(rows):
             assert prepared(text, ascii_only) == (SEPARATOR.join(again) if any(again) else "")
 
 
-@given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=20), st.floats(-1e300, 1e300))
+@given(st.lists(st.floats(-1e38, 1e38), min_size=1, max_size=20), st.floats(-1e38, 1e38))
 def test_numbers_keep_their_order_and_stay_in_reach(values, other):
     column = NumberColumn.of("x", list(map(repr, values)), nowhere)
     encoded = column.encode(list(map(repr, sorted([*values, other]))), nowhere)
@@ -65,7 +65,7 @@ def test_a_constant_column_and_one_without_numbers():
         NumberColumn.of("x", ["", "NA"], nowhere)
 
 
-@pytest.mark.parametrize("cell", ["cheap", "inf", "1,5", "-Infinity"])
+@pytest.mark.parametrize("cell", ["cheap", "inf", "1,5", "-Infinity", "1e39"])
 def test_a_cell_that_is_no_number_is_named(cell):
     with pytest.raises(DataError, match=f"row 2: 'x' must be a finite number.*'{cell}'"):
         NumberColumn.of("x", ["1", cell], nowhere)
