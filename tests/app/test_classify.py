@@ -315,8 +315,8 @@ def test_a_folder_of_parts(program, tmp_path):
 def columns(tmp_path):
     path = tmp_path / "columns.csv"
     rows = [
-        f"{'ab' * (n % 5 + 1)},{'c' * (n % 3)},{n},{'xy'[n % 2]},s{n % 12},2024-01-{n // 4 + 1:02d},"
-        f"{'uv'[n % 2]}"
+        f"{'ab' * (n % 5 + 1)},{'c' * (n % 3)},{n},{'xy'[n % 2]},s{n % 12},"
+        f"2024-01-{n // 4 + 1:02d},{'uv'[n % 2]}"
         for n in range(96)
     ]
     head = "title,body,price,city,speaker,day,label"
