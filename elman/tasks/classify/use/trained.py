@@ -99,7 +99,7 @@ class TrainedClassifier(Trained[SequenceClassifier]):
 
         Args and errors are those of `predict`.
         """
-        if isinstance(examples, str | np.ndarray | Mapping):
+        if isinstance(examples, str | np.ndarray):
             raise ArgumentError(
                 f"a list of examples was expected, got one {type(examples).__name__}; "
                 f"put it into a list"
