@@ -28,20 +28,20 @@ def train_folds(task: str, data: list[str] | None, options: TrainOptions) -> Non
         )
     finally:
         watcher.close()
-    _report(found)
+    _report(found, options.as_json)
 
 
-def resume_folds(run: str, cell: CellClass | None, changes: dict[str, Any]) -> None:
+def resume_folds(run: str, cell: CellClass | None, changes: dict[str, Any], as_json: bool) -> None:
     """Go on with all that are not finished, and tell the results."""
     watcher = Watcher()
     try:
         found = folds.resume_folds(run, cell=cell, listener=watcher, **changes)
     finally:
         watcher.close()
-    _report(found)
+    _report(found, as_json)
 
 
-def _report(found: folds.CrossValidation) -> None:
+def _report(found: folds.CrossValidation, as_json: bool) -> None:
     names = list(found.mean)
     width = max(map(len, [*names, "calibration error"]))
     rows = [
@@ -57,7 +57,10 @@ def _report(found: folds.CrossValidation) -> None:
             ("mean", f"{sum(found.examples):,}", found.mean), ("deviation", "", found.deviation)
         )
     ]  # fmt: skip
-    terminal.result("\n".join(rows))
+    if as_json:
+        terminal.result_as_json({"run": str(found.folder), **found.to_json()})
+    else:
+        terminal.result("\n".join(rows))
     terminal.note(
         f"results: {found.folder / folds.RESULTS}   each row, by the model that did not see it: "
         f"{found.folder / folds.PREDICTIONS}"

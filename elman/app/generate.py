@@ -1,6 +1,7 @@
 """The command `elman generate`: texts that are drawn, the likeliest ones, and a conversation."""
 
 import secrets
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -8,13 +9,13 @@ import typer
 from elman.app import terminal
 from elman.app.conversation import Conversation
 from elman.app.loading import load_as
-from elman.app.options import Device, OwnCell, Run, options_of, takes
+from elman.app.options import AsJson, Device, OwnCell, Run, Threads, options_of, takes
 from elman.errors import ArgumentError
 from elman.settings import build, names
 from elman.tasks.language import Sampling, TrainedLanguage
 from elman.tasks.language.settings import ScoringSettings
 from elman.tasks.language.use.beam import BeamSettings
-from elman.tasks.language.use.generate import LENGTH, until
+from elman.tasks.language.use.generate import LENGTH, Writer, until
 
 
 @takes(
@@ -52,8 +53,10 @@ def generate(
             "the commands, Ctrl-D ends.",
         ),
     ] = False,
+    as_json: AsJson = False,
     cell: OwnCell = None,
     device: Device = "cpu",
+    threads: Threads = None,
 ) -> None:
     """Write text with a trained model, each character as it comes.
 
@@ -69,7 +72,7 @@ def generate(
 
     elman generate runs/language-001 --interactive
     """
-    _refuse_idle(given, interactive, seed, samples)
+    _refuse_idle(given, interactive, seed, samples, as_json)
     sampling, beam = build(Sampling, given, "generate"), build(BeamSettings, given, "generate")
     unknown = given.get("unknown", ScoringSettings.unknown)
     model = load_as(
@@ -81,6 +84,10 @@ def generate(
             prompt, length, beam=beam.beam, length_penalty=beam.length_penalty,
             allow=sampling.allow, stop=stop, unknown=unknown,
         )  # fmt: skip
+        if as_json:
+            best = [asdict(one) for one in found[:samples]]
+            terminal.result_as_json({"prompt": prompt, "samples": best})
+            return
         for number, one in enumerate(found[:samples], 1):
             if samples > 1:
                 terminal.result(f"--- {number} of {len(found)}")
@@ -94,22 +101,37 @@ def generate(
     if interactive:
         Conversation(model.writer(seed), sampling, length, stop, unknown).run(prompt)
         return
+    drawn = []
     for index in range(samples):
-        if samples > 1:
-            terminal.result(f"--- sample {index + 1} (seed {seed + index})")
         writer = model.writer(seed + index)
         writer.read(prompt, unknown)
         pieces = until(writer.write(length, sampling), stop)
+        if as_json:
+            text = "".join(pieces)
+            drawn.append({"seed": seed + index, "text": text, **_measured(writer)})
+            continue
+        if samples > 1:
+            terminal.result(f"--- sample {index + 1} (seed {seed + index})")
         terminal.result(prompt, end="")
         for piece in pieces:
             terminal.result(piece, end="")
         terminal.result("")
         if log_probability:
             _tell(writer.log_probability, writer.written)
+    if as_json:
+        terminal.result_as_json({"prompt": prompt, "samples": drawn})
 
 
-def _refuse_idle(given: dict[str, Any], interactive: bool, seed: int | None, samples: int) -> None:
+def _measured(writer: Writer) -> dict[str, Any]:
+    return {"log_probability": writer.log_probability, "tokens": writer.written}
+
+
+def _refuse_idle(
+    given: dict[str, Any], interactive: bool, seed: int | None, samples: int, as_json: bool
+) -> None:
     """Raise on an option that would do nothing beside the others."""
+    if interactive and as_json:
+        raise ArgumentError("--interactive is a conversation, which --json can't print; leave one")
     if interactive and ("beam" in given or samples > 1):
         other = "--beam" if "beam" in given else "--samples"
         raise ArgumentError(f"--interactive writes one text at a time; leave {other} out")

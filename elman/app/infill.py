@@ -1,12 +1,13 @@
 """The command `elman infill`: guess missing characters from both sides."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from elman.app import terminal
 from elman.app.loading import load_as
-from elman.app.options import Device, OwnCell, Run
+from elman.app.options import AsJson, Device, OwnCell, Run, Threads
 from elman.tasks.language import TrainedLanguage
 from elman.tasks.language.use.infill import BEAM
 
@@ -24,8 +25,10 @@ def infill(
     beam: Annotated[
         int, typer.Option(min=1, metavar="K", help="Fillings that the search keeps.")
     ] = BEAM,
+    as_json: AsJson = False,
     cell: OwnCell = None,
     device: Device = "cpu",
+    threads: Threads = None,
 ) -> None:
     """Guess the missing characters of a text from what stands on both sides of them.
 
@@ -42,5 +45,9 @@ def infill(
         TrainedLanguage, run, cell, device,
         "is no language run; `elman infill` fills gaps of a text with one",
     )  # fmt: skip
-    for one in model.infill(text, gap, beam=max(beam, top))[:top]:
+    found = model.infill(text, gap, beam=max(beam, top))[:top]
+    if as_json:
+        terminal.result_as_json({"texts": [asdict(one) for one in found]})
+        return
+    for one in found:
         terminal.result(one.text if top == 1 else f"{one.probability:6.1%}  {one.text}")

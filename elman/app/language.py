@@ -5,12 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from elman.app import terminal
 from elman.app.generate import generate
 from elman.app.infill import infill
 from elman.app.options import TrainOptions, trains
 from elman.app.scores import score
-from elman.app.training import report_files, train_run
+from elman.app.training import Report, train_run
 from elman.artifacts.load import SavedRun
 from elman.artifacts.run_folder import RunFolder
 from elman.tasks import TASKS
@@ -54,22 +53,20 @@ def train_language(
 
     elman train language book.txt --cell my_cells.py:LeakyCell
     """
-    if trained := train_run("language", data, options):
-        report(*trained)
+    train_run("language", data, options, report)
 
 
-def report(folder: RunFolder, model: TrainedLanguage) -> None:
+def report(folder: RunFolder, model: TrainedLanguage) -> Report:
     """The results of training, and what to do next."""
     best = min(folder.read_metrics(), key=lambda record: record["valid_loss"])
     unit = model.vocabulary.unit
-    report_files(folder.path)
-    terminal.result(
+    return Report(
         f"best validation loss {best['valid_loss']:.4f} nats per {unit} "
         f"({best[f'bits_per_{unit}']:.4f} bits, perplexity {best['perplexity']:.3f}) "
         f"at step {best['step']}"
-        + (f"; {best['nats_per_character']:.4f} nats per character" if unit == "byte" else "")
+        + (f"; {best['nats_per_character']:.4f} nats per character" if unit == "byte" else ""),
+        [f"next: elman generate {folder}"],
     )
-    terminal.note(f"next: elman generate {folder}")
 
 
 def evaluate(

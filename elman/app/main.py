@@ -4,6 +4,7 @@ import sys
 import warnings
 from typing import Annotated, Any
 
+import torch
 import typer
 
 from elman.app import runs, terminal
@@ -47,7 +48,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run a command line and return its exit code."""
+    """Run a command line and return its exit code. The process has as many threads as before."""
+    threads = torch.get_num_threads()
+    try:
+        return _run(arguments)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         code = app(arguments, prog_name="elman", standalone_mode=False)
     except ElmanError as error:

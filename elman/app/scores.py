@@ -11,7 +11,7 @@ import typer
 
 from elman.app import terminal
 from elman.app.loading import load_as
-from elman.app.options import Device, OwnCell, Run, options_of, takes
+from elman.app.options import AsJson, Device, OwnCell, Run, Threads, options_of, takes
 from elman.errors import ArgumentError
 from elman.settings import build
 from elman.tasks.language import TrainedLanguage
@@ -50,8 +50,10 @@ def score(
             "none and are left out.",
         ),
     ] = None,
+    as_json: AsJson = False,
     cell: OwnCell = None,
     device: Device = "cpu",
+    threads: Threads = None,
 ) -> None:
     """Tell how well a model predicts each line of a file, in nats and perplexity per character.
 
@@ -68,6 +70,8 @@ def score(
     elman score runs/language-001 crawl.txt --max-perplexity 8 --format text > clean.txt
     """
     build(LineSettings, given, "score")
+    if as_json and format is not LineFormat.table:
+        raise ArgumentError(f"--json and --format {format} were both given; choose one")
     if max_perplexity is not None and not max_perplexity >= 1:
         raise ArgumentError(f"--max-perplexity must be at least 1, got {max_perplexity}")
     model = load_as(
@@ -75,14 +79,20 @@ def score(
         "is no language run; `elman score` scores lines of text with one",
     )  # fmt: skip
     printer = PRINTERS[format]
-    if printer.head:
+    if printer.head and not as_json:
         terminal.result(printer.head)
     scored = printed = 0
+    kept = []
     for found in model.score_lines(read_lines(file, model.vocabulary.level), **given):
         scored += 1
         if max_perplexity is None or (found.perplexity or math.inf) <= max_perplexity:
             printed += 1
-            terminal.result(printer.line(found))
+            if as_json:
+                kept.append({**_values(found), "text": _whole(found.text)})
+            else:
+                terminal.result(printer.line(found))
+    if as_json:
+        terminal.result_as_json({"lines": kept})
     if max_perplexity is not None:
         terminal.note(f"printed {printed:,} of {scored:,} lines")
 

@@ -9,14 +9,17 @@
     results.json             the test, made once when training has ended; its files beside it
     data/                    the encoded data
 
-All of it is data: nothing in a run folder is executed, unpickled, imported or used as a path.
+Each file is replaced as a whole, so that a run can be read while it trains; who writes holds the
+lock of `lock.py`. All of it is data: nothing in a run folder is
+executed, unpickled, imported or used as a path.
 """
 
 import json
 import os
 import shutil
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ from typing import Any
 import tomli_w
 
 from elman.artifacts.files import read_bytes, write_atomically
+from elman.artifacts.lock import RunInUse, locked
 from elman.errors import ArgumentError, RunError
 from elman.tasks.base import Outcome
 from elman.version import VERSION
@@ -70,6 +74,15 @@ class RunFolder:
     @property
     def data(self) -> Path:
         return self.path / "data"
+
+    @property
+    def made(self) -> int:
+        """What another run in the same place would have otherwise: when its vocabulary was
+        written, which is done once; 0 without one."""
+        try:
+            return (self.path / "vocabulary.json").stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def read_config(self) -> RunConfig:
         """The configuration, checked for format but not for the task's own settings."""
@@ -185,14 +198,46 @@ def create_folder(target: Path, force: bool, fill: Callable[[Path], None]) -> Pa
     return target
 
 
+@contextmanager
+def place_for(task: str, run: str | os.PathLike[str] | None) -> Iterator[Path]:
+    """Where a new run goes, locked: `run`, or the next free number.
+
+    Raises:
+        RunInUse: somebody else writes to `run`.
+    """
+    with ExitStack() as locks:
+        if run is not None:
+            path = Path(run)
+            locks.enter_context(locked(path))
+        else:
+            path = next_free(task)
+            while not _is_ours(path, locks):
+                path = next_free(task)
+        yield path
+
+
 def next_free(task: str, parent: str = "runs") -> Path:
-    """`runs/TASK-001`, or the first number after the highest that is taken."""
-    taken = [
-        int(suffix)
+    """`runs/TASK-001`, or the first number after the highest that is taken, also by a run that is
+    only being made and has no more than a lock yet."""
+    names = [
+        entry.name.removeprefix(".").removesuffix(".lock")
         for entry in (Path(parent).iterdir() if Path(parent).is_dir() else ())
-        if (suffix := entry.name.removeprefix(f"{task}-")).isdecimal()
     ]
+    numbers = [name.removeprefix(f"{task}-") for name in names if name.startswith(f"{task}-")]
+    taken = [int(number) for number in numbers if number.isdecimal()]
     return Path(parent) / f"{task}-{max(taken, default=0) + 1:03d}"
+
+
+def _is_ours(path: Path, locks: ExitStack) -> bool:
+    """Whether a number that was free is still so, now that it is locked."""
+    try:
+        locks.enter_context(locked(path))
+    except RunInUse:
+        return False
+    if path.exists():
+        locks.close()
+        return False
+    return True
 
 
 def _require_replaceable(target: Path, force: bool) -> None:

@@ -4,14 +4,14 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from elman.artifacts.checkpoint import read_progress
 from elman.artifacts.load import SavedRun, read_run
-from elman.artifacts.run_folder import RunConfig, RunFolder, create_run, next_free
+from elman.artifacts.lock import locked
+from elman.artifacts.run_folder import RunConfig, RunFolder, create_run, open_run, place_for
 from elman.errors import ArgumentError, RunError
 from elman.paths import paths_of
 from elman.settings import build, names, recorded, refuse_unknown
@@ -98,7 +98,8 @@ def start(
         values = {**recorded(task_settings), **recorded(training)}
         folder.write_config(RunConfig(task, values, prepared.data, asdict(Origin())))
 
-    folder = create_run(Path(run) if run is not None else next_free(task), force, fill)
+    with place_for(task, run) as place:
+        folder = create_run(place, force, fill)
     (listener or Listener()).created(folder)
     return Started(folder, found)
 
@@ -121,8 +122,22 @@ def resume(
 
     Returns:
         What `elman.load(run)` returns. A finished run is loaded and left as it is.
+
+    Raises:
+        RunError: see `elman.load`; or something else trains the run at the same time.
     """
     refuse_unknown(changes, list(CHANGEABLE), "resume")
+    with locked(open_run(run).path):
+        return _go_on(run, cell, listener or Listener(), changes)
+
+
+def _go_on(
+    run: str | os.PathLike[str],
+    cell: CellClass | None,
+    listener: Listener,
+    changes: dict[str, Any],
+) -> Any:
+    """`resume`, when the run is locked."""
     saved = read_run(run, cell)
     saved = _changed(saved, {k: v for k, v in changes.items() if v is not None})
     training = build(TrainingSettings, saved.config.settings, saved.source)
@@ -133,7 +148,7 @@ def resume(
         if not task.can_choose and training.keep == "auto":  # then stopping would be luck, too
             training = replace(training, patience=0)
         schedule = Schedule(training, task.steps_per_epoch, _origin(saved))
-        train(task, saved.folder, training, schedule, listener or Listener())
+        train(task, saved.folder, training, schedule, listener)
         trained = saved.trained(setup)
         if outcome := saved.kind.finish(trained):
             saved.folder.write_outcome(outcome)

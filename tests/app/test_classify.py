@@ -139,7 +139,7 @@ def test_rows_of_predictions_are_those_of_the_file(program, fails, trained, tmp_
     assert (first["label"], first["columns"]) == ("x", {"day": "Mo,Tu", "example": "0"})
     out, _ = program(*wanted, "csv", "--keep-columns", "all")
     assert out.startswith("example,label_1,probability_1,No,truth,day,example.1\n")
-    assert "with --format csv or jsonl" in fails(2, *wanted, "table", "--id-column", "No")
+    assert "with --format csv, json or jsonl" in fails(2, *wanted, "table", "--id-column", "No")
     assert "no column 'nr'" in fails(2, *wanted, "csv", "--id-column", "nr")
 
 

@@ -19,6 +19,8 @@ from elman.tasks.classify.model.classifier import SequenceClassifier, input_size
 from elman.tasks.classify.settings import ClassifySettings, EvaluationSettings
 from elman.tasks.classify.task import ClassifyTask
 from elman.tasks.classify.use.pictures import confusion_matrix
+from elman.tasks.classify.use.reliability import reliability_diagram
+from elman.tasks.classify.use.suspicious import suspects_csv
 from elman.tasks.classify.use.tables import tables_of
 from elman.tasks.classify.use.trained import TrainedClassifier
 from elman.tasks.setup import Setup
@@ -82,7 +84,12 @@ class ClassifyKind:
     def finish(self, trained: TrainedClassifier) -> Outcome:
         """The test part, which nothing before has looked at."""
         tested = trained.tested()
-        files = {"confusion.png": confusion_matrix(tested.evaluation), **tables_of(tested)}
+        files = {
+            "confusion.png": confusion_matrix(tested.evaluation),
+            "calibration.png": reliability_diagram(tested.probabilities, tested.labels),
+            "suspicious.csv": suspects_csv(trained.suspects()),
+            **tables_of(tested),
+        }
         return Outcome(tested.evaluation.to_json(), files)
 
 

@@ -17,6 +17,13 @@ class ClassifySettings(StackSettings):
         "the last step of each direction)",
         choices=("mean", "max", "mean-max", "last"),
     )
+    members: int = setting(
+        1,
+        "models that learn side by side from different first weights, and whose probabilities are "
+        "averaged; they take N times the time and the memory of one",
+        minimum=1,
+        maximum=100,
+    )
     embedding_size: int = setting(
         64, "text: size of a learned vector for each character; 0 = one-hot", minimum=0
     )
@@ -164,7 +171,7 @@ class ReadingSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationSettings(ReadingSettings):
+class LabelledReadingSettings(ReadingSettings):
     """How labelled data is read; None: as the run's data was."""
 
     label_column: str | None = changed(
@@ -172,4 +179,16 @@ class EvaluationSettings(ReadingSettings):
         "label_column",
         None,
         help="tables: column with the label (default: as in training)",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings(LabelledReadingSettings):
+    """The options of `elman evaluate`."""
+
+    suspicious: str | None = setting(
+        None,
+        "file to which examples are written whose label may be wrong, as CSV, the surest "
+        "first; without DATA those of the validation and the test part",
+        recorded=False,
     )

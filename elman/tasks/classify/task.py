@@ -12,7 +12,6 @@ from elman.tasks.base import StepLoss
 from elman.tasks.classify.data.batches import TrainingBatches
 from elman.tasks.classify.data.dataset import Catalogue, Dataset
 from elman.tasks.classify.model.classifier import SequenceClassifier
-from elman.tasks.classify.model.signals import SignalReader
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.use import metrics
 from elman.tasks.classify.use.scores import logits_of
@@ -58,8 +57,7 @@ class ClassifyTask:
         self.steps_per_epoch = self._batches.steps_per_epoch
         self._weights = label_weights(parts["train"].labels, catalogue, settings).to(setup.device)
         self.model = SequenceClassifier(catalogue, settings, setup)
-        if isinstance(self.model.reader, SignalReader):
-            self.model.reader.measure(parts["train"])
+        self.model.measure(parts["train"])
 
     def initial_carry(self) -> Nest:
         """Nothing: every batch begins anew."""
@@ -67,11 +65,12 @@ class ClassifyTask:
 
     def loss(self, step: int, carry: Nest) -> StepLoss:
         batch = self._batches.batch(step).to(self._device)
-        logits = self.model(*batch.inputs)
-        losses = F.cross_entropy(
-            logits, batch.labels, reduction="none", label_smoothing=self._smoothing
-        )
-        return StepLoss((losses * self._weights[batch.labels]).mean(), len(losses), carry)
+        losses = [
+            F.cross_entropy(logits, batch.labels, reduction="none", label_smoothing=self._smoothing)
+            for logits in self.model.each(*batch.inputs)
+        ]
+        loss = torch.stack(losses).mean(0)  # each member learns by its own
+        return StepLoss((loss * self._weights[batch.labels]).mean(), len(loss), carry)
 
     def validate(self) -> dict[str, Any]:
         """Fits the temperature, and measures the validation part with it."""

@@ -1,12 +1,13 @@
 """The classifier: a sequence in, a score for every label out."""
 
 import math
+from dataclasses import replace
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from elman.tasks.classify.data.dataset import Catalogue
+from elman.tasks.classify.data.dataset import Catalogue, Dataset
 from elman.tasks.classify.model.columns import ColumnReader
 from elman.tasks.classify.model.pools import largest, last, mean, within
 from elman.tasks.classify.model.signals import SignalReader
@@ -25,6 +26,10 @@ class SequenceClassifier(nn.Module):
 
     log_temperature: log T of the probabilities softmax(logits / T); fitted on the validation part,
     and saved with the weights.
+
+    others: with `members` above 1 more networks like this one, from first weights of their own (L.
+    Hansen and P. Salamon, 1990; B. Lakshminarayanan et al., arXiv 1612.01474). Each learns by its
+    own loss, and their probabilities are averaged.
     """
 
     log_temperature: Tensor
@@ -47,6 +52,10 @@ class SequenceClassifier(nn.Module):
             width += 2 * self.reader.output_size
         self.columns = ColumnReader(catalogue.inputs, settings.unknown_rate, settings.dropout)
         self.head = nn.Linear(width + self.columns.output_size, len(catalogue.labels))
+        alone = replace(settings, members=1)
+        self.others = nn.ModuleList(
+            SequenceClassifier(catalogue, alone, setup) for _ in range(settings.members - 1)
+        )
         self.register_buffer("log_temperature", torch.zeros(()))
         self.to(setup.device)
 
@@ -55,6 +64,14 @@ class SequenceClassifier(nn.Module):
         return isinstance(self.reader, SignalReader)
 
     def forward(self, input: Tensor, lengths: Tensor, beside: Tensor | None = None) -> Tensor:
+        return averaged(self.each(input, lengths, beside))
+
+    def each(self, input: Tensor, lengths: Tensor, beside: Tensor | None = None) -> list[Tensor]:
+        """The logits `(B, K)` of each member."""
+        members = (self, *self.others)
+        return [member._own(input, lengths, beside) for member in members]
+
+    def _own(self, input: Tensor, lengths: Tensor, beside: Tensor | None) -> Tensor:
         features, lengths = self.reader(input, lengths)
         hidden, _ = self.recurrent(features, lengths=lengths)
         pooled = self._pooled(hidden, lengths)
@@ -79,12 +96,27 @@ class SequenceClassifier(nn.Module):
             return largest(hidden, lengths)
         return torch.cat([mean(hidden, lengths), largest(hidden, lengths)], dim=1)
 
+    def measure(self, training: Dataset) -> None:
+        """Take from the training part how signals are standardised."""
+        if isinstance(self.reader, SignalReader):
+            self.reader.measure(training)
+        for other in self.others:
+            cast(SequenceClassifier, other).measure(training)
+
     @property
     def temperature(self) -> float:
         return float(self.log_temperature.exp())
 
     def set_temperature(self, value: float) -> None:
         self.log_temperature.fill_(math.log(value))
+
+
+def averaged(logits: list[Tensor]) -> Tensor:
+    """`(B, K)` of which the softmax is the mean of the softmax of each `(B, K)`."""
+    if len(logits) == 1:
+        return logits[0]
+    shares = torch.stack(logits).log_softmax(-1)
+    return shares.logsumexp(0) - math.log(len(logits))
 
 
 def input_size(catalogue: Catalogue, settings: ClassifySettings) -> int:

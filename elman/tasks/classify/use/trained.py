@@ -11,21 +11,38 @@ import numpy as np
 from elman.errors import ArgumentError, DataError, RunError
 from elman.settings import build, names, refuse_unknown
 from elman.tasks.classify.data import sources
+from elman.tasks.classify.data.batches import PREDICTION_STEPS
 from elman.tasks.classify.data.dataset import Catalogue, Dataset, pack
 from elman.tasks.classify.data.examples import Examples, Item, Overlap, cleaned, overlap, short
 from elman.tasks.classify.data.kept import KeptExamples
 from elman.tasks.classify.data.learned import UNKNOWN, Learned
 from elman.tasks.classify.model.classifier import SequenceClassifier
-from elman.tasks.classify.settings import DIVIDING, ClassifySettings, EvaluationSettings
+from elman.tasks.classify.settings import DIVIDING, ClassifySettings, LabelledReadingSettings
 from elman.tasks.classify.use import metrics
 from elman.tasks.classify.use.evaluation import Evaluation
+from elman.tasks.classify.use.explanation import (
+    Explanation,
+    Piece,
+    around,
+    groups,
+    log_odds,
+    places,
+    without,
+)
 from elman.tasks.classify.use.scores import logits_of
+from elman.tasks.classify.use.suspicious import (
+    SHOWN,
+    Suspect,
+    beginning,
+    confident_mistakes,
+)
 from elman.tasks.shared.table import listing
 from elman.tasks.shared.trained import Trained
 
 Source = str | os.PathLike[str]
 Row = Mapping[str, Any]
 """An example of a run that reads several columns: their values by name."""
+Labelled = Sequence[tuple[Item | Row, str]] | Examples
 
 
 class Guess(NamedTuple):
@@ -117,14 +134,77 @@ class TrainedClassifier(Trained[SequenceClassifier]):
             return np.zeros((0, len(self.labels)))
         return self._of(self._packed(found, np.zeros(len(found), dtype=np.int64)))
 
-    def evaluate(
-        self, data: Source | Sequence[tuple[Item | Row, str]] | None = None, **reading: Any
-    ) -> Evaluation:
+    def explain(
+        self, examples: Sequence[Item | Row] | Examples, labels: Sequence[str] | None = None
+    ) -> list[Explanation]:
+        """What each piece of an example did to its label: each is taken away in turn, and the
+        example read again.
+
+        Args:
+            examples: as for `predict`.
+            labels: one for each, to explain in place of the most probable one.
+
+        Returns:
+            For a text the effect of each character (of longer stretches, if there are more than
+            200); for a signal of stretches of each channel: an eighth of the signal around each is
+            replaced by a straight line.
+
+        Raises:
+            ArgumentError: see `predict`; or a label that the model does not know.
+        """
+        given = self._examples(examples)
+        encoded = [self._encoded(item, number) for number, item in enumerate(given.items, 1)]
+        place = partial(sources.place_of, given)
+        beside = self._catalogue.inputs.encode(given.beside, len(given), place)
+        numbers = None if labels is None else [self._number_of(label) for label in labels]
+        if numbers is not None and len(numbers) != len(encoded):
+            raise ArgumentError(f"{len(encoded)} labels were expected, got {len(numbers)}")
+        found: list[Explanation] = []
+        for group in groups(encoded, PREDICTION_STEPS):
+            chosen = None if numbers is None else np.array([numbers[i] for i in group])
+            found += self._explained([encoded[i] for i in group], beside[group], chosen)
+        texts = [item if isinstance(item, str) else "" for item in given.items]
+        return [dataclasses.replace(why, text=text) for why, text in zip(found, texts, strict=True)]
+
+    def _explained(
+        self, items: Sequence[np.ndarray], beside: np.ndarray, labels: np.ndarray | None
+    ) -> list[Explanation]:
+        """Some examples, read with all of their variants at once."""
+        cut = [places(item) for item in items]
+        variants = [
+            without(item, [around(place, item)])
+            for item, its in zip(items, cut, strict=True)
+            for place in its
+        ]
+        whole = [*items, *variants]
+        sizes = [len(its) for its in cut]
+        columns = np.concatenate([beside, np.repeat(beside, sizes, axis=0)])
+        packed = pack(whole, np.zeros(len(whole), dtype=np.int64), columns)
+        logits, temperature = logits_of(self.model, packed, self.device), self.model.temperature
+        if labels is None:
+            labels = logits[: len(items)].argmax(1)
+        odds = log_odds(logits, np.concatenate([labels, np.repeat(labels, sizes)]), temperature)
+        pieces = iter(np.repeat(odds[: len(items)], sizes) - odds[len(items) :])
+        return [
+            Explanation(
+                self.labels[label], float(1 / (1 + np.exp(-odds[i]))),
+                tuple(Piece(*place, float(next(pieces))) for place in its),
+            )
+            for i, (label, its) in enumerate(zip(labels, cut, strict=True))
+        ]  # fmt: skip
+
+    def _number_of(self, label: str) -> int:
+        if label not in self.labels:
+            raise ArgumentError(f"no label {label!r}; known are {listing(self.labels)}")
+        return self.labels.index(label)
+
+    def evaluate(self, data: Source | Labelled | None = None, **reading: Any) -> Evaluation:
         """How good the model is on labelled data, or on the test part that the run kept. Every row
         counts, repeats too; only empty examples are left out, and counted.
 
         Args:
-            data: a file or folder that is read as the run's data was, or (example, label) pairs.
+            data: a file or folder that is read as the run's data was, (example, label) pairs, or
+                what `read` returned.
             reading: settings of reading in place of the run's: data_format, header, text_column,
                 label_column, encoding.
 
@@ -134,18 +214,79 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         """
         if data is None:
             return self.tested().evaluation
+        found, dataset = self._measurable(data, reading)
+        return self._evaluation(self._of(dataset), dataset, found.notes)
+
+    def suspects(self, data: Source | Labelled | None = None, **reading: Any) -> list[Suspect]:
+        """The examples whose label may be wrong, the surest first (confident learning).
+
+        Only examples that training did not show can be judged: those of the run's validation and
+        test part, or of other data without what training showed with the same label.
+
+        Args and errors are those of `evaluate`.
+        """
+        if data is None:
+            return self._suspects_held_out()
+        found, dataset = self._measurable(data, reading)
+        training = self._overlap(dataset)
+        new = np.ones(len(dataset), bool) if training is None else ~training.shared
+        kept = np.flatnonzero(new)
+        if not len(kept):
+            return []
+        probabilities, labels = self._of(dataset.take(kept)), dataset.labels[kept]
+        places = [(found.files[i], found.rows[i], "", _described(found.items[i])) for i in kept]
+        return self._suspects(probabilities, labels, places)
+
+    def _suspects_held_out(self) -> list[Suspect]:
+        """Among the examples of the validation and the test part."""
+        if (parts := self._parts) is None or self._kept is None:
+            raise ArgumentError("this run keeps no examples of its own; give the data to evaluate")
+        names, origins = ("valid", "test"), self._kept.origins
+        places = [
+            (*place, name, text)
+            for name in names
+            for place, text in zip(
+                origins.of_part(name) if origins else [("", 0)] * len(parts[name]),
+                self._kept.beginnings(name, 4 * SHOWN),
+                strict=True,
+            )
+        ]
+        probabilities = np.concatenate([self._of(parts[name]) for name in names])
+        labels = np.concatenate([parts[name].labels for name in names])
+        return self._suspects(probabilities, labels, places)
+
+    def _suspects(
+        self,
+        probabilities: np.ndarray,
+        labels: np.ndarray,
+        places: Sequence[tuple[str, int, str, str]],
+    ) -> list[Suspect]:
+        """places: file, row, part and beginning of each example."""
+        return [
+            Suspect(
+                *places[i][:3], beginning(places[i][3]),
+                self.labels[labels[i]], float(probabilities[i, labels[i]]),
+                self.labels[better], float(probabilities[i, better]),
+            )
+            for i, better in confident_mistakes(probabilities, labels)
+        ]  # fmt: skip
+
+    def _measurable(
+        self, data: Source | Labelled, reading: dict[str, Any]
+    ) -> tuple[Examples, Dataset]:
+        """Labelled data without empty examples, and the same encoded."""
         if isinstance(data, str | os.PathLike):
-            examples = self.read(data, **reading)
-        else:
-            examples = self._examples([item for item, _ in _pairs(data)])
-            for number, item in enumerate(examples.items, 1):
+            data = self.read(data, **reading)
+        elif not isinstance(data, Examples):
+            pairs = _pairs(data)
+            data = self._examples([item for item, _ in pairs])
+            for number, item in enumerate(data.items, 1):
                 self._encoded(item, number)  # refuses what is no example
             if self._catalogue.channels:
-                examples.items = [np.asarray(item, dtype=np.float64) for item in examples.items]
-            examples.labels = [label for _, label in data]
-        found = cleaned(examples, repeats=False).examples
-        dataset = self._known(found)
-        return self._evaluation(self._of(dataset), dataset, found.notes)
+                data.items = [np.asarray(item, dtype=np.float64) for item in data.items]
+            data.labels = [label for _, label in pairs]
+        found = cleaned(data, repeats=False).examples
+        return found, self._known(found)
 
     def tested(self) -> Tested:
         """What the model says of the test part that the run kept.
@@ -185,7 +326,7 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         an example. keep: columns of a table to hand on, in `columns`. `reading` and errors are
         those of `evaluate`. Empty examples keep their places.
         """
-        refuse_unknown(reading, names(EvaluationSettings), "reading")
+        refuse_unknown(reading, names(LabelledReadingSettings), "reading")
         # Columns that divided the training data say nothing about other data.
         values = {**dataclasses.asdict(self._settings), **dict.fromkeys(DIVIDING, "")}
         if not labelled:
@@ -199,7 +340,7 @@ class TrainedClassifier(Trained[SequenceClassifier]):
     def _examples(self, given: Sequence[Item | Row] | Examples) -> Examples:
         """Examples as Python gives them, as if they had been read from a file."""
         if isinstance(given, Examples):
-            return given
+            return dataclasses.replace(given, items=[self._prepared(item) for item in given.items])
         inputs, channels = self._catalogue.inputs, self._catalogue.channels
         if inputs.plain and not any(isinstance(example, Mapping) for example in given):
             items = [self._prepared(item) for item in given]
@@ -252,6 +393,11 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         return Evaluation.of(
             probabilities, dataset.labels, self._catalogue, notes, self._overlap(dataset)
         )
+
+
+def _described(item: Item) -> str:
+    """A text itself; of a signal, how long it is."""
+    return item if isinstance(item, str) else f"signal of {len(item):,} steps"
 
 
 def _pairs(data: object) -> Sequence[tuple[Any, str]]:
