@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from elman.app import terminal
+from elman.app.folds import asks_for_folds, train_folds
 from elman.app.loading import load_as
 from elman.app.options import (
     AsJson,
@@ -80,9 +81,14 @@ def train_classify(
 
     elman train classify aclImdb
 
+    elman train classify calls.csv --group-column speaker --folds 5
+
     elman train classify JapaneseVowels_TRAIN.ts --test-data JapaneseVowels_TEST.ts
     """
-    train_run("classify", data, options, report)
+    if asks_for_folds("classify", options):
+        train_folds("classify", data, options)
+    else:
+        train_run("classify", data, options, report)
 
 
 def report(folder: RunFolder, model: TrainedClassifier) -> Report:
@@ -236,7 +242,7 @@ def predict(
     for start in range(0, len(found), _ROWS):
         rows = range(start, min(start + _ROWS, len(found)))
         if file is None:
-            guesses = model.predict(found.items[start : start + _ROWS], top)
+            guesses = model.predict(items[start : start + _ROWS], top)
         else:
             guesses = _aligned(model, found, rows, top)
         whys = _explained(model, found, rows) if explain else [None] * len(rows)
@@ -263,14 +269,14 @@ def _read(
 def _aligned(model: TrainedClassifier, found: Examples, rows: range, top: int) -> list[list[Guess]]:
     """The predictions for some rows; none for one that is empty."""
     full = [row for row in rows if len(found.items[row])]
-    guesses = dict(zip(full, model.predict([found.items[row] for row in full], top), strict=True))
+    guesses = dict(zip(full, model.predict(found.take(full), top), strict=True))
     return [guesses.get(row, []) for row in rows]
 
 
 def _explained(model: TrainedClassifier, found: Examples, rows: range) -> list[Explanation | None]:
     """The explanations of some rows; none for one that is empty."""
     full = [row for row in rows if len(found.items[row])]
-    whys = dict(zip(full, model.explain([found.items[row] for row in full]), strict=True))
+    whys = dict(zip(full, model.explain(found.take(full)), strict=True))
     return [whys.get(row) for row in rows]
 
 

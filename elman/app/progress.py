@@ -1,6 +1,7 @@
 """Showing how training goes."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -36,6 +37,13 @@ class Watcher(Listener):
 
     def created(self, folder: RunFolder) -> None:
         self.say(f"run folder: {folder}")
+
+    def folds_created(self, folder: Path) -> None:
+        self.say(f"a run folder for each fold, in {folder}")
+
+    def fold_begun(self, number: int, count: int) -> None:
+        self.close()
+        self.say(f"fold {number} of {count}")
 
     def started(self, task: Task, schedule: Schedule, progress: Progress) -> None:
         self._schedule, self._unit = schedule, task.unit

@@ -6,12 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from elman.app import terminal
+from elman.app.folds import resume_folds
 from elman.app.options import AsJson, Device, OwnCell, Run, Threads, options_of, takes, use_threads
 from elman.app.progress import Watcher
 from elman.app.tasks import COMMANDS
 from elman.app.training import named_cell, tell
 from elman.artifacts.load import read_run
-from elman.artifacts.run_folder import open_run
+from elman.artifacts.run_folder import fold_folders, open_run
 from elman.errors import ArgumentError
 from elman.settings import build, names
 from elman.tasks import TASKS
@@ -38,6 +39,9 @@ def resume(run: Run, given: dict[str, Any], as_json: AsJson = False, cell: OwnCe
 
     elman resume runs/language-001 --steps 10000
     """
+    if fold_folders(run):
+        resume_folds(run, named_cell(cell), given, as_json)
+        return
     watcher = Watcher()
     folder = open_run(run)
     settings = folder.read_config().settings | given

@@ -35,14 +35,7 @@ def train_run(
     report: Callable[[RunFolder, Any], Report],
 ) -> None:
     """Train as the command line says, and tell the results; or print the settings."""
-    classes = (TASKS[task].settings, TrainingSettings)
-    config = options.config
-    settings = read_config_file(config, *classes) if config else {}
-    refuse_unknown(settings, names(*classes), str(config))
-    if config:  # checked by itself first, so that a message names the file
-        for cls in classes:
-            build(cls, settings, config)
-    settings |= options.settings
+    classes, settings = (TASKS[task].settings, TrainingSettings), chosen(task, options)
     if options.print_config:
         complete = with_defaults(TASKS[task], settings)
         parts = (build(cls, complete, "settings") for cls in classes)
@@ -84,6 +77,18 @@ def _kept(folder: RunFolder) -> dict[str, Any]:
         "seconds": progress.seconds,
         "kept": records.get(progress.kept_step),
     }
+
+
+def chosen(task: str, options: TrainOptions) -> dict[str, Any]:
+    """The settings that the user gave, on the command line or in a file."""
+    classes = (TASKS[task].settings, TrainingSettings)
+    config = options.config
+    settings = read_config_file(config, *classes) if config else {}
+    refuse_unknown(settings, names(*classes), str(config))
+    if config:  # checked by itself first, so that a message names the file
+        for cls in classes:
+            build(cls, settings, config)
+    return settings | options.settings
 
 
 def named_cell(name: object) -> CellClass | None:

@@ -140,29 +140,52 @@ def open_run(path: str | os.PathLike[str]) -> RunFolder:
     folder = Path(path)
     if not folder.is_dir():
         raise RunError(f"no run folder {folder}; `elman train` makes one")
+    if not (folder / CONFIG).is_file() and (folds := fold_folders(folder)):
+        raise RunError(
+            f"{folder} holds the {len(folds)} models of a cross-validation, and is no run itself: "
+            f"name one of them, such as {folds[0]}, or train one model of all data without --folds"
+        )
     if not (folder / CONFIG).is_file():
         raise RunError(f"{folder} is not a run folder: it has no {CONFIG}; name one that has")
     return RunFolder(folder)
 
 
+def fold_folders(path: str | os.PathLike[str]) -> list[Path]:
+    """The run folders fold-1, fold-2, ... of a cross-validation; none if the folder is no such."""
+    folders: list[Path] = []
+    while ((own := Path(path) / f"fold-{len(folders) + 1}") / CONFIG).is_file():
+        folders.append(own)
+    return folders
+
+
 def create_run(
     path: str | os.PathLike[str], force: bool, fill: Callable[[RunFolder], None]
 ) -> RunFolder:
-    """A new run folder at `path`, which appears at once and complete, after `fill` wrote into it.
+    """A new run folder; see `create_folder`."""
+
+    def fill_run(folder: Path) -> None:
+        (folder / "data").mkdir()
+        fill(RunFolder(folder))
+
+    return RunFolder(create_folder(Path(path), force, fill_run))
+
+
+def create_folder(target: Path, force: bool, fill: Callable[[Path], None]) -> Path:
+    """A new folder of one or several runs, which appears at once and complete, after `fill` wrote
+    into it.
 
     Raises:
         ArgumentError: something is there already and `force` is False, or elman did not write it.
         RunError: the folder can't be written.
     """
-    target = Path(path)
     if target.exists() or target.is_symlink():
         _require_replaceable(target, force)
     partial = target.with_name(f".{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(partial, ignore_errors=True)
-        (partial / "data").mkdir(parents=True)
-        fill(RunFolder(partial))
+        partial.mkdir()
+        fill(partial)
         _replace(target, partial)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -172,7 +195,7 @@ def create_run(
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    return RunFolder(target)
+    return target
 
 
 @contextmanager
@@ -226,7 +249,8 @@ def _require_replaceable(target: Path, force: bool) -> None:
     written_by_elman = target.is_dir() and not target.is_symlink()
     try:
         if written_by_elman:
-            _parse_config(read_bytes(target / CONFIG), target)
+            run = next(iter(fold_folders(target)), target)
+            _parse_config(read_bytes(run / CONFIG), run)
     except RunError:
         written_by_elman = False
     if not written_by_elman:

@@ -91,6 +91,24 @@ class ClassifySettings(StackSettings):
     split_column: str = setting(
         "", "tables: column that says train, valid or test, in place of a drawn split"
     )
+    group_column: str = setting(
+        "",
+        "tables: column that says which rows belong together (a speaker, a patient, a thread); "
+        "none of its groups stands in two parts",
+    )
+    time_column: str = setting(
+        "",
+        "tables: column with dates or numbers; the last rows by time are the test part, those "
+        "before them the validation part",
+    )
+    folds: int = setting(
+        0,
+        "cross-validation: so many models, each tested on its own fold of DATA, in FOLDER/fold-1 "
+        "and so on (with --time-column each learns from what lies before its fold); 0 = one model",
+        minimum=0,
+        maximum=1000,
+    )
+    fold: int = setting(0, "train that one of the --folds alone; 0 = all of them", minimum=0)
     data_format: str = setting(
         "auto",
         "folder (of LABEL.txt files, or a folder for each label or part), csv, tsv, jsonl, ts "
@@ -110,12 +128,24 @@ class ClassifySettings(StackSettings):
     )
     header: bool = setting(True, "tables: the first line names the columns (else 1, 2, ...)")
     text_column: str = setting(
-        "", "tables: column with the text (default: one named text, name, ...)"
+        "",
+        "tables: column with the text (default: one named text, name, ...); with commas between: "
+        "several, read one after the other",
+    )
+    number_columns: str = setting(
+        "", "tables: columns with numbers that are read beside the text, commas between"
+    )
+    category_columns: str = setting(
+        "", "tables: columns with categories that are read beside the text, commas between"
     )
     label_column: str = setting(
         "", "tables: column with the label (default: one named label, class, ...)"
     )
     encoding: str = setting("utf-8", "character encoding of text files")
+
+
+DIVIDING = ("split_column", "group_column", "time_column")
+"""Settings that name columns by which the data of a run was divided."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,7 +67,7 @@ class ClassifyTask:
         batch = self._batches.batch(step).to(self._device)
         losses = [
             F.cross_entropy(logits, batch.labels, reduction="none", label_smoothing=self._smoothing)
-            for logits in self.model.each(batch.input, batch.lengths)
+            for logits in self.model.each(*batch.inputs)
         ]
         loss = torch.stack(losses).mean(0)  # each member learns by its own
         return StepLoss((loss * self._weights[batch.labels]).mean(), len(loss), carry)

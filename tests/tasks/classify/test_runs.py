@@ -359,3 +359,81 @@ def test_training_reports_what_is_worth_knowing(tmp_path, names_folder):
     assert any("one example only to learn from: Rare" in note for note in listener.notes)
     assert any("few examples: 16 side by side instead of 64" in note for note in listener.notes)
     assert torch.get_num_threads() == 2
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """A table whose label a number decides, but where it is missing a category does."""
+    rng = np.random.default_rng(0)
+    price = rng.lognormal(3, 1, 240)
+    missing = rng.random(240) < 0.3
+    city = rng.choice(["Oslo", "Rome"], 240)
+    high = np.where(missing, city == "Rome", price > 20)
+    cells = {
+        "title": [f"{i}" for i in range(240)],
+        "body": ["ab"[i % 2] for i in range(240)],
+        "price": [
+            "" if gone else f"{value:.2f}" for value, gone in zip(price, missing, strict=True)
+        ],
+        "city": city.tolist(),
+        "label": ["high" if one else "low" for one in high],
+    }
+    path = tmp_path / "mixed.csv"
+    pl.DataFrame(cells).write_csv(path)
+    return path
+
+
+COLUMNS = {"text_column": "title,body", "number_columns": "price", "category_columns": "city"}
+
+
+def test_numbers_and_categories_decide_and_are_read_alike_everywhere(tmp_path, mixed):
+    model = train(mixed, tmp_path / "run", epochs=15, dropout=0.1, **COLUMNS)
+    assert model.evaluate().accuracy > 0.85
+    rows = pl.read_csv(mixed, infer_schema=False).to_dicts()
+    read = model.read(mixed, labelled=False)
+    expected = model.probabilities(read)
+    loaded = elman.load(tmp_path / "run", backend="reference")
+    np.testing.assert_array_equal(loaded.probabilities(rows), expected)
+    typed = [{**row, "price": row["price"] and float(row["price"])} for row in rows]
+    np.testing.assert_allclose(loaded.probabilities(typed), expected, atol=1e-6)
+    pairs = [(row, row["label"]) for row in rows]
+    assert loaded.evaluate(pairs).to_json()["accuracy"] == loaded.evaluate(mixed).accuracy
+    numbers = [{**rows[0], "price": price} for price in (1.0, 1000.0)]
+    assert [guess[0].label for guess in loaded.predict(numbers)] == ["low", "high"]
+
+
+def test_columns_that_a_row_or_file_lacks_and_text_as_number(tmp_path, mixed):
+    model = train(mixed, tmp_path / "run", epochs=1, **COLUMNS)
+    with pytest.raises(ArgumentError, match="example 1: this model reads the columns title, body"):
+        model.predict(["abc"])
+    with pytest.raises(ArgumentError, match=r"example 1: an example must have all of .*lacks city"):
+        model.predict([{"title": "a", "body": "b", "price": 1}])
+    row = {"title": "a", "body": "b", "price": "much", "city": "Oslo"}
+    with pytest.raises(DataError, match="row 1: 'price' must be a finite number"):
+        model.predict([row])
+    other = tmp_path / "other.csv"
+    other.write_text("title,body,city,label\na,b,Oslo,low\n")
+    with pytest.raises(ArgumentError, match=r"no column 'price' \(--number-columns\)"):
+        model.evaluate(other)
+    other.write_text("title,price,city,label\na,1,Oslo,low\n")
+    with pytest.raises(ArgumentError, match=r"no column 'body' \(--text-column\)"):
+        model.evaluate(other)
+
+
+def test_rows_that_differ_only_beside_are_no_repeats(tmp_path, mixed):
+    frame = pl.read_csv(mixed, infer_schema=False).with_columns(title=pl.lit("t"), body=pl.lit("b"))
+    frame.write_csv(mixed)
+    train(mixed, tmp_path / "run", epochs=1, **COLUMNS)
+    data = open_run(tmp_path / "run").read_config().data
+    unique = frame.unique().height
+    assert sum(data[part] for part in ("train", "valid", "test")) == unique
+
+
+def test_a_run_whose_columns_were_changed_is_refused(tmp_path, mixed):
+    train(mixed, tmp_path / "run", epochs=1, **COLUMNS)
+    path = tmp_path / "run/vocabulary.json"
+    kept = json.loads(path.read_text())
+    for inputs in (None, {**kept["inputs"], "categories": []}, {"texts": []}):
+        path.write_text(json.dumps({**kept, "inputs": inputs}))
+        with pytest.raises(RunError, match=r"does not fit|under inputs|must hold"):
+            elman.load(tmp_path / "run", backend="reference")

@@ -10,6 +10,7 @@ import numpy as np
 
 from elman.errors import ArgumentError, DataError, RunError
 from elman.tasks.classify.data.examples import PARTS, Examples, Item, short
+from elman.tasks.classify.data.inputs import PLAIN, Inputs, Place, nowhere
 from elman.tasks.classify.data.scale import Scale
 from elman.tasks.classify.data.split import TRAIN
 from elman.tasks.shared.arrays import are_lengths, read_arrays, write_arrays
@@ -37,6 +38,7 @@ class Catalogue:
     channels: int = 0
     length: int = 0
     scale: Scale | None = None
+    inputs: Inputs = PLAIN
 
     @property
     def characters(self) -> int:
@@ -99,6 +101,7 @@ class Catalogue:
             "characters": list(self.code_points),
             "channels": self.channels,
             "length": self.length,
+            "inputs": self.inputs.to_json(),
         }
         return {**fields, "scale": self.scale.to_json()} if self.scale else fields
 
@@ -125,7 +128,8 @@ class Catalogue:
                 "(ascending code points), channels and length; restore it or train anew"
             )
         scale = Scale.from_json(fields.get("scale"), channels)
-        return cls(tuple(labels), tuple(counts), tuple(points), channels, length, scale)
+        inputs = Inputs.from_json(fields.get("inputs"))
+        return cls(tuple(labels), tuple(counts), tuple(points), channels, length, scale, inputs)
 
 
 @dataclass(frozen=True)
@@ -134,11 +138,13 @@ class Dataset:
 
     values: `(sum of lengths,)` character numbers, or `(sum of lengths, C)` signal values.
     offsets: `(N + 1,)`; example i is values[offsets[i] : offsets[i + 1]]. labels: `(N,)`.
+    beside: `(N, C)` of the columns beside the texts, as `Inputs.encode` gives them; C may be 0.
     """
 
     values: np.ndarray
     offsets: np.ndarray
     labels: np.ndarray
+    beside: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -152,24 +158,39 @@ class Dataset:
 
     def pairs(self) -> list[tuple[bytes, int]]:
         """What makes two examples equal, and their labels."""
-        return [(self.example(i).tobytes(), int(label)) for i, label in enumerate(self.labels)]
+        return [
+            (self.example(i).tobytes() + self.beside[i].tobytes(), int(label))
+            for i, label in enumerate(self.labels)
+        ]
 
     def take(self, which: np.ndarray) -> "Dataset":
-        return pack([self.example(i) for i in which], self.labels[which])
+        return pack([self.example(i) for i in which], self.labels[which], self.beside[which])
 
 
-def pack(items: Sequence[np.ndarray], labels: np.ndarray) -> Dataset:
+def pack(
+    items: Sequence[np.ndarray], labels: np.ndarray, beside: np.ndarray | None = None
+) -> Dataset:
     """Encoded examples as one dataset. There must be at least one."""
     lengths = np.array([len(item) for item in items], dtype=np.int64)
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
-    return Dataset(np.concatenate(items), offsets, labels)
+    if beside is None:
+        beside = np.zeros((len(items), 0), dtype=np.float32)
+    return Dataset(np.concatenate(items), offsets, labels, beside)
 
 
-def write(examples: Examples, part: np.ndarray, folder: Path) -> tuple[Catalogue, str]:
-    """Write the examples, text as code points; the catalogue, and the SHA-256 of the file.
+def write(
+    examples: Examples,
+    part: np.ndarray,
+    folder: Path,
+    inputs: Inputs = PLAIN,
+    place: Place = nowhere,
+) -> tuple[Catalogue, str]:
+    """Write the examples, text as code points; the catalogue, and the SHA-256 of the file. place:
+    where an example stands, for messages.
 
     Raises:
-        DataError: values of a signal that float32 can't hold beside those of the training part.
+        DataError: values of a signal that float32 can't hold beside those of the training part;
+            cells that are no numbers.
     """
     names = sorted(set(examples.labels))
     number = {label: i for i, label in enumerate(names)}
@@ -186,11 +207,13 @@ def write(examples: Examples, part: np.ndarray, folder: Path) -> tuple[Catalogue
         except ArgumentError as error:
             raise DataError(str(error)) from None
     else:
-        packed = pack([code_points(str(item)) for item in examples.items], labels)
+        beside = inputs.encode(examples.beside, len(examples), place)
+        packed = pack([code_points(str(item)) for item in examples.items], labels, beside)
         points = np.unique(packed.take(training).values)
-        catalogue = Catalogue(tuple(names), counts, tuple(points.tolist()))
+        catalogue = Catalogue(tuple(names), counts, tuple(points.tolist()), inputs=inputs)
     tensors = {
-        "values": packed.values, "offsets": packed.offsets, "labels": packed.labels, "part": part
+        "values": packed.values, "offsets": packed.offsets, "labels": packed.labels, "part": part,
+        "beside": packed.beside,
     }  # fmt: skip
     return catalogue, write_arrays(folder / FILE, tensors)
 
@@ -201,10 +224,10 @@ def read(folder: Path, catalogue: Catalogue, sha256: str) -> dict[str, Dataset]:
     Raises:
         RunError: missing, changed or damaged.
     """
-    values, offsets, labels, part = _arrays(folder, catalogue, sha256)
+    values, offsets, labels, part, beside = _arrays(folder, catalogue, sha256)
     if not catalogue.channels:
         values = catalogue.numbers(values)
-    whole = Dataset(values, offsets, labels)
+    whole = Dataset(values, offsets, labels, beside)
     return {name: whole.take(np.flatnonzero(part == i)) for i, name in enumerate(PARTS)}
 
 
@@ -214,7 +237,7 @@ def read_texts(folder: Path, catalogue: Catalogue, sha256: str, part: int, most:
     Raises:
         RunError: see `read`.
     """
-    values, offsets, _, parts = _arrays(folder, catalogue, sha256)
+    values, offsets, _, parts, _ = _arrays(folder, catalogue, sha256)
     starts, ends = offsets[:-1], np.minimum(offsets[:-1] + most, offsets[1:])
     return [
         values[starts[i] : ends[i]].tobytes().decode("utf-32-le", errors="replace")
@@ -224,19 +247,20 @@ def read_texts(folder: Path, catalogue: Catalogue, sha256: str, part: int, most:
 
 def _arrays(
     folder: Path, catalogue: Catalogue, sha256: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Values, offsets, labels and part, after checking that they fit each other."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Values, offsets, labels, part and columns beside, after checking that they fit each other."""
     path = folder / FILE
     arrays = read_arrays(path, sha256, "examples")
     try:
-        values, offsets, labels, part = (
-            arrays[name] for name in ("values", "offsets", "labels", "part")
+        values, offsets, labels, part, beside = (
+            arrays[name] for name in ("values", "offsets", "labels", "part", "beside")
         )
     except KeyError as error:
         raise RunError(f"{path} lacks {error}; restore it, or start a new run") from None
-    if not _is_sound(values, offsets, labels, part, catalogue):
+    sound = _is_sound(values, offsets, labels, part, catalogue)
+    if not sound or not catalogue.inputs.fit(beside, len(labels)):
         raise RunError(f"{path} does not fit vocabulary.json; restore both, or start a new run")
-    return values, offsets, labels, part
+    return values, offsets, labels, part, beside
 
 
 def _is_sound(

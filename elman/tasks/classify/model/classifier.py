@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from elman.tasks.classify.data.dataset import Catalogue, Dataset
+from elman.tasks.classify.model.columns import ColumnReader
 from elman.tasks.classify.model.pools import largest, last, mean, within
 from elman.tasks.classify.model.signals import SignalReader
 from elman.tasks.classify.model.text import TextReader
@@ -19,8 +20,9 @@ from elman.tasks.shared.stack import stack
 class SequenceClassifier(nn.Module):
     """Characters or signal values, recurrent layers, a pool over time, and a linear map.
 
-    Shapes: input `(T, B)` character numbers or `(T, B, C)` values, lengths `(B,)`, to logits
-    `(B, K)`. What stands beyond a row's length is never read.
+    Shapes: input `(T, B)` character numbers or `(T, B, C)` values, lengths `(B,)`, and what stands
+    beside `(B, columns)`, None for nothing known, to logits `(B, K)`. What stands beyond a row's
+    length is never read.
 
     log_temperature: log T of the probabilities softmax(logits / T); fitted on the validation part,
     and saved with the weights.
@@ -48,7 +50,8 @@ class SequenceClassifier(nn.Module):
         width = cast(int, self.recurrent.output_size) * (2 if self.pool == "mean-max" else 1)
         if self.reads_signals:  # what convolutions found is pooled, too
             width += 2 * self.reader.output_size
-        self.head = nn.Linear(width, len(catalogue.labels))
+        self.columns = ColumnReader(catalogue.inputs, settings.unknown_rate, settings.dropout)
+        self.head = nn.Linear(width + self.columns.output_size, len(catalogue.labels))
         alone = replace(settings, members=1)
         self.others = nn.ModuleList(
             SequenceClassifier(catalogue, alone, setup) for _ in range(settings.members - 1)
@@ -60,14 +63,15 @@ class SequenceClassifier(nn.Module):
     def reads_signals(self) -> bool:
         return isinstance(self.reader, SignalReader)
 
-    def forward(self, input: Tensor, lengths: Tensor) -> Tensor:
-        return averaged(self.each(input, lengths))
+    def forward(self, input: Tensor, lengths: Tensor, beside: Tensor | None = None) -> Tensor:
+        return averaged(self.each(input, lengths, beside))
 
-    def each(self, input: Tensor, lengths: Tensor) -> list[Tensor]:
+    def each(self, input: Tensor, lengths: Tensor, beside: Tensor | None = None) -> list[Tensor]:
         """The logits `(B, K)` of each member."""
-        return [self._own(input, lengths), *(other(input, lengths) for other in self.others)]
+        members = (self, *self.others)
+        return [member._own(input, lengths, beside) for member in members]
 
-    def _own(self, input: Tensor, lengths: Tensor) -> Tensor:
+    def _own(self, input: Tensor, lengths: Tensor, beside: Tensor | None) -> Tensor:
         features, lengths = self.reader(input, lengths)
         hidden, _ = self.recurrent(features, lengths=lengths)
         pooled = self._pooled(hidden, lengths)
@@ -75,7 +79,12 @@ class SequenceClassifier(nn.Module):
             inside = within(len(features), lengths)[..., None]
             features = torch.where(inside, features, 0.0)
             pooled = torch.cat([pooled, mean(features, lengths), largest(features, lengths)], 1)
-        logits: Tensor = self.head(self.dropout(pooled))
+        pooled = self.dropout(pooled)
+        if self.columns.output_size:
+            if beside is None:
+                beside = self.columns.unknown(len(pooled))
+            pooled = torch.cat([pooled, self.columns(beside)], 1)
+        logits: Tensor = self.head(pooled)
         return logits
 
     def _pooled(self, hidden: Tensor, lengths: Tensor) -> Tensor:

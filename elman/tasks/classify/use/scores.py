@@ -15,6 +15,6 @@ def logits_of(model: SequenceClassifier, dataset: Dataset, device: torch.device)
     """`(N, K)` float32 logits, in the order of the dataset."""
     logits = np.zeros((len(dataset), model.head.out_features), dtype=np.float32)
     for batch in in_order_of_length(dataset, _ROWS):
-        found = model(batch.input.to(device), batch.lengths.to(device))
+        found = model(*batch.to(device).inputs)
         logits[batch.numbers] = found.cpu().numpy()
     return logits

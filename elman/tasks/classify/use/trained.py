@@ -2,8 +2,8 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from elman.tasks.classify.data.examples import Examples, Item, Overlap, cleaned,
 from elman.tasks.classify.data.kept import KeptExamples
 from elman.tasks.classify.data.learned import UNKNOWN, Learned
 from elman.tasks.classify.model.classifier import SequenceClassifier
-from elman.tasks.classify.settings import ClassifySettings, LabelledReadingSettings
+from elman.tasks.classify.settings import DIVIDING, ClassifySettings, LabelledReadingSettings
 from elman.tasks.classify.use import metrics
 from elman.tasks.classify.use.evaluation import Evaluation
 from elman.tasks.classify.use.explanation import (
@@ -40,7 +40,9 @@ from elman.tasks.shared.table import listing
 from elman.tasks.shared.trained import Trained
 
 Source = str | os.PathLike[str]
-Labelled = Sequence[tuple[Item, str]] | Examples
+Row = Mapping[str, Any]
+"""An example of a run that reads several columns: their values by name."""
+Labelled = Sequence[tuple[Item | Row, str]] | Examples
 
 
 class Guess(NamedTuple):
@@ -79,16 +81,20 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         self._catalogue, self._settings, self._kept = catalogue, settings, kept
         self._learned = learned
 
-    def predict(self, examples: Sequence[Item], top: int = 3) -> list[list[Guess]]:
+    def predict(self, examples: Sequence[Item | Row] | Examples, top: int = 3) -> list[list[Guess]]:
         """The `top` most probable labels of each example, the best first.
 
         Args:
-            examples: strings, or signals `(T, C)` of C channels, as the run was trained on.
-                Characters that training never showed are read as the unknown character.
+            examples: strings, or signals `(T, C)` of C channels, as the run was trained on; of a
+                run that reads several columns, mappings with all of them, None where a value is not
+                known. Characters and categories that training never showed are read as unknown
+                ones. Or what `read` gives.
             top: how many labels; all if there are fewer.
 
         Raises:
-            ArgumentError: an example is empty, of the wrong kind or shape, or not finite.
+            ArgumentError: an example is empty, of the wrong kind or shape, not finite, or lacks a
+                column.
+            DataError: text in a column of numbers.
 
         Example:
             >>> import elman
@@ -105,7 +111,7 @@ class TrainedClassifier(Trained[SequenceClassifier]):
             for row, numbers in zip(probabilities, best, strict=True)
         ]
 
-    def probabilities(self, examples: Sequence[Item]) -> np.ndarray:
+    def probabilities(self, examples: Sequence[Item | Row] | Examples) -> np.ndarray:
         """`(N, K)` float64: for each example the probability of each of `labels`.
 
         Args and errors are those of `predict`.
@@ -115,18 +121,21 @@ class TrainedClassifier(Trained[SequenceClassifier]):
                 f"a list of examples was expected, got one {type(examples).__name__}; "
                 f"put it into a list"
             )
-        if not isinstance(examples, Sequence) and len(getattr(examples, "shape", ())) != 1:
+        if (
+            not isinstance(examples, Sequence | Examples)
+            and len(getattr(examples, "shape", ())) != 1
+        ):
             raise ArgumentError(
                 f"a list of examples was expected, got {type(examples).__name__}; make a list of "
                 f"its texts or signals"
             )
-        encoded = [self._encoded(item, number) for number, item in enumerate(examples, 1)]
-        if not encoded:
+        found = self._examples(examples)
+        if not len(found):
             return np.zeros((0, len(self.labels)))
-        return self._of(pack(encoded, np.zeros(len(encoded), dtype=np.int64)))
+        return self._of(self._packed(found, np.zeros(len(found), dtype=np.int64)))
 
     def explain(
-        self, examples: Sequence[Item], labels: Sequence[str] | None = None
+        self, examples: Sequence[Item | Row] | Examples, labels: Sequence[str] | None = None
     ) -> list[Explanation]:
         """What each piece of an example did to its label: each is taken away in turn, and the
         example read again.
@@ -143,19 +152,22 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         Raises:
             ArgumentError: see `predict`; or a label that the model does not know.
         """
-        encoded = [self._encoded(item, number) for number, item in enumerate(examples, 1)]
+        given = self._examples(examples)
+        encoded = [self._encoded(item, number) for number, item in enumerate(given.items, 1)]
+        place = partial(sources.place_of, given)
+        beside = self._catalogue.inputs.encode(given.beside, len(given), place)
         numbers = None if labels is None else [self._number_of(label) for label in labels]
         if numbers is not None and len(numbers) != len(encoded):
             raise ArgumentError(f"{len(encoded)} labels were expected, got {len(numbers)}")
         found: list[Explanation] = []
         for group in groups(encoded, PREDICTION_STEPS):
             chosen = None if numbers is None else np.array([numbers[i] for i in group])
-            found += self._explained([encoded[i] for i in group], chosen)
-        texts = [str(self._prepared(item)) if isinstance(item, str) else "" for item in examples]
+            found += self._explained([encoded[i] for i in group], beside[group], chosen)
+        texts = [item if isinstance(item, str) else "" for item in given.items]
         return [dataclasses.replace(why, text=text) for why, text in zip(found, texts, strict=True)]
 
     def _explained(
-        self, items: Sequence[np.ndarray], labels: np.ndarray | None
+        self, items: Sequence[np.ndarray], beside: np.ndarray, labels: np.ndarray | None
     ) -> list[Explanation]:
         """Some examples, read with all of their variants at once."""
         cut = [places(item) for item in items]
@@ -165,11 +177,12 @@ class TrainedClassifier(Trained[SequenceClassifier]):
             for place in its
         ]
         whole = [*items, *variants]
-        packed = pack(whole, np.zeros(len(whole), dtype=np.int64))
+        sizes = [len(its) for its in cut]
+        columns = np.concatenate([beside, np.repeat(beside, sizes, axis=0)])
+        packed = pack(whole, np.zeros(len(whole), dtype=np.int64), columns)
         logits, temperature = logits_of(self.model, packed, self.device), self.model.temperature
         if labels is None:
             labels = logits[: len(items)].argmax(1)
-        sizes = [len(its) for its in cut]
         odds = log_odds(logits, np.concatenate([labels, np.repeat(labels, sizes)]), temperature)
         pieces = iter(np.repeat(odds[: len(items)], sizes) - odds[len(items) :])
         return [
@@ -265,11 +278,13 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         if isinstance(data, str | os.PathLike):
             data = self.read(data, **reading)
         elif not isinstance(data, Examples):
-            for number, (item, _) in enumerate(_pairs(data), 1):
+            pairs = _pairs(data)
+            data = self._examples([item for item, _ in pairs])
+            for number, item in enumerate(data.items, 1):
                 self._encoded(item, number)  # refuses what is no example
-            items = [self._prepared(item) for item, _ in data]
-            channels = self._catalogue.channels
-            data = Examples(items, [label for _, label in data], channels=channels)
+            if self._catalogue.channels:
+                data.items = [np.asarray(item, dtype=np.float64) for item in data.items]
+            data.labels = [label for _, label in pairs]
         found = cleaned(data, repeats=False).examples
         return found, self._known(found)
 
@@ -312,8 +327,8 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         those of `evaluate`. Empty examples keep their places.
         """
         refuse_unknown(reading, names(LabelledReadingSettings), "reading")
-        # A column that divided the training data says nothing about other data.
-        values = {**dataclasses.asdict(self._settings), "split_column": ""}
+        # Columns that divided the training data say nothing about other data.
+        values = {**dataclasses.asdict(self._settings), **dict.fromkeys(DIVIDING, "")}
         if not labelled:
             values["data_format"] = "auto"  # a list of texts is usual, whatever training read
         values.update(reading)
@@ -322,14 +337,36 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         learned = dataclasses.replace(self._learned, rows=rows)
         return sources.read_source(os.fspath(source), settings, labelled, learned, keep)
 
-    def _prepared(self, item: Item) -> Item:
-        if isinstance(item, str):
-            return sources.prepared(item, self._settings.ascii)
-        return np.asarray(item, dtype=np.float64)
+    def _examples(self, given: Sequence[Item | Row] | Examples) -> Examples:
+        """Examples as Python gives them, as if they had been read from a file."""
+        if isinstance(given, Examples):
+            return dataclasses.replace(given, items=[self._prepared(item) for item in given.items])
+        inputs, channels = self._catalogue.inputs, self._catalogue.channels
+        if inputs.plain and not any(isinstance(example, Mapping) for example in given):
+            items = [self._prepared(item) for item in given]
+            return Examples(items, [""] * len(items), channels=channels)
+        rows = []
+        for number, example in enumerate(given, 1):
+            try:
+                rows.append(inputs.of_mapping(example))
+            except ArgumentError as error:
+                raise ArgumentError(f"example {number}: {error}") from None
+        texts: list[Item] = [self._prepared(text) for text, _ in rows]
+        beside = {name: [cells[name] for _, cells in rows] for name in inputs.names}
+        return Examples(texts, [""] * len(texts), beside=beside)
+
+    def _prepared(self, item: Any) -> Any:
+        return sources.prepared(item, self._settings.ascii) if isinstance(item, str) else item
+
+    def _packed(self, examples: Examples, labels: np.ndarray) -> Dataset:
+        items = [self._encoded(item, number) for number, item in enumerate(examples.items, 1)]
+        place = partial(sources.place_of, examples)
+        beside = self._catalogue.inputs.encode(examples.beside, len(examples), place)
+        return pack(items, labels, beside)
 
     def _encoded(self, item: Item, number: int) -> np.ndarray:
         try:
-            return self._catalogue.encode(self._prepared(item) if isinstance(item, str) else item)
+            return self._catalogue.encode(item)
         except ArgumentError as error:
             raise ArgumentError(f"example {number}: {error}") from None
 
@@ -344,8 +381,7 @@ class TrainedClassifier(Trained[SequenceClassifier]):
                 f"them out, or train with examples of them (known are {listing(self.labels)})"
             )
         numbers = np.array([self.labels.index(label) for label in examples.labels])
-        items = [self._encoded(item, number) for number, item in enumerate(examples.items, 1)]
-        return pack(items, numbers)
+        return self._packed(examples, numbers)
 
     def _of(self, dataset: Dataset) -> np.ndarray:
         logits = logits_of(self.model, dataset, self.device)
@@ -364,7 +400,7 @@ def _described(item: Item) -> str:
     return item if isinstance(item, str) else f"signal of {len(item):,} steps"
 
 
-def _pairs(data: object) -> Sequence[tuple[Item, str]]:
+def _pairs(data: object) -> Sequence[tuple[Any, str]]:
     """The data, after making sure that it is a sequence of (example, label)."""
     if not isinstance(data, Sequence):
         raise ArgumentError(
