@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from elman.tasks.base import Outcome, Prepared, Restored
-from elman.tasks.classify.data import dataset, sources
+from elman.tasks.classify.data import dataset, sources, tokens
 from elman.tasks.classify.data.examples import PARTS, cleaned
 from elman.tasks.classify.data.kept import KeptExamples
 from elman.tasks.classify.data.learned import Learned
 from elman.tasks.classify.data.origins import Origins
-from elman.tasks.classify.data.split import split
+from elman.tasks.classify.data.split import TRAIN, split
 from elman.tasks.classify.model.classifier import SequenceClassifier, input_size
 from elman.tasks.classify.settings import ClassifySettings, EvaluationSettings
 from elman.tasks.classify.task import ClassifyTask
@@ -43,7 +43,13 @@ class ClassifyKind:
         kept = cleaned(whole)
         examples = kept.examples
         divided = split(examples, settings.test_fraction, settings.valid_fraction, setup.seed)
-        catalogue, sha256 = dataset.write(examples, divided.part, folder)
+        read, told = None, list[str]()
+        if not examples.channels:
+            texts = [str(item) for item in examples.items]
+            training = [texts[i] for i in np.flatnonzero(divided.part == TRAIN)]
+            read, told = tokens.learned(training, settings)
+            told += tokens.note_of_cut([len(text) for text in texts], settings.max_length)
+        catalogue, sha256 = dataset.write(examples, divided.part, folder, read)
         origins = Origins.of(whole, kept, divided.part)
         try_stack(settings, setup, input_size(catalogue, settings), settings.bidirectional)
         sizes = np.bincount(divided.part, minlength=len(PARTS)).tolist()
@@ -54,7 +60,7 @@ class ClassifyKind:
             "sha256": sha256,
             "origins_sha256": origins.write(folder),
             **dict(zip(PARTS, sizes, strict=True)),
-            "notes": [*examples.notes, *divided.notes],
+            "notes": [*examples.notes, *divided.notes, *told],
         }
         return Prepared(catalogue.to_json(), described)
 

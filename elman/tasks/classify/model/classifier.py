@@ -8,19 +8,22 @@ import torch
 from torch import Tensor, nn
 
 from elman.tasks.classify.data.dataset import Catalogue, Dataset
+from elman.tasks.classify.data.tokens import Tokens
 from elman.tasks.classify.model.pools import largest, last, mean, within
 from elman.tasks.classify.model.signals import SignalReader
 from elman.tasks.classify.model.text import TextReader
+from elman.tasks.classify.model.wide import NGrams
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.setup import Setup
 from elman.tasks.shared.stack import stack
 
 
 class SequenceClassifier(nn.Module):
-    """Characters or signal values, recurrent layers, a pool over time, and a linear map.
+    """Tokens or signal values, recurrent layers, a pool over time, and a linear map; of texts also
+    the sum of what their n-grams say.
 
-    Shapes: input `(T, B)` character numbers or `(T, B, C)` values, lengths `(B,)`, to logits
-    `(B, K)`. What stands beyond a row's length is never read.
+    Shapes: input `(T, B)` or `(T, B, C)` numbers of tokens, or `(T, B, C)` values, lengths `(B,)`,
+    to logits `(B, K)`. What stands beyond a row's length is never read.
 
     log_temperature: log T of the probabilities softmax(logits / T); fitted on the validation part,
     and saved with the weights.
@@ -36,9 +39,9 @@ class SequenceClassifier(nn.Module):
         super().__init__()
         self.reader = (
             SignalReader(catalogue.channels, catalogue.length, settings)
-            if catalogue.channels
+            if catalogue.tokens is None
             else TextReader(
-                catalogue.characters, settings.embedding_size, settings.unknown_rate,
+                catalogue.tokens, settings.embedding_size, settings.unknown_rate,
                 settings.dropout,
             )
         )  # fmt: skip
@@ -49,6 +52,9 @@ class SequenceClassifier(nn.Module):
         if self.reads_signals:  # what convolutions found is pooled, too
             width += 2 * self.reader.output_size
         self.head = nn.Linear(width, len(catalogue.labels))
+        self.wide = None
+        if catalogue.tokens is not None and (order := order_of(catalogue.tokens, settings)):
+            self.wide = NGrams(order, len(catalogue.labels), settings.dropout)
         alone = replace(settings, members=1)
         self.others = nn.ModuleList(
             SequenceClassifier(catalogue, alone, setup) for _ in range(settings.members - 1)
@@ -68,6 +74,7 @@ class SequenceClassifier(nn.Module):
         return [self._own(input, lengths), *(other(input, lengths) for other in self.others)]
 
     def _own(self, input: Tensor, lengths: Tensor) -> Tensor:
+        wide = 0.0 if self.wide is None else self.wide(input, lengths)
         features, lengths = self.reader(input, lengths)
         hidden, _ = self.recurrent(features, lengths=lengths)
         pooled = self._pooled(hidden, lengths)
@@ -76,7 +83,7 @@ class SequenceClassifier(nn.Module):
             features = torch.where(inside, features, 0.0)
             pooled = torch.cat([pooled, mean(features, lengths), largest(features, lengths)], 1)
         logits: Tensor = self.head(self.dropout(pooled))
-        return logits
+        return logits + wide
 
     def _pooled(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         if self.pool == "last":
@@ -112,6 +119,12 @@ def averaged(logits: list[Tensor]) -> Tensor:
 
 def input_size(catalogue: Catalogue, settings: ClassifySettings) -> int:
     """Features of a time step as the first layer reads it."""
-    if catalogue.channels:
+    if catalogue.tokens is None:
         return SignalReader(catalogue.channels, catalogue.length, settings).output_size
-    return settings.embedding_size or catalogue.characters
+    return settings.embedding_size or catalogue.tokens.size
+
+
+def order_of(tokens: Tokens, settings: ClassifySettings) -> int:
+    """Tokens of the longest n-grams that are weighed."""
+    usual = {"char": 5, "byte": 6, "word": 2}
+    return usual[tokens.level] if settings.ngrams < 0 else settings.ngrams

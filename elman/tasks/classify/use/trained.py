@@ -16,6 +16,7 @@ from elman.tasks.classify.data.dataset import Catalogue, Dataset, pack
 from elman.tasks.classify.data.examples import Examples, Item, Overlap, cleaned, overlap, short
 from elman.tasks.classify.data.kept import KeptExamples
 from elman.tasks.classify.data.learned import UNKNOWN, Learned
+from elman.tasks.classify.data.tokens import note_of_cut
 from elman.tasks.classify.model.classifier import SequenceClassifier
 from elman.tasks.classify.settings import ClassifySettings, LabelledReadingSettings
 from elman.tasks.classify.use import metrics
@@ -320,7 +321,11 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         settings = build(ClassifySettings, values, "reading")
         rows = bool(keep) or not {"header", "text_column", "label_column"}.isdisjoint(reading)
         learned = dataclasses.replace(self._learned, rows=rows)
-        return sources.read_source(os.fspath(source), settings, labelled, learned, keep)
+        found = sources.read_source(os.fspath(source), settings, labelled, learned, keep)
+        if not found.channels and self._catalogue.tokens is not None:
+            lengths = [len(item) for item in found.items]
+            found.notes += note_of_cut(lengths, self._catalogue.tokens.longest)
+        return found
 
     def _prepared(self, item: Item) -> Item:
         if isinstance(item, str):
