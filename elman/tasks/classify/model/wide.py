@@ -7,6 +7,10 @@ from elman.tasks.classify.data.words import BUCKETS
 from elman.tasks.classify.model.pools import within
 
 _MOST = 1 << 21  # weights
+_PACE = 5.0
+"""How much faster the sum moves than its weights. An n-gram is in few batches: at the learning rate
+of the layers alone, the layers would learn by heart what n-grams say better (9,000 sentences: 0.77
+right in place of 0.80 after four epochs of n-grams alone)."""
 _MIX = -7046029254386353131  # 2^64 divided by the golden ratio, odd, as int64
 
 
@@ -17,7 +21,7 @@ class NGrams(nn.Module):
     systems", 2016; n-grams share rows of one table by a hash (K. Weinberger et al., "Feature
     hashing for large scale multitask learning", ICML 2009). For the n-grams G of a text,
 
-    .. math:: \text{outputs} = |G|^{-1/2} \sum_{g \in G} W[\text{hash}(g)]
+    .. math:: \text{outputs} = 5 |G|^{-1/2} \sum_{g \in G} W[\text{hash}(g)]
 
     and the same for the parts of words, if tokens are words. W begins at zero: what training never
     showed says nothing. Both ends of a text are marked. While training, n-grams are dropped out.
@@ -39,7 +43,7 @@ class NGrams(nn.Module):
             parts = numbers[..., 1:].long()
             there = (parts > 0) & within(len(parts), lengths)[..., None]
             found = found + self._sum(parts + (self.order + 1) * BUCKETS, there)
-        return found
+        return _PACE * found
 
     def _n_grams(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Keys `(T + 2, B, order)` of the n-grams that begin at each place, and which there are."""

@@ -55,7 +55,9 @@ def test_bytes_are_those_of_utf_8():
 def test_no_text_is_empty_and_all_numbers_are_there(tokens, text):
     numbers = tokens.encode(code_points(text))
     first = numbers.reshape(len(numbers), -1)[:, 0]
-    assert len(numbers) and first.min() >= 0 and first.max() < tokens.size
+    assert len(numbers)
+    assert first.min() >= 0
+    assert first.max() < tokens.size
 
 
 @given(st.text(), st.integers(1, 9))
@@ -83,7 +85,7 @@ def test_tokens_survive_json(tokens):
     [{"level": "x"}, {"longest": 0}, {"longest": True}, {"words": ["a", "a"]}, {"words": [1]}],
 )
 def test_no_tokens_are_believed(change):
-    with pytest.raises(RunError, match="vocabulary.json must hold tokens"):
+    with pytest.raises(RunError, match=r"vocabulary\.json must hold tokens"):
         from_json({**Words(9, ("a",)).to_json(), **change})
     with pytest.raises(RunError):
         from_json({"level": "char", "longest": 9, "characters": [np.pi]})

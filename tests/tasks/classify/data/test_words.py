@@ -40,12 +40,16 @@ def test_the_plain_form_has_no_case_and_no_digits():
 @given(st.text(min_size=1, max_size=60))
 def test_features_are_buckets_that_never_change(word):
     found = word_features(word)
-    assert found.shape == (COLUMNS - 1,) and found.dtype == np.int32
-    assert found.min() >= 0 and found.max() < BUCKETS and found[0] > 0
+    assert found.shape == (COLUMNS - 1,)
+    assert found.dtype == np.int32
+    assert found.min() >= 0
+    assert found.max() < BUCKETS
+    assert found[0] > 0
 
 
 def test_words_that_are_alike_share_n_grams():
     one, other, far = (set(word_features(w)[1:]) - {0} for w in ("greatly", "Great", "xyz"))
-    assert len(one & other) >= 5 and not one & far
+    assert len(one & other) >= 5
+    assert not one & far
     assert word_features("great")[0] != word_features("Great")[0]
     assert word_features("great")[:4].tolist() == [7606, 13734, 11816, 16154]

@@ -3,7 +3,7 @@
 import torch
 
 from elman.tasks.classify.data.words import COLUMNS
-from elman.tasks.classify.model.wide import NGrams
+from elman.tasks.classify.model.wide import _PACE, NGrams
 
 
 def weighed(numbers, lengths, order=3):
@@ -24,7 +24,7 @@ def test_each_n_gram_is_there_once_with_the_ends_marked():
     lengths = torch.tensor([4, 1])
     found = wide(torch.randint(0, 9, (4, 2)), lengths)
     counts = sum(lengths + 2 - order + 1 for order in (1, 2, 3)).float()
-    torch.testing.assert_close(found, (counts / counts.sqrt())[:, None].expand(-1, 2))
+    torch.testing.assert_close(found, (_PACE * counts.sqrt())[:, None].expand(-1, 2))
 
 
 def test_the_sum_is_of_n_grams_in_any_place():
@@ -42,4 +42,4 @@ def test_parts_of_words_count_and_their_absence_does_not():
     words[0, 0, 1:5] = 3
     words[1, 0, 1:6] = 4  # beyond the end
     found = wide(words, torch.tensor([1]))
-    torch.testing.assert_close(found, torch.full((1, 2), 3**0.5 + 4**0.5))
+    torch.testing.assert_close(found, torch.full((1, 2), _PACE * (3**0.5 + 4**0.5)))
