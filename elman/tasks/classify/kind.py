@@ -62,7 +62,7 @@ class ClassifyKind:
             **dict(zip(PARTS, sizes, strict=True)),
             "notes": [*examples.notes, *divided.notes, *told],
         }
-        return Prepared(catalogue.to_json(), described)
+        return Prepared(catalogue.to_json(), described, None if read is None else read.budget)
 
     def restore(self, saved: Restored) -> KeptExamples:
         return KeptExamples(saved)

@@ -1,7 +1,7 @@
 """How a text becomes the numbers that a model reads: characters, bytes, or words."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, TypeGuard
@@ -25,11 +25,12 @@ class Tokens:
     """The numbers of texts at one level.
 
     longest: characters of a text that are read; of a longer one its beginning and its end, half
-    of them each.
+    of them each. budget: of training that was given none. Words are learned by heart soon.
     """
 
     longest: int
     level: ClassVar[str]
+    budget: ClassVar[Mapping[str, Any]] = {"epochs": 12.0, "least_steps": 1500}
 
     @property
     def size(self) -> int:
@@ -95,6 +96,7 @@ class Words(Tokens):
 
     words: tuple[str, ...]
     level: ClassVar[str] = "word"
+    budget: ClassVar[Mapping[str, Any]] = {"epochs": 5.0, "least_steps": 300}
 
     @property
     def size(self) -> int:
