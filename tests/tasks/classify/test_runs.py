@@ -15,6 +15,7 @@ import elman
 from elman.artifacts import open_run
 from elman.cells import RNNCell
 from elman.errors import ArgumentError, DataError, Interrupted, RunError
+from elman.train.fit import start
 from elman.train.listener import Listener
 
 SMALL = {
@@ -96,6 +97,23 @@ def test_sentences_are_read_as_words_and_long_ones_are_cut(tmp_path):
     assert any("1 of 1" in note for note in model.read(_written(tmp_path, whole), False).notes)
     again = elman.load(tmp_path / "run", backend="reference")
     np.testing.assert_array_equal(again.probabilities([whole]), model.probabilities([whole]))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (5.0, 300)),
+        ({"level": "char"}, (12.0, 1500)),
+        ({"epochs": 2}, (2, 0)),
+        ({"least_steps": 7}, (5.0, 7)),
+    ],
+)
+def test_the_budget_follows_what_is_read(tmp_path, given, expected):
+    rows = [f"this number {n} is {word}\t{word}" for n in range(9) for word in ("good", "bad")]
+    (tmp_path / "rows.tsv").write_text("text\tlabel\n" + "\n".join(rows))
+    settings = start("classify", tmp_path / "rows.tsv", tmp_path / "run", **given)
+    recorded = settings.folder.read_config().settings
+    assert (recorded["epochs"], recorded["least_steps"]) == expected
 
 
 def _written(folder, text):
