@@ -43,7 +43,7 @@ class ClassifySettings(StackSettings):
     ngrams: int = setting(
         -1,
         "text: longest n-grams of characters or words that are weighed beside the recurrent "
-        "layers; 0 = none; -1 = 5 characters, 6 bytes or 2 words",
+        "layers; 0 = none; -1 = 2 words, or no characters",
         minimum=-1,
         maximum=8,
     )

@@ -103,7 +103,7 @@ def test_sentences_are_read_as_words_and_long_ones_are_cut(tmp_path):
     ("given", "expected"),
     [
         ({}, (5.0, 300)),
-        ({"level": "char"}, (12.0, 1500)),
+        ({"level": "char"}, (20.0, 1500)),
         ({"epochs": 2}, (2, 0)),
         ({"least_steps": 7}, (5.0, 7)),
     ],

@@ -30,7 +30,7 @@ class Tokens:
 
     longest: int
     level: ClassVar[str]
-    budget: ClassVar[Mapping[str, Any]] = {"epochs": 12.0, "least_steps": 1500}
+    budget: ClassVar[Mapping[str, Any] | None] = None
 
     @property
     def size(self) -> int:
@@ -96,7 +96,7 @@ class Words(Tokens):
 
     words: tuple[str, ...]
     level: ClassVar[str] = "word"
-    budget: ClassVar[Mapping[str, Any]] = {"epochs": 5.0, "least_steps": 300}
+    budget: ClassVar[Mapping[str, Any] | None] = {"epochs": 5.0, "least_steps": 300}
 
     @property
     def size(self) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from elman.tasks.classify.data.dataset import Catalogue, Dataset
-from elman.tasks.classify.data.tokens import Tokens
+from elman.tasks.classify.data.tokens import Tokens, Words
 from elman.tasks.classify.model.pools import largest, last, mean, within
 from elman.tasks.classify.model.signals import SignalReader
 from elman.tasks.classify.model.text import TextReader
@@ -126,5 +126,5 @@ def input_size(catalogue: Catalogue, settings: ClassifySettings) -> int:
 
 def order_of(tokens: Tokens, settings: ClassifySettings) -> int:
     """Tokens of the longest n-grams that are weighed."""
-    usual = {"char": 5, "byte": 6, "word": 2}
-    return usual[tokens.level] if settings.ngrams < 0 else settings.ngrams
+    usual = 2 if isinstance(tokens, Words) else 0
+    return usual if settings.ngrams < 0 else settings.ngrams

@@ -55,7 +55,7 @@ def test_nan_in_the_padding_touches_nothing(pool, bidirectional):
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("catalogue", [TEXT, WORDS], ids=["char", "word"])
 def test_a_row_alone_equals_the_row_in_a_batch(catalogue, pool, cell):
-    model = model_of(catalogue, pool=pool, cell=cell, embedding_size=4).eval()
+    model = model_of(catalogue, pool=pool, cell=cell, embedding_size=4, ngrams=3).eval()
     for table in (model.wide.weights, model.reader.parts):
         if table is not None:
             torch.nn.init.normal_(table.weight)
