@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeGuard
 import numpy as np
 
 from elman.errors import RunError
-from elman.tasks.classify.data.words import COLUMNS, plain, word_features, words_of
+from elman.tasks.classify.data.words import COLUMNS, plain, starts_of_words, word_features, words_of
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.shared.characters import UNICODE, code_points
 
@@ -43,6 +43,10 @@ class Tokens:
 
     def numbers(self, points: np.ndarray) -> np.ndarray:
         raise NotImplementedError
+
+    def bounds(self, points: np.ndarray) -> np.ndarray:
+        """Where the text can be cut into pieces, from 0 to its length: between characters."""
+        return np.arange(len(points) + 1)
 
     def to_json(self) -> dict[str, Any]:
         return {"level": self.level, "longest": self.longest}
@@ -85,7 +89,7 @@ class Bytes(Tokens):
         return 257
 
     def numbers(self, points: np.ndarray) -> np.ndarray:
-        read = _text(points).encode("utf-8", errors="surrogatepass")
+        read = text_of(points).encode("utf-8", errors="surrogatepass")
         return np.frombuffer(read, np.uint8).astype(np.int64) + 1
 
 
@@ -107,11 +111,15 @@ class Words(Tokens):
         return {word: number for number, word in enumerate(self.words, 1)}
 
     def numbers(self, points: np.ndarray) -> np.ndarray:
-        words = words_of(_text(points)) or [""]  # nothing but marks that stand alone
+        words = words_of(text_of(points)) or [""]  # nothing but marks that stand alone
         found = np.empty((len(words), COLUMNS), dtype=np.int32)
         found[:, 0] = [self._number.get(plain(word), UNKNOWN) for word in words]
         found[:, 1:] = [word_features(word) for word in words]
         return found
+
+    def bounds(self, points: np.ndarray) -> np.ndarray:
+        """Where the second word begins, the third, and so on."""
+        return np.array([0, *starts_of_words(text_of(points))[1:], len(points)])
 
     def to_json(self) -> dict[str, Any]:
         return {**super().to_json(), "words": list(self.words)}
@@ -133,7 +141,7 @@ def learned(texts: Sequence[str], settings: ClassifySettings) -> tuple[Tokens, l
     read = [cut(code_points(text), longest) for text in texts]
     if level == "char":
         return Characters(longest, tuple(np.unique(np.concatenate(read)).tolist())), notes
-    counts = Counter(plain(word) for points in read for word in words_of(_text(points)))
+    counts = Counter(plain(word) for points in read for word in words_of(text_of(points)))
     often = sorted((word for word, n in counts.items() if n >= _RARE), key=lambda w: -counts[w])
     return Words(longest, tuple(often[:_MOST])), notes
 
@@ -191,5 +199,6 @@ def _are_words(value: object) -> TypeGuard[list[str]]:
     )
 
 
-def _text(points: np.ndarray) -> str:
+def text_of(points: np.ndarray) -> str:
+    """Code points as a text; halves of surrogate pairs stand for themselves."""
     return points.astype("<i4").tobytes().decode("utf-32-le", errors="surrogatepass")

@@ -38,6 +38,11 @@ def words_of(text: str) -> list[str]:
     return [found.group() for found in _pattern().finditer(text)]
 
 
+def starts_of_words(text: str) -> list[int]:
+    """Where each of `words_of` begins."""
+    return [found.start() for found in _pattern().finditer(text)]
+
+
 def plain(word: str) -> str:
     """What words that are written differently have in common: no case, and no digit but 0."""
     return re.sub(r"\d", "0", word.casefold())

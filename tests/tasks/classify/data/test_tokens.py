@@ -89,3 +89,9 @@ def test_no_tokens_are_believed(change):
         from_json({**Words(9, ("a",)).to_json(), **change})
     with pytest.raises(RunError):
         from_json({"level": "char", "longest": 9, "characters": [np.pi]})
+
+
+def test_pieces_of_a_text_are_its_words():
+    points = code_points("the cat, 東京")
+    assert Words(9, ()).bounds(points).tolist() == [0, 4, 7, 9, 10, 11]
+    assert Bytes(9).bounds(points).tolist() == list(range(12))
