@@ -138,8 +138,8 @@ class TrainedClassifier(Trained[SequenceClassifier]):
             labels: one for each, to explain in place of the most probable one.
 
         Returns:
-            For a text the effect of each character or word that it is read as (of longer stretches, if there are more than
-            200); for a signal of stretches of each channel: an eighth of the signal around each is
+            For a text the effect of each character, or word if it is read as words (of longer
+            stretches, if there are more than 200); for a signal of stretches of each channel: an eighth of the signal around each is
             replaced by a straight line.
 
         Raises:
