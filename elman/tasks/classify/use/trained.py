@@ -139,8 +139,8 @@ class TrainedClassifier(Trained[SequenceClassifier]):
 
         Returns:
             For a text the effect of each character, or word if it is read as words (of longer
-            stretches, if there are more than 200); for a signal of stretches of each channel: an eighth of the signal around each is
-            replaced by a straight line.
+            stretches, if there are more than 200); for a signal of stretches of each channel: an
+            eighth of the signal around each is replaced by a straight line.
 
         Raises:
             ArgumentError: see `predict`; or a label that the model does not know.
