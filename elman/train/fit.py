@@ -1,7 +1,7 @@
 """`fit` and `resume`: from data, or from a run folder, to a trained model."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -95,7 +95,11 @@ def start(
     def fill(folder: RunFolder) -> None:
         prepared = kind.prepare(paths_of(data), task_settings, setup, folder.data)
         folder.write_vocabulary(prepared.vocabulary)
-        values = {**recorded(task_settings), **recorded(training)}
+        fitting = training
+        if prepared.budget is not None:
+            completed = with_defaults(kind, settings, prepared.budget)
+            fitting = build(TrainingSettings, completed, "settings")
+        values = {**recorded(task_settings), **recorded(fitting)}
         folder.write_config(RunConfig(task, values, prepared.data, asdict(Origin())))
 
     with place_for(task, run) as place:
@@ -155,12 +159,14 @@ def _go_on(
     return trained
 
 
-def with_defaults(kind: TaskKind, settings: dict[str, Any]) -> dict[str, Any]:
-    """Training settings completed by the task's own defaults, and by its budget if there is
-    none."""
+def with_defaults(
+    kind: TaskKind, settings: dict[str, Any], budget: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Training settings completed by the task's own defaults, and by its budget, or the one that
+    its data asks for, if there is none."""
     chosen = {name: value for name, value in settings.items() if value is not None}
-    budget = {} if chosen.keys() & set(BUDGET) else kind.budget
-    return {**kind.training, **budget, **chosen}
+    usual = {} if chosen.keys() & set(BUDGET) else budget or kind.budget
+    return {**kind.training, **usual, **chosen}
 
 
 def _changed(saved: SavedRun, changes: dict[str, Any]) -> SavedRun:

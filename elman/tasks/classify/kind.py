@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from elman.tasks.base import Outcome, Prepared, Restored
-from elman.tasks.classify.data import dataset, sources
+from elman.tasks.classify.data import dataset, sources, tokens
 from elman.tasks.classify.data.examples import PARTS, Examples, cleaned
 from elman.tasks.classify.data.inputs import Inputs, names_in
 from elman.tasks.classify.data.kept import KeptExamples
@@ -51,7 +51,13 @@ class ClassifyKind:
         examples = kept.examples
         inputs = _inputs(examples, divided.part, settings)
         place = partial(sources.place_of, examples)
-        catalogue, sha256 = dataset.write(examples, divided.part, folder, inputs, place)
+        read, told = None, list[str]()
+        if not examples.channels:
+            texts = [str(item) for item in examples.items]
+            training = [texts[i] for i in np.flatnonzero(divided.part == TRAIN)]
+            read, told = tokens.learned(training, settings)
+            told += tokens.note_of_cut([len(text) for text in texts], settings.max_length)
+        catalogue, sha256 = dataset.write(examples, divided.part, folder, read, inputs, place)
         origins = Origins.of(whole, kept, divided.part)
         try_stack(settings, setup, input_size(catalogue, settings), settings.bidirectional)
         sizes = np.bincount(divided.part, minlength=len(PARTS)).tolist()
@@ -62,9 +68,9 @@ class ClassifyKind:
             "sha256": sha256,
             "origins_sha256": origins.write(folder),
             **dict(zip(PARTS, sizes, strict=True)),
-            "notes": [*examples.notes, *divided.notes],
+            "notes": [*examples.notes, *divided.notes, *told],
         }
-        return Prepared(catalogue.to_json(), described)
+        return Prepared(catalogue.to_json(), described, None if read is None else read.budget)
 
     def restore(self, saved: Restored) -> KeptExamples:
         return KeptExamples(saved)

@@ -24,13 +24,33 @@ class ClassifySettings(StackSettings):
         minimum=1,
         maximum=100,
     )
+    level: str = setting(
+        "auto",
+        "text: read as char(acters), byte(s) of UTF-8, or word(s) with their n-grams of "
+        "characters; auto: words if the median text of the training part has three",
+        choices=("auto", "char", "byte", "word"),
+    )
+    max_length: int = setting(
+        10_000,
+        "text: characters that are read; of a longer one the beginning and the end, half of them "
+        "each",
+        minimum=1,
+        maximum=1 << 24,
+    )
     embedding_size: int = setting(
-        64, "text: size of a learned vector for each character; 0 = one-hot", minimum=0
+        64, "text: size of a learned vector for each character or word; 0 = one-hot", minimum=0
+    )
+    ngrams: int = setting(
+        -1,
+        "text: longest n-grams of characters or words that are weighed beside the recurrent "
+        "layers; 0 = none; -1 = 2 words, or no characters",
+        minimum=-1,
+        maximum=8,
     )
     unknown_rate: float = setting(
         0.05,
-        "text: share of characters replaced by the unknown one while training, so that the model "
-        "learns to do without them",
+        "text: share of characters or words replaced by the unknown one while training, so that "
+        "the model learns to do without them",
         minimum=0.0,
         below=1.0,
     )

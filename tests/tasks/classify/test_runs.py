@@ -15,6 +15,7 @@ import elman
 from elman.artifacts import open_run
 from elman.cells import RNNCell
 from elman.errors import ArgumentError, DataError, Interrupted, RunError
+from elman.train.fit import start
 from elman.train.listener import Listener
 
 SMALL = {
@@ -78,6 +79,57 @@ def test_a_loaded_model_predicts_the_same_and_resumes_as_finished(tmp_path, name
     ):
         np.testing.assert_array_equal(again.probabilities(names), model.probabilities(names))
     assert comparable(tmp_path / "run") == before
+
+
+def test_sentences_are_read_as_words_and_long_ones_are_cut(tmp_path):
+    rows = [(f"this number {n} is a {word}", word) for n in range(60) for word in ("good", "bad")]
+    rows += [("good day " * 20_000, "good"), ("a bad " * 20_000, "bad")]
+    file = tmp_path / "rows.tsv"
+    file.write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows))
+    model = train(file, tmp_path / "run", max_length=90, dropout=0.1, epochs=4)
+    notes = " ".join(open_run(tmp_path / "run").read_config().data["notes"])
+    assert "texts are read as words and their parts" in notes
+    assert "2 of 122, the longest 179,999; 90 of each are read" in notes
+    assert model.evaluate().accuracy == 1
+    beginning, end = "good bad xyz " * 4, " so bad bad day" * 4
+    whole, cut = f"{beginning}{'good ' * 50}{end}", (beginning + "good " * 50)[:45] + end[-45:]
+    np.testing.assert_array_equal(model.probabilities([whole]), model.probabilities([cut]))
+    assert any("1 of 1" in note for note in model.read(_written(tmp_path, whole), False).notes)
+    again = elman.load(tmp_path / "run", backend="reference")
+    np.testing.assert_array_equal(again.probabilities([whole]), model.probabilities([whole]))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (5.0, 300)),
+        ({"level": "char"}, (20.0, 1500)),
+        ({"epochs": 2}, (2, 0)),
+        ({"least_steps": 7}, (5.0, 7)),
+    ],
+)
+def test_the_budget_follows_what_is_read(tmp_path, given, expected):
+    rows = [f"this number {n} is {word}\t{word}" for n in range(9) for word in ("good", "bad")]
+    (tmp_path / "rows.tsv").write_text("text\tlabel\n" + "\n".join(rows))
+    settings = start("classify", tmp_path / "rows.tsv", tmp_path / "run", **given)
+    recorded = settings.folder.read_config().settings
+    assert (recorded["epochs"], recorded["least_steps"]) == expected
+
+
+def _written(folder, text):
+    path = folder / "more.txt"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("level", ["byte", "word"])
+def test_other_levels_resume_to_the_bit(tmp_path, names_folder, level):
+    options = {"level": level, "dropout": 0.3, "backend": "auto"}
+    train(names_folder, tmp_path / "whole", **options)
+    with pytest.raises(Interrupted):
+        train(names_folder, tmp_path / "parts", listener=StopAt(10), **options)
+    elman.resume(tmp_path / "parts")
+    assert comparable(tmp_path / "whole") == comparable(tmp_path / "parts")
 
 
 def test_the_run_folder_holds_what_it_promises(tmp_path, names_folder):

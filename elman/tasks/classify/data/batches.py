@@ -26,8 +26,9 @@ bounds the memory."""
 class Batch:
     """Examples side by side, zeros beyond their ends.
 
-    input: `(T, B)` int64 character numbers, or `(T, B, C)` float32 values. lengths, labels: `(B,)`
-    int64. beside: `(B, C)` float32. numbers: `(B,)`, which examples of the dataset they are.
+    input: `(T, B)` or `(T, B, C)` integers, numbers of tokens, or `(T, B, C)` float32 values.
+    lengths, labels: `(B,)` int64. beside: `(B, C)` float32. numbers: `(B,)`, which examples of the
+    dataset they are.
     """
 
     input: Tensor

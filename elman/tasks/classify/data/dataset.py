@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -13,41 +12,31 @@ from elman.tasks.classify.data.examples import PARTS, Examples, Item, short
 from elman.tasks.classify.data.inputs import PLAIN, Inputs, Place, nowhere
 from elman.tasks.classify.data.scale import Scale
 from elman.tasks.classify.data.split import TRAIN
+from elman.tasks.classify.data.tokens import Tokens, from_json
 from elman.tasks.shared.arrays import are_lengths, read_arrays, write_arrays
-from elman.tasks.shared.characters import UNICODE, code_points
+from elman.tasks.shared.characters import code_points
 
 FILE = "examples.safetensors"
 _LONGEST = 1 << 32
-UNKNOWN = 0
-"""The number of every character that training never showed."""
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What a model knows: its labels, and the characters or channels of its input.
+    """What a model knows: its labels, and the tokens or channels of its input.
 
     labels: in the order of the model's outputs, K of them. counts: how many training examples each
-    label had. code_points: ascending; character number i + 1 is code_points[i], and 0 stands for
-    every other one. channels: of a signal, 0 for text. length: of signals, the median. scale: of
-    signals; None for text, and where a run of before took values as they are.
+    label had. tokens: what a text is read as; None for signals. channels: of a signal, 0 for
+    text. length: of signals, the median. scale: of signals; None for text, and where a run of
+    before took values as they are.
     """
 
     labels: tuple[str, ...]
     counts: tuple[int, ...]
-    code_points: tuple[int, ...] = ()
+    tokens: Tokens | None = None
     channels: int = 0
     length: int = 0
     scale: Scale | None = None
     inputs: Inputs = PLAIN
-
-    @property
-    def characters(self) -> int:
-        """V, the numbers that a text may hold, the unknown one among them."""
-        return len(self.code_points) + 1
-
-    @cached_property
-    def _sorted(self) -> np.ndarray:
-        return np.array(self.code_points, dtype=np.int64)
 
     @property
     def majority(self) -> int:
@@ -55,21 +44,22 @@ class Catalogue:
         return int(np.argmax(self.counts))
 
     def encode(self, item: Item) -> np.ndarray:
-        """The numbers of one example: `(T,)` int64 for text, `(T, C)` float32 for a signal.
+        """The numbers of one example: of a text those of its `tokens`, of a signal `(T, C)`
+        float32.
 
         Raises:
             ArgumentError: empty, of the other kind, of another number of channels, not finite, or
                 too far from what training showed.
         """
         if isinstance(item, str):
-            if self.channels:
+            if self.tokens is None:
                 raise ArgumentError(
                     f"this model classifies signals (T, {self.channels}), got text {short(item)!r}"
                 )
             if not item:
                 raise ArgumentError("at least one character was expected, got an empty string")
-            return self.numbers(code_points(item))
-        if not self.channels:
+            return self.tokens.encode(code_points(item))
+        if self.tokens is not None:
             raise ArgumentError(f"this model classifies strings, got {type(item).__name__}")
         try:
             signal = np.asarray(item, dtype=np.float64)
@@ -86,23 +76,16 @@ class Catalogue:
         neutral = Scale((0.0,) * self.channels, (1.0,) * self.channels)
         return (self.scale or neutral).apply(signal)
 
-    def numbers(self, points: np.ndarray) -> np.ndarray:
-        """Character numbers of code points."""
-        if not self.code_points:
-            return np.zeros(len(points), dtype=np.int64)
-        points = points.astype(np.int64)
-        place = np.minimum(np.searchsorted(self._sorted, points), len(self._sorted) - 1)
-        return np.where(self._sorted[place] == points, place + 1, UNKNOWN)
-
     def to_json(self) -> dict[str, Any]:
         fields = {
             "labels": list(self.labels),
             "counts": list(self.counts),
-            "characters": list(self.code_points),
             "channels": self.channels,
             "length": self.length,
             "inputs": self.inputs.to_json(),
         }
+        if self.tokens is not None:
+            fields["tokens"] = self.tokens.to_json()
         return {**fields, "scale": self.scale.to_json()} if self.scale else fields
 
     @classmethod
@@ -110,33 +93,32 @@ class Catalogue:
         """Raises `RunError` unless the value is what `to_json` gives."""
         fields = value if isinstance(value, dict) else {}
         labels, counts = fields.get("labels"), fields.get("counts")
-        points, channels = fields.get("characters"), fields.get("channels")
-        length = fields.get("length")
+        channels, length = fields.get("channels"), fields.get("length")
         if (
-            not (_is_list_of(labels, str) and _is_list_of(counts, int) and _is_list_of(points, int))
+            not (_is_list_of(labels, str) and _is_list_of(counts, int))
             or not 2 <= len(labels) == len(counts) == len(set(labels))
             or min(counts) < 0
-            or points != sorted(set(points))
-            or not all(0 <= point < UNICODE for point in points)
             or type(channels) is not int
             or channels < 0
             or type(length) is not int
             or not 0 <= length < _LONGEST
         ):
             raise RunError(
-                "vocabulary.json must hold a classifier's labels, their counts, characters "
-                "(ascending code points), channels and length; restore it or train anew"
+                "vocabulary.json must hold a classifier's labels, their counts, channels and "
+                "length; restore it or train anew"
             )
         scale = Scale.from_json(fields.get("scale"), channels)
+        tokens = None if channels else from_json(fields.get("tokens"))
         inputs = Inputs.from_json(fields.get("inputs"))
-        return cls(tuple(labels), tuple(counts), tuple(points), channels, length, scale, inputs)
+        return cls(tuple(labels), tuple(counts), tokens, channels, length, scale, inputs)
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Encoded examples, one after another.
 
-    values: `(sum of lengths,)` character numbers, or `(sum of lengths, C)` signal values.
+    values: `(sum of lengths,)` or `(sum of lengths, C)` numbers of tokens, or `(sum of lengths, C)`
+    signal values.
     offsets: `(N + 1,)`; example i is values[offsets[i] : offsets[i + 1]]. labels: `(N,)`.
     beside: `(N, C)` of the columns beside the texts, as `Inputs.encode` gives them; C may be 0.
     """
@@ -182,11 +164,14 @@ def write(
     examples: Examples,
     part: np.ndarray,
     folder: Path,
+    tokens: Tokens | None,
     inputs: Inputs = PLAIN,
     place: Place = nowhere,
 ) -> tuple[Catalogue, str]:
     """Write the examples, text as code points; the catalogue, and the SHA-256 of the file. place:
     where an example stands, for messages.
+
+    tokens: what texts are to be read as; None for signals.
 
     Raises:
         DataError: values of a signal that float32 can't hold beside those of the training part;
@@ -201,7 +186,7 @@ def write(
         signals = [np.asarray(item) for item in examples.items]
         scale = Scale.of(np.concatenate([signals[i] for i in training]))
         length = int(np.median([len(signals[i]) for i in training]))
-        catalogue = Catalogue(tuple(names), counts, (), examples.channels, length, scale)
+        catalogue = Catalogue(tuple(names), counts, None, examples.channels, length, scale)
         try:
             packed = pack([scale.apply(signal) for signal in signals], labels)
         except ArgumentError as error:
@@ -209,8 +194,7 @@ def write(
     else:
         beside = inputs.encode(examples.beside, len(examples), place)
         packed = pack([code_points(str(item)) for item in examples.items], labels, beside)
-        points = np.unique(packed.take(training).values)
-        catalogue = Catalogue(tuple(names), counts, tuple(points.tolist()), inputs=inputs)
+        catalogue = Catalogue(tuple(names), counts, tokens, inputs=inputs)
     tensors = {
         "values": packed.values, "offsets": packed.offsets, "labels": packed.labels, "part": part,
         "beside": packed.beside,
@@ -225,9 +209,10 @@ def read(folder: Path, catalogue: Catalogue, sha256: str) -> dict[str, Dataset]:
         RunError: missing, changed or damaged.
     """
     values, offsets, labels, part, beside = _arrays(folder, catalogue, sha256)
-    if not catalogue.channels:
-        values = catalogue.numbers(values)
     whole = Dataset(values, offsets, labels, beside)
+    if catalogue.tokens is not None:
+        items = [catalogue.tokens.encode(whole.example(i)) for i in range(len(whole))]
+        whole = pack(items, labels, beside)
     return {name: whole.take(np.flatnonzero(part == i)) for i, name in enumerate(PARTS)}
 
 

@@ -8,21 +8,24 @@ import torch
 from torch import Tensor, nn
 
 from elman.tasks.classify.data.dataset import Catalogue, Dataset
+from elman.tasks.classify.data.tokens import Tokens, Words
 from elman.tasks.classify.model.columns import ColumnReader
 from elman.tasks.classify.model.pools import largest, last, mean, within
 from elman.tasks.classify.model.signals import SignalReader
 from elman.tasks.classify.model.text import TextReader
+from elman.tasks.classify.model.wide import NGrams
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.setup import Setup
 from elman.tasks.shared.stack import stack
 
 
 class SequenceClassifier(nn.Module):
-    """Characters or signal values, recurrent layers, a pool over time, and a linear map.
+    """Tokens or signal values, recurrent layers, a pool over time, and a linear map; of texts also
+    the sum of what their n-grams say.
 
-    Shapes: input `(T, B)` character numbers or `(T, B, C)` values, lengths `(B,)`, and what stands
-    beside `(B, columns)`, None for nothing known, to logits `(B, K)`. What stands beyond a row's
-    length is never read.
+    Shapes: input `(T, B)` or `(T, B, C)` numbers of tokens, or `(T, B, C)` values, lengths `(B,)`,
+    and what stands beside `(B, columns)`, None for nothing known, to logits `(B, K)`. What stands
+    beyond a row's length is never read.
 
     log_temperature: log T of the probabilities softmax(logits / T); fitted on the validation part,
     and saved with the weights.
@@ -38,9 +41,9 @@ class SequenceClassifier(nn.Module):
         super().__init__()
         self.reader = (
             SignalReader(catalogue.channels, catalogue.length, settings)
-            if catalogue.channels
+            if catalogue.tokens is None
             else TextReader(
-                catalogue.characters, settings.embedding_size, settings.unknown_rate,
+                catalogue.tokens, settings.embedding_size, settings.unknown_rate,
                 settings.dropout,
             )
         )  # fmt: skip
@@ -52,6 +55,9 @@ class SequenceClassifier(nn.Module):
             width += 2 * self.reader.output_size
         self.columns = ColumnReader(catalogue.inputs, settings.unknown_rate, settings.dropout)
         self.head = nn.Linear(width + self.columns.output_size, len(catalogue.labels))
+        self.wide = None
+        if catalogue.tokens is not None and (order := order_of(catalogue.tokens, settings)):
+            self.wide = NGrams(order, len(catalogue.labels), settings.dropout)
         alone = replace(settings, members=1)
         self.others = nn.ModuleList(
             SequenceClassifier(catalogue, alone, setup) for _ in range(settings.members - 1)
@@ -71,7 +77,8 @@ class SequenceClassifier(nn.Module):
         members = (self, *self.others)
         return [member._own(input, lengths, beside) for member in members]
 
-    def _own(self, input: Tensor, lengths: Tensor, beside: Tensor | None) -> Tensor:
+    def _own(self, input: Tensor, lengths: Tensor, beside: Tensor | None = None) -> Tensor:
+        wide = 0.0 if self.wide is None else self.wide(input, lengths)
         features, lengths = self.reader(input, lengths)
         hidden, _ = self.recurrent(features, lengths=lengths)
         pooled = self._pooled(hidden, lengths)
@@ -85,7 +92,7 @@ class SequenceClassifier(nn.Module):
                 beside = self.columns.unknown(len(pooled))
             pooled = torch.cat([pooled, self.columns(beside)], 1)
         logits: Tensor = self.head(pooled)
-        return logits
+        return logits + wide
 
     def _pooled(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         if self.pool == "last":
@@ -121,6 +128,12 @@ def averaged(logits: list[Tensor]) -> Tensor:
 
 def input_size(catalogue: Catalogue, settings: ClassifySettings) -> int:
     """Features of a time step as the first layer reads it."""
-    if catalogue.channels:
+    if catalogue.tokens is None:
         return SignalReader(catalogue.channels, catalogue.length, settings).output_size
-    return settings.embedding_size or catalogue.characters
+    return settings.embedding_size or catalogue.tokens.size
+
+
+def order_of(tokens: Tokens, settings: ClassifySettings) -> int:
+    """Tokens of the longest n-grams that are weighed."""
+    usual = 2 if isinstance(tokens, Words) else 0
+    return usual if settings.ngrams < 0 else settings.ngrams

@@ -17,8 +17,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from elman.tasks.classify.data.dataset import UNKNOWN
-
 MOST, FEWEST = 200, 20
 """Pieces that a text is cut into at most: one of up to so many characters into each of them; and
 one that is so long that reading it two hundred times would take minutes."""
@@ -72,15 +70,19 @@ class Place(NamedTuple):
     channel: int
 
 
-def places(encoded: np.ndarray) -> list[Place]:
-    """The pieces of an encoded example: characters of `(T,)`, or stretches of each channel of
-    `(T, C)`."""
+def places(encoded: np.ndarray, bounds: np.ndarray | None = None) -> list[Place]:
+    """The pieces of an example: of a text, given as code points `(T,)`, what stands between
+    `bounds` (its characters, if None), or of a signal `(T, C)` stretches of each channel."""
     steps, channels = len(encoded), encoded.shape[1] if encoded.ndim == 2 else 1
     if encoded.ndim == 2:
         most = max(_LEAST, min(_SEGMENTS, _VARIANTS // channels, _STEPS // (steps * channels)))
     else:
         most = max(FEWEST, min(MOST, _STEPS // steps))
-    ends = np.linspace(0, steps, min(most, steps) + 1).round().astype(int).tolist()
+    if bounds is None:
+        bounds = np.arange(steps + 1)
+    count = len(bounds) - 1
+    chosen = np.linspace(0, count, min(most, count) + 1).round().astype(int)
+    ends = bounds[chosen].tolist()
     return [
         Place(start, stop, channel) for channel in range(channels) for start, stop in pairwise(ends)
     ]
@@ -101,7 +103,7 @@ def without(encoded: np.ndarray, taken: Sequence[Place]) -> np.ndarray:
         kept = np.ones(len(encoded), dtype=bool)
         for place in taken:
             kept[place.start : place.stop] = False
-        return encoded[kept] if kept.any() else np.full(1, UNKNOWN, dtype=encoded.dtype)
+        return encoded[kept] if kept.any() else np.zeros(1, dtype=encoded.dtype)  # no text has it
     found: np.ndarray = encoded.copy()
     kept = np.ones(encoded.shape, dtype=bool)
     for place in taken:

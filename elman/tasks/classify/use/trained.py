@@ -16,6 +16,7 @@ from elman.tasks.classify.data.dataset import Catalogue, Dataset, pack
 from elman.tasks.classify.data.examples import Examples, Item, Overlap, cleaned, overlap, short
 from elman.tasks.classify.data.kept import KeptExamples
 from elman.tasks.classify.data.learned import UNKNOWN, Learned
+from elman.tasks.classify.data.tokens import cut, note_of_cut, text_of
 from elman.tasks.classify.model.classifier import SequenceClassifier
 from elman.tasks.classify.settings import DIVIDING, ClassifySettings, LabelledReadingSettings
 from elman.tasks.classify.use import metrics
@@ -36,6 +37,7 @@ from elman.tasks.classify.use.suspicious import (
     beginning,
     confident_mistakes,
 )
+from elman.tasks.shared.characters import code_points
 from elman.tasks.shared.table import listing
 from elman.tasks.shared.trained import Trained
 
@@ -145,15 +147,15 @@ class TrainedClassifier(Trained[SequenceClassifier]):
             labels: one for each, to explain in place of the most probable one.
 
         Returns:
-            For a text the effect of each character (of longer stretches, if there are more than
-            200); for a signal of stretches of each channel: an eighth of the signal around each is
-            replaced by a straight line.
+            For a text the effect of each character, or word if it is read as words (of longer
+            stretches, if there are more than 200); for a signal of stretches of each channel: an
+            eighth of the signal around each is replaced by a straight line.
 
         Raises:
             ArgumentError: see `predict`; or a label that the model does not know.
         """
         given = self._examples(examples)
-        encoded = [self._encoded(item, number) for number, item in enumerate(given.items, 1)]
+        encoded = [self._erasable(item, number) for number, item in enumerate(given.items, 1)]
         place = partial(sources.place_of, given)
         beside = self._catalogue.inputs.encode(given.beside, len(given), place)
         numbers = None if labels is None else [self._number_of(label) for label in labels]
@@ -163,21 +165,24 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         for group in groups(encoded, PREDICTION_STEPS):
             chosen = None if numbers is None else np.array([numbers[i] for i in group])
             found += self._explained([encoded[i] for i in group], beside[group], chosen)
-        texts = [item if isinstance(item, str) else "" for item in given.items]
+        texts = [text_of(points) if points.ndim == 1 else "" for points in encoded]
         return [dataclasses.replace(why, text=text) for why, text in zip(found, texts, strict=True)]
 
     def _explained(
         self, items: Sequence[np.ndarray], beside: np.ndarray, labels: np.ndarray | None
     ) -> list[Explanation]:
         """Some examples, read with all of their variants at once."""
-        cut = [places(item) for item in items]
+        tokens = self._catalogue.tokens
+        pieces_of = [
+            places(item, None if tokens is None else tokens.bounds(item)) for item in items
+        ]
         variants = [
             without(item, [around(place, item)])
-            for item, its in zip(items, cut, strict=True)
+            for item, its in zip(items, pieces_of, strict=True)
             for place in its
         ]
-        whole = [*items, *variants]
-        sizes = [len(its) for its in cut]
+        whole = [item if tokens is None else tokens.encode(item) for item in (*items, *variants)]
+        sizes = [len(its) for its in pieces_of]
         columns = np.concatenate([beside, np.repeat(beside, sizes, axis=0)])
         packed = pack(whole, np.zeros(len(whole), dtype=np.int64), columns)
         logits, temperature = logits_of(self.model, packed, self.device), self.model.temperature
@@ -190,8 +195,15 @@ class TrainedClassifier(Trained[SequenceClassifier]):
                 self.labels[label], float(1 / (1 + np.exp(-odds[i]))),
                 tuple(Piece(*place, float(next(pieces))) for place in its),
             )
-            for i, (label, its) in enumerate(zip(labels, cut, strict=True))
+            for i, (label, its) in enumerate(zip(labels, pieces_of, strict=True))
         ]  # fmt: skip
+
+    def _erasable(self, item: Item, number: int) -> np.ndarray:
+        """What pieces are taken from: the code points of a text that are read, or a signal."""
+        encoded = self._encoded(item, number)
+        if self._catalogue.tokens is None:
+            return encoded
+        return cut(code_points(str(self._prepared(item))), self._catalogue.tokens.longest)
 
     def _number_of(self, label: str) -> int:
         if label not in self.labels:
@@ -335,7 +347,11 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         settings = build(ClassifySettings, values, "reading")
         rows = bool(keep) or not {"header", "text_column", "label_column"}.isdisjoint(reading)
         learned = dataclasses.replace(self._learned, rows=rows)
-        return sources.read_source(os.fspath(source), settings, labelled, learned, keep)
+        found = sources.read_source(os.fspath(source), settings, labelled, learned, keep)
+        if not found.channels and self._catalogue.tokens is not None:
+            lengths = [len(item) for item in found.items]
+            found.notes += note_of_cut(lengths, self._catalogue.tokens.longest)
+        return found
 
     def _examples(self, given: Sequence[Item | Row] | Examples) -> Examples:
         """Examples as Python gives them, as if they had been read from a file."""

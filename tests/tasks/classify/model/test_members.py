@@ -10,12 +10,13 @@ from elman.cells import GRUCell
 from elman.errors import ArgumentError
 from elman.tasks.classify import ClassifySettings
 from elman.tasks.classify.data.dataset import Catalogue, pack
+from elman.tasks.classify.data.tokens import Characters
 from elman.tasks.classify.model.classifier import SequenceClassifier, averaged
 from elman.tasks.classify.task import ClassifyTask
 from elman.tasks.setup import Setup
 
 SMALL = {"hidden_size": 6, "layers": 1, "embedding_size": 4, "batch_size": 8, "cell": "gru"}
-TEXT = Catalogue(("a", "b", "c"), (5, 5, 5), tuple(range(97, 107)))
+TEXT = Catalogue(("a", "b", "c"), (5, 5, 5), Characters(9, tuple(range(97, 107))))
 
 
 def model(members, catalogue=TEXT, **settings):
@@ -68,7 +69,7 @@ def test_each_learns_by_its_own_loss():
 
 
 def test_every_member_standardises_signals():
-    catalogue = Catalogue(("a", "b"), (5, 5), (), 2, 10)
+    catalogue = Catalogue(("a", "b"), (5, 5), None, 2, 10)
     made = model(3, catalogue)
     rng = np.random.default_rng(0)
     signals = [rng.normal(5, 3, size=(10, 2)).astype(np.float32) for _ in range(8)]

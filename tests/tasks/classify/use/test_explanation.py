@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import elman
 from elman.app.main import run as run_elman
 from elman.errors import ArgumentError
+from elman.tasks.classify.data.tokens import text_of
 from elman.tasks.classify.use.explanation import (
     MOST,
     Place,
@@ -144,12 +145,12 @@ def drop(model, examples, found, rng, count):
             "strongest": supporting[:count],
             "random": [why.pieces[i] for i in rng.choice(len(why.pieces), count, replace=False)],
         }
-        encoded = model._encoded(item, 1)
+        encoded = model._erasable(item, 1)
         for name, pieces in taken.items():
             gone = [around(Place(p.start, p.stop, p.channel), encoded) for p in pieces]
             left = without(encoded, gone)
             if isinstance(item, str):
-                left = "".join(chr(model._catalogue.code_points[i - 1]) for i in left)
+                left = text_of(left)
             p = model.probabilities([left])[0, label]
             fallen[name].append(why.probability - p)
     return np.mean(fallen["strongest"]), np.mean(fallen["random"])
