@@ -14,6 +14,7 @@ from elman.version import VERSION as __version__  # noqa: N811
 if TYPE_CHECKING:
     from elman.artifacts.load import load
     from elman.train.fit import fit, resume
+    from elman.train.folds import cross_validate
 
 __all__ = [
     "GRU",
@@ -23,6 +24,7 @@ __all__ = [
     "__version__",
     "cells",
     "convert",
+    "cross_validate",
     "errors",
     "explain",
     "fit",
@@ -34,6 +36,7 @@ __all__ = [
 
 _ON_FIRST_USE = {
     "fit": "elman.train.fit",
+    "cross_validate": "elman.train.folds",
     "resume": "elman.train.fit",
     "load": "elman.artifacts.load",
 }

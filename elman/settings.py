@@ -28,10 +28,12 @@ def setting(
     below: float | None = None,
     choices: tuple[str, ...] | None = None,
     recorded: bool = True,
+    metavar: str | None = None,
 ) -> Any:
     """A field of a settings class: `minimum` and `maximum` are allowed, `above` and `below` not.
 
     recorded: a run writes it down; not so a path, since no path is ever taken from a run folder.
+    metavar: what the help calls the value, where its type says too little.
     """
     metadata = {
         "help": help,
@@ -41,6 +43,7 @@ def setting(
         "below": below,
         "choices": choices,
         "recorded": recorded,
+        "metavar": metavar,
     }
     return dataclasses.field(default=default, metadata=metadata)
 

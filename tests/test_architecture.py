@@ -119,8 +119,8 @@ def test_no_source_is_ignored_by_git():
 
 def test_public_names():
     assert sorted(elman.__all__) == [
-        "GRU", "LSTM", "RNN", "Recurrent", "__version__", "cells", "convert", "errors", "explain",
-        "fit", "load", "resume", "revert", "scan",
+        "GRU", "LSTM", "RNN", "Recurrent", "__version__", "cells", "convert", "cross_validate",
+        "errors", "explain", "fit", "load", "resume", "revert", "scan",
     ]  # fmt: skip
 
 

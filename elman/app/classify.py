@@ -7,10 +7,21 @@ from typing import Annotated, Any
 import typer
 
 from elman.app import terminal
+from elman.app.folds import asks_for_folds, train_folds
 from elman.app.loading import load_as
-from elman.app.options import Device, OwnCell, Run, TrainOptions, options_of, takes, trains
-from elman.app.predictions import PRINTERS, Columns, Format
-from elman.app.training import report_files, train_run
+from elman.app.options import (
+    AsJson,
+    Device,
+    OwnCell,
+    Run,
+    Threads,
+    TrainOptions,
+    options_of,
+    takes,
+    trains,
+)
+from elman.app.predictions import PRINTERS, Columns, Format, PiecesCsv
+from elman.app.training import Report, train_run
 from elman.artifacts.load import SavedRun
 from elman.artifacts.run_folder import RunFolder
 from elman.errors import ArgumentError, DataError
@@ -19,6 +30,10 @@ from elman.tasks.classify import Evaluation, Guess, TrainedClassifier
 from elman.tasks.classify.data.examples import Examples, Item
 from elman.tasks.classify.settings import ReadingSettings
 from elman.tasks.classify.use import metrics
+from elman.tasks.classify.use.explanation import Explanation
+from elman.tasks.classify.use.explanation_picture import MOST as MOST_DRAWN
+from elman.tasks.classify.use.explanation_picture import explained_signals
+from elman.tasks.classify.use.suspicious import suspects_csv
 from elman.tasks.shared.text import label_of
 
 _UNEVEN = 0.7  # share of the commonest label from which on weights for labels may help
@@ -66,55 +81,68 @@ def train_classify(
 
     elman train classify aclImdb
 
+    elman train classify calls.csv --group-column speaker --folds 5
+
     elman train classify JapaneseVowels_TRAIN.ts --test-data JapaneseVowels_TEST.ts
     """
-    if trained := train_run("classify", data, options):
-        report(*trained)
+    if asks_for_folds("classify", options):
+        train_folds("classify", data, options)
+    else:
+        train_run("classify", data, options, report)
 
 
-def report(folder: RunFolder, model: TrainedClassifier) -> None:
+def report(folder: RunFolder, model: TrainedClassifier) -> Report:
     """The results of training, and what to do next."""
-    report_files(folder.path)
-    terminal.note(
+    notes = [
         f"test: {folder.path / 'results.json'}   confusion matrix: {folder.path / 'confusion.png'}"
-    )
+        f"   calibration: {folder.path / 'calibration.png'}"
+    ]
     if (folder.path / "predictions.csv").is_file():
-        terminal.note(
+        notes.append(
             f"each test example: {folder.path / 'predictions.csv'}   the wrong ones: "
-            f"{folder.path / 'errors.csv'}   the part of each row: {folder.path / 'split.csv'}"
+            f"{folder.path / 'errors.csv'}   the part of each row: {folder.path / 'split.csv'}   "
+            f"labels that may be wrong: {folder.path / 'suspicious.csv'}"
         )
-    evaluation = model.evaluate()
-    terminal.result(f"test: {_headline(evaluation)}")
-    terminal.result("\n".join([_majority(evaluation), *_seen(evaluation)]))
-    _advise(folder, evaluation)
-    terminal.note(f"next: elman evaluate {folder}   elman predict {folder} EXAMPLE...")
+    test = model.evaluate()
+    lines = [f"test: {_headline(test)}", _majority(test), *_seen(test)]
+    notes += [
+        *_advice(folder, test),
+        f"next: elman evaluate {folder}   elman predict {folder} EXAMPLE...",
+    ]
+    return Report("\n".join(lines), notes, test.to_json())
 
 
 def evaluate(
     run: SavedRun, model: TrainedClassifier, data: str | None, given: dict[str, Any]
 ) -> Evaluation:
     """`elman evaluate` for a classification run."""
+    target = given.pop("suspicious", None)
     if given and data is None:
         raise ArgumentError(
             f"--{next(iter(given)).replace('_', '-')} says how DATA is read, but no DATA was "
             f"given; name it, or leave the option out"
         )
-    found = model.evaluate(data, **given)
-    _advise(run.folder, found)
+    read = None if data is None else model.read(data, **given)
+    found = model.evaluate(read)
+    if target is not None:
+        suspects = model.suspects(read)
+        terminal.file(target, suspects_csv(suspects))
+        terminal.note(f"labels that may be wrong: {len(suspects):,}, in {target}, the surest first")
+    for text in _advice(run.folder, found):
+        terminal.note(text)
     return found
 
 
-def _advise(folder: RunFolder, found: Evaluation) -> None:
+def _advice(folder: RunFolder, found: Evaluation) -> list[str]:
     """What helps a model that says one label only."""
-    for text in found.remarks:
-        terminal.note(f"note: {text}")
+    remarks = [f"note: {text}" for text in found.remarks]
     if found.one_label is None:
-        return
+        return remarks
     steps = [step for record in folder.read_metrics() if type(step := record.get("step")) is int]
     help = [f"train longer with `elman resume {folder} --steps {2 * max(steps, default=1000)}`"]
     if metrics.accuracy(found.majority_counts) > _UNEVEN:
         help.append(f"train anew with --class-weights balanced, as {found.majority!r} is so common")
-    terminal.note(f"note: what may help: {'; '.join(help)}; or give more examples")
+    return [*remarks, f"note: what may help: {'; '.join(help)}; or give more examples"]
 
 
 @takes(options_of(ReadingSettings))
@@ -135,7 +163,24 @@ def predict(
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, metavar="K", help="Labels to show for each.")] = 3,
-    format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
+    format: Annotated[
+        Format, typer.Option(help="How to print; json is one object, jsonl one for each example.")
+    ] = Format.table,
+    as_json: AsJson = False,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Also say what each character, or stretch of a signal, did to the label: how much "
+            "its log-odds fall, in nats, when it is taken away; csv has a row for each of them.",
+        ),
+    ] = False,
+    picture: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="signals: draw what --explain says of the first six, as PNG"
+        ),
+    ] = None,
     id_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="tables: column to begin each row with")
     ] = None,
@@ -150,6 +195,7 @@ def predict(
     ] = None,
     cell: OwnCell = None,
     device: Device = "cpu",
+    threads: Threads = None,
 ) -> None:
     """Name the label of texts or signals, with probabilities.
 
@@ -161,15 +207,20 @@ def predict(
 
     elman predict runs/classify-001 --file mail.csv --id-column id --format csv
 
+    elman predict runs/classify-001 Satoshi --explain
+
     cut -f 2 table.tsv | elman predict runs/classify-001 --file - --format jsonl
     """
     if (file is None) == (not examples):
         raise ArgumentError("name examples to classify, or a file with --file, one of the two")
+    if as_json and format not in (Format.table, Format.json):
+        raise ArgumentError(f"--json and --format {format} were both given; choose one")
+    format = Format.json if as_json else format
     columns = Columns(id_column, label_column, tuple(filter(None, (keep_columns or "").split(","))))
     if columns.names and (file is None or format is Format.table):
         raise ArgumentError(
-            "--id-column, --label-column and --keep-columns are for --file, with --format csv or "
-            "jsonl; give these, or leave the columns out"
+            "--id-column, --label-column and --keep-columns are for --file, with --format csv, "
+            "json or jsonl; give these, or leave the columns out"
         )
     model = load_as(
         TrainedClassifier, run, cell, device,
@@ -183,16 +234,21 @@ def predict(
         if label_column is not None:
             given = {**given, "label_column": label_column}
         found = _read(file, model, columns.names, given)
-    printer = PRINTERS[format](found, columns, min(top, len(model.labels)))
-    if head := printer.head():
-        terminal.result(head)
+    if picture is not None:
+        _draw(picture, explain, model, found)
+    chosen = PiecesCsv if explain and format is Format.csv else PRINTERS[format]
+    printer = chosen(found, columns, min(top, len(model.labels)))
+    terminal.result(printer.head, end="")
     for start in range(0, len(found), _ROWS):
         rows = range(start, min(start + _ROWS, len(found)))
         if file is None:
-            guesses = model.predict(found.items[start : start + _ROWS], top)
+            guesses = model.predict(items[start : start + _ROWS], top)
         else:
             guesses = _aligned(model, found, rows, top)
-        terminal.result(printer.lines(rows, guesses))
+        whys = _explained(model, found, rows) if explain else [None] * len(rows)
+        coloured = explain and format is Format.table
+        terminal.result(printer.lines(rows, guesses, whys), end="", coloured=coloured)
+    terminal.result(printer.tail, end="")
 
 
 def _read(
@@ -213,8 +269,25 @@ def _read(
 def _aligned(model: TrainedClassifier, found: Examples, rows: range, top: int) -> list[list[Guess]]:
     """The predictions for some rows; none for one that is empty."""
     full = [row for row in rows if len(found.items[row])]
-    guesses = dict(zip(full, model.predict([found.items[row] for row in full], top), strict=True))
+    guesses = dict(zip(full, model.predict(found.take(full), top), strict=True))
     return [guesses.get(row, []) for row in rows]
+
+
+def _explained(model: TrainedClassifier, found: Examples, rows: range) -> list[Explanation | None]:
+    """The explanations of some rows; none for one that is empty."""
+    full = [row for row in rows if len(found.items[row])]
+    whys = dict(zip(full, model.explain(found.take(full)), strict=True))
+    return [whys.get(row) for row in rows]
+
+
+def _draw(picture: str, explain: bool, model: TrainedClassifier, found: Examples) -> None:
+    """Write the picture of `--explain`."""
+    signals = [item for item in found.items if not isinstance(item, str) and len(item)]
+    if not explain or not signals:
+        raise ArgumentError("--picture shows what --explain says of signals; give both, or neither")
+    signals = signals[:MOST_DRAWN]
+    terminal.file(picture, explained_signals(signals, model.explain(signals)))
+    terminal.note(f"picture: {picture}")
 
 
 def _headline(found: Evaluation) -> str:

@@ -8,9 +8,10 @@ import torch
 import typer
 
 from elman.app import terminal
+from elman.app.options import AsJson, Threads
 from elman.app.own_cell import Leaky
 from elman.app.progress import Watcher
-from elman.app.race import ROWS, STEPS, race
+from elman.app.race import ROWS, STEPS, Race, race
 from elman.artifacts.checkpoint import Progress
 from elman.errors import TrainingError
 from elman.tasks.base import Task
@@ -53,7 +54,7 @@ class _Sampler(Watcher):
         self.say(f"    {indented}\n")
 
 
-def _show_race(watcher: Watcher) -> None:
+def _show_race(watcher: Watcher) -> Race:
     """A cell of one's own, trained as a Python loop and through the compiled loop."""
     source = inspect.getsource(Leaky).strip().replace("\n", "\n    ")
     watcher.say("elman demo: a recurrent cell is one time step in plain Python, for example\n")
@@ -66,9 +67,13 @@ def _show_race(watcher: Watcher) -> None:
             f"{found.difference:.1e}, more than {SAME:g}; please report it with your processor's "
             f"name"
         )
+    return found
+
+
+def _told(found: Race) -> str:
     milliseconds = {name: 1e3 * seconds for name, seconds in found.seconds.items()}
     times = ", ".join(f"{name} {value:.2f} ms" for name, value in milliseconds.items())
-    terminal.result(
+    return (
         f"a training step of your own cell: {times}: {found.ratio:.1f} times as fast, "
         f"with the same gradients (difference {found.difference:.0e})\n"
     )
@@ -77,14 +82,18 @@ def _show_race(watcher: Watcher) -> None:
 def demo(
     minutes: Annotated[float, typer.Option(help="How long to train.")] = 1.0,
     run: Annotated[str, typer.Option(metavar="FOLDER", help="Run folder.")] = "runs/demo",
+    as_json: AsJson = False,
+    threads: Threads = None,
 ) -> None:
     """Train a small model on Python's own documentation and watch it learn to write.
 
     Nothing is downloaded: the text comes with every Python.
     """
-    torch.set_num_threads(min(torch.get_num_threads(), 4))
+    torch.set_num_threads(threads or min(torch.get_num_threads(), 4))
+    tell = terminal.note if as_json else terminal.result
     watcher = _Sampler()
-    _show_race(watcher)
+    found = _show_race(watcher)
+    tell(_told(found))
     watcher.say("Now a small LSTM learns, one character after another, to write like")
     watcher.say(f"Python's language reference. Training takes {terminal.duration(minutes)}.")
     try:
@@ -99,11 +108,15 @@ def demo(
     watcher.show("at the end", model)
     records = folder.read_metrics()
     best = min(records, key=lambda record: record["valid_loss"])
-    terminal.result(
+    tell(
         f"validation loss: {records[0]['valid_loss']:.3f} nats per character at first, "
         f"{best['valid_loss']:.3f} in the end (perplexity {best['perplexity']:.2f})"
     )
-    terminal.result(f"picture: {folder.curves}")
-    terminal.result(f"model:   {folder.model}")
-    terminal.result(f"more of it:    elman generate {folder.path} --prompt 'The class '")
-    terminal.result("your own text: elman train language YOURS.txt --minutes 3")
+    tell(f"picture: {folder.curves}")
+    tell(f"model:   {folder.model}")
+    tell(f"more of it:    elman generate {folder.path} --prompt 'The class '")
+    tell("your own text: elman train language YOURS.txt --minutes 3")
+    if as_json:
+        measured = {"seconds": found.seconds, "difference": found.difference, "ratio": found.ratio}
+        validation = {"first": records[0], "best": best}
+        terminal.result_as_json({"run": str(folder), "race": measured, "validation": validation})

@@ -1,7 +1,5 @@
 """The commands of the forecasting task."""
 
-import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,15 +12,15 @@ from elman.app.options import (
     Device,
     OwnCell,
     Run,
+    Threads,
     TrainOptions,
     trains,
 )
 from elman.app.retrain import Retraining
-from elman.app.training import report_files, train_run
-from elman.artifacts.files import write_atomically
+from elman.app.training import Report, train_run
 from elman.artifacts.load import SavedRun
 from elman.artifacts.run_folder import RunFolder
-from elman.errors import ArgumentError, DataError
+from elman.errors import ArgumentError
 from elman.tasks import TASKS
 from elman.tasks.forecast import Backtest, TrainedForecast
 
@@ -63,25 +61,26 @@ def train_forecast(
 
     elman train forecast ETTh1.csv --preset ett
     """
-    if trained := train_run("forecast", None if data is None else [data], options):
-        report(*trained)
+    train_run("forecast", None if data is None else [data], options, report)
 
 
-def report(folder: RunFolder, model: TrainedForecast) -> None:
+def report(folder: RunFolder, model: TrainedForecast) -> Report:
     """The results of training, and what to do next."""
     best = min(folder.read_metrics(), key=lambda record: record["valid_loss"])
-    report_files(folder.path)
-    terminal.result(
+    text = (
         f"best validation loss {best['valid_loss']:.4f} (scaled MSE {best['scaled_mse']:.4f}, "
         f"scaled MAE {best['scaled_mae']:.4f}) at step {best['step']}"
     )
-    if model.keeps_test:
-        terminal.note(
-            f"pictures of the test: {folder.path / 'forecast.png'}   "
-            f"{folder.path / 'errors.png'}   numbers: {folder.path / 'results.json'}"
-        )
-        terminal.result(backtest_table(model.evaluate(), by_horizon=False))
-    terminal.note(f"next: elman forecast {folder}   elman evaluate {folder}")
+    next = f"next: elman forecast {folder}   elman evaluate {folder}"
+    if not model.keeps_test:
+        return Report(text, [next])
+    files = (
+        f"pictures of the test: {folder.path / 'forecast.png'}   "
+        f"{folder.path / 'errors.png'}   numbers: {folder.path / 'results.json'}"
+    )
+    test = model.evaluate()
+    table = backtest_table(test, by_horizon=False)
+    return Report(f"{text}\n{table}", [files, next], test.to_json())
 
 
 def evaluate(
@@ -116,6 +115,7 @@ def forecast(
     ] = None,
     cell: OwnCell = None,
     device: Device = "cpu",
+    threads: Threads = None,
 ) -> None:
     """Say how the series go on, with real dates and intervals.
 
@@ -138,11 +138,10 @@ def forecast(
     found = model.forecast(data, horizon)
     _tell(found.notes)
     if picture is not None:
-        _require_folder(picture)
-        write_atomically(Path(picture), model.draw(data, horizon))
+        terminal.file(picture, model.draw(data, horizon))
         terminal.note(f"picture: {picture}")
     if as_json:
-        terminal.result(json.dumps(found.to_json()))
+        terminal.result_as_json(found.to_json())
     elif as_csv:
         terminal.result(found.to_csv(), end="")
     else:
@@ -152,11 +151,6 @@ def forecast(
             f"note: the model learned {model.horizon} rows ahead; beyond them it reads its own "
             f"forecasts, and the intervals are only as wide as that of row {model.horizon}"
         )
-
-
-def _require_folder(file: str) -> None:
-    if not Path(file).resolve().parent.is_dir():
-        raise DataError(f"no folder for the picture {file}; name one that exists")
 
 
 def _tell(notes: tuple[str, ...]) -> None:

@@ -1,30 +1,20 @@
 """The commands of the language task."""
 
-import secrets
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
-from elman.app import terminal
-from elman.app.loading import load_as
-from elman.app.options import (
-    Device,
-    OwnCell,
-    Run,
-    TrainOptions,
-    options_of,
-    takes,
-    trains,
-)
-from elman.app.training import report_files, train_run
+from elman.app.generate import generate
+from elman.app.infill import infill
+from elman.app.options import TrainOptions, trains
+from elman.app.scores import score
+from elman.app.training import Report, train_run
 from elman.artifacts.load import SavedRun
 from elman.artifacts.run_folder import RunFolder
-from elman.settings import build
 from elman.tasks import TASKS
-from elman.tasks.language import Evaluation, Sampling, TrainedLanguage
+from elman.tasks.language import Evaluation, TrainedLanguage
 from elman.tasks.language.data.sources import read_bytes, read_text
-from elman.tasks.language.settings import ScoringSettings
-from elman.tasks.language.use.generate import LENGTH
 from elman.tasks.language.use.score import Loss
 
 MEASURES = (
@@ -37,6 +27,8 @@ def add_commands(app: typer.Typer, train: typer.Typer) -> None:
     """Put this task's commands into the program."""
     train.command("language")(train_language)
     app.command("generate")(generate)
+    app.command("score")(score)
+    app.command("infill")(infill)
 
 
 @trains(TASKS["language"])
@@ -61,21 +53,20 @@ def train_language(
 
     elman train language book.txt --cell my_cells.py:LeakyCell
     """
-    if trained := train_run("language", data, options):
-        report(*trained)
+    train_run("language", data, options, report)
 
 
-def report(folder: RunFolder, model: TrainedLanguage) -> None:
+def report(folder: RunFolder, model: TrainedLanguage) -> Report:
     """The results of training, and what to do next."""
     best = min(folder.read_metrics(), key=lambda record: record["valid_loss"])
     unit = model.vocabulary.unit
-    report_files(folder.path)
-    terminal.result(
+    return Report(
         f"best validation loss {best['valid_loss']:.4f} nats per {unit} "
         f"({best[f'bits_per_{unit}']:.4f} bits, perplexity {best['perplexity']:.3f}) "
         f"at step {best['step']}"
+        + (f"; {best['nats_per_character']:.4f} nats per character" if unit == "byte" else ""),
+        [f"next: elman generate {folder}"],
     )
-    terminal.note(f"next: elman generate {folder}")
 
 
 def evaluate(
@@ -92,60 +83,26 @@ def _text_of(data: str, model: TrainedLanguage) -> str:
     return "".join(read_text([data], instead=""))
 
 
-@takes([*options_of(Sampling), *options_of(ScoringSettings, only=["unknown"])])
-def generate(
-    run: Run,
-    given: dict[str, Any],
-    prompt: Annotated[
-        str, typer.Option(help="Text to go on from; the model reads all of it.")
-    ] = "",
-    length: Annotated[int, typer.Option(min=0, help="Characters (or bytes) to write.")] = LENGTH,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Same seed, same text.")] = None,
-    stop: Annotated[str | None, typer.Option(metavar="TEXT", help="End before this text.")] = None,
-    samples: Annotated[int, typer.Option(min=1, help="How many texts to write.")] = 1,
-    cell: OwnCell = None,
-    device: Device = "cpu",
-) -> None:
-    """Write text with a trained model.
-
-    Examples:
-
-    elman generate runs/language-001 --prompt "The class" --length 300
-
-    elman generate runs/language-001 --temperature 0.5 --samples 3 --seed 1
-    """
-    model = load_as(
-        TrainedLanguage, run, cell, device,
-        "is no language run; `elman generate` writes text with one",
-    )  # fmt: skip
-    sampling = build(Sampling, given, "generate")
-    unknown = given.get("unknown", ScoringSettings.unknown)
-    if seed is None:
-        seed = secrets.randbelow(2**31)
-        terminal.note(f"seed: {seed}")
-    for index in range(samples):
-        if samples > 1:
-            terminal.result(f"--- sample {index + 1} (seed {seed + index})")
-        pieces = model.stream(prompt, length, sampling, stop, seed + index, unknown)
-        terminal.result(prompt, end="")
-        for piece in pieces:
-            terminal.result(piece, end="")
-        terminal.result("")
-
-
 def table(evaluation: Evaluation) -> str:
-    """Both ways of scoring, one line for each."""
+    """Both ways of scoring, one line for each; of bytes, also per character."""
+    ways = {
+        "state carried through the text": evaluation.carried,
+        f"windows of {evaluation.window} from the first state": evaluation.windows,
+    }
+    of_characters = [
+        replace(loss, nats=loss.nats_per_character, tokens=loss.characters, unit="character")
+        for loss in ways.values()
+    ]
+    lines: list[str] = []
+    for losses in (list(ways.values()), of_characters):
+        if lines and losses[0].unit == evaluation.carried.unit:
+            break
+        per, counted = f"per {losses[0].unit}", f"{losses[0].unit}s"
+        lines.append(f"{per:<36} {'nats':>8} {'bits':>8} {'perplexity':>11} {counted:>10}")
+        lines += [_row(name, loss) for name, loss in zip(ways, losses, strict=True)]
+    return "\n".join(lines)
 
-    def row(name: str, loss: Loss) -> str:
-        numbers = f"{loss.nats:8.4f} {loss.bits:8.4f} {loss.perplexity:11.4f} {loss.tokens:>10,}"
-        return f"{name:<36} {numbers}"
 
-    unit = evaluation.carried.unit
-    per = f"per {unit}"
-    return "\n".join(
-        [
-            f"{per:<36} {'nats':>8} {'bits':>8} {'perplexity':>11} {unit + 's':>10}",
-            row("state carried through the text", evaluation.carried),
-            row(f"windows of {evaluation.window} from the first state", evaluation.windows),
-        ]
-    )
+def _row(name: str, loss: Loss) -> str:
+    numbers = f"{loss.nats:8.4f} {loss.bits:8.4f} {loss.perplexity:11.4f} {loss.tokens:>10,}"
+    return f"{name:<36} {numbers}"

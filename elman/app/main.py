@@ -1,11 +1,10 @@
 """The program `elman`: commands, exit codes, and one line for every error."""
 
-import os
 import sys
 import warnings
-from contextlib import suppress
 from typing import Annotated, Any
 
+import torch
 import typer
 
 from elman.app import runs, terminal
@@ -49,7 +48,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run a command line and return its exit code."""
+    """Run a command line and return its exit code. The process has as many threads as before."""
+    threads = torch.get_num_threads()
+    try:
+        return _run(arguments)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         code = app(arguments, prog_name="elman", standalone_mode=False)
     except ElmanError as error:
@@ -61,11 +68,6 @@ def run(arguments: list[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         terminal.note("stopped")
         return 130
-    except BrokenPipeError:
-        # The reader of our output has gone, as in `elman generate RUN | head`.
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except (OSError, MemoryError) as error:
         terminal.note(f"error: {error or 'out of memory'}")
         return 1

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 
 from elman.errors import ArgumentError, DataError
@@ -24,7 +25,29 @@ OwnCell = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="Where to run: cpu, cuda, ...")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+
+
+def use_threads(count: int | None) -> int | None:
+    """Let torch and the compiled loop, which asks torch, use so many threads until the command
+    line ends; None changes nothing."""
+    if count is not None:
+        torch.set_num_threads(count)
+    return count
+
+
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        max=1024,
+        metavar="N",
+        help="CPU threads [default: all cores]",
+        show_default=False,
+        callback=use_threads,
+    ),
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +61,7 @@ class TrainOptions:
     force: bool
     config: str | None
     print_config: bool
+    as_json: bool
     settings: dict[str, Any]
 
 
@@ -54,6 +78,7 @@ def _of_any_training(
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the settings as TOML and exit.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Holds the parameters that every `elman train TASK` has, as Typer wants them."""
 
@@ -145,7 +170,7 @@ def _option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
         help=text,
         show_default=False,
-        metavar={int: "N", float: "N", str: "NAME"}.get(kind),
+        metavar=field.metadata["metavar"] or {int: "N", float: "N", str: "NAME"}.get(kind),
     )
     return inspect.Parameter(
         field.name,

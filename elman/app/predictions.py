@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
+from elman.app import terminal
+from elman.app.explanations import told
 from elman.tasks.classify import Guess
 from elman.tasks.classify.data.examples import Examples, Item
 from elman.tasks.classify.data.tables import ALL
+from elman.tasks.classify.use.explanation import Explanation, Piece
 from elman.tasks.shared.csv_rows import csv_row
 
 _WIDEST = 40  # of the examples in a table for people
@@ -15,6 +18,7 @@ _WIDEST = 40  # of the examples in a table for people
 
 class Format(StrEnum):
     table = "table"
+    json = "json"
     jsonl = "jsonl"
     csv = "csv"
 
@@ -37,54 +41,81 @@ class Printer(Protocol):
 
     def __init__(self, examples: Examples, columns: Columns, top: int) -> None: ...
 
-    def head(self) -> str:
-        """What stands before all rows."""
-        ...
+    head: str
+    """What stands before all rows."""
+    tail: str
+    """What stands after them."""
 
-    def lines(self, rows: range, guesses: Sequence[list[Guess]]) -> str:
-        """Some rows; one without guesses had nothing to guess from."""
+    def lines(
+        self,
+        rows: range,
+        guesses: Sequence[list[Guess]],
+        explanations: Sequence[Explanation | None],
+    ) -> str:
+        """Some rows; one without guesses had nothing to guess from. explanations: one for each row
+        if they were asked for."""
         ...
 
 
 class Table:
+    head = tail = ""
+
     def __init__(self, examples: Examples, columns: Columns, top: int) -> None:
+        self._items, self._coloured = examples.items, terminal.shows_colours()
         self._names = [
-            " ".join(_name(item, number).split()) for number, item in enumerate(examples.items, 1)
+            " ".join(name_of(item, number).split()) for number, item in enumerate(examples.items, 1)
         ]
 
-    def head(self) -> str:
-        return ""
-
-    def lines(self, rows: range, guesses: Sequence[list[Guess]]) -> str:
+    def lines(
+        self,
+        rows: range,
+        guesses: Sequence[list[Guess]],
+        explanations: Sequence[Explanation | None],
+    ) -> str:
         names = [self._names[row] for row in rows]
         width = min(_WIDEST, max(map(len, names)))
         column = max((len(guess.label) for row in guesses for guess in row), default=0)
-        return "\n".join(
-            f"{name if len(name) <= width else name[: width - 3] + '...':<{width}}  "
-            + "  ".join(f"{label:<{column}} {p:6.1%}" for label, p in row)
-            for name, row in zip(names, guesses, strict=True)
-        )
+        lines = []
+        for row, name, guessed, why in zip(rows, names, guesses, explanations, strict=True):
+            shown = name if len(name) <= width else name[: width - 3] + "..."
+            labels = "  ".join(f"{label:<{column}} {p:6.1%}" for label, p in guessed)
+            line = f"{shown:<{width}}  {labels}\n"
+            # Beside colours nobody else takes other controls out.
+            lines.append(terminal.harmless(line) if self._coloured else line)
+            if why is not None:
+                lines.append(told(self._items[row], why, self._coloured))
+        return "".join(lines)
 
 
 class JsonLines:
+    head = tail = ""
+
     def __init__(self, examples: Examples, columns: Columns, top: int) -> None:
         self._examples, self._columns = examples, columns
 
-    def head(self) -> str:
-        return ""
-
-    def lines(self, rows: range, guesses: Sequence[list[Guess]]) -> str:
-        return "\n".join(
-            json.dumps(self._object(row, guessed), ensure_ascii=False)
-            for row, guessed in zip(rows, guesses, strict=True)
+    def lines(
+        self,
+        rows: range,
+        guesses: Sequence[list[Guess]],
+        explanations: Sequence[Explanation | None],
+    ) -> str:
+        return "".join(
+            f"{self._line(row, guessed, why)}\n"
+            for row, guessed, why in zip(rows, guesses, explanations, strict=True)
         )
+
+    def _line(self, row: int, guessed: list[Guess], why: Explanation | None) -> str:
+        found = self._object(row, guessed)
+        if why is not None:
+            found["explanation"] = why.to_json()
+        return json.dumps(found, ensure_ascii=False)
 
     def _object(self, row: int, guessed: list[Guess]) -> dict[str, Any]:
         cells = {name: values[row] for name, values in self._examples.columns.items()}
         found: dict[str, Any] = _place(self._examples, row)
         if self._columns.id:
             found["id"] = cells[self._columns.id]
-        found["example"] = _name(self._examples.items[row], row + 1)
+        found["example"] = name_of(self._examples.items[row], row + 1)
         if self._columns.label:
             found["label"] = cells[self._columns.label]
         found["labels"] = [guess._asdict() for guess in guessed]
@@ -99,9 +130,26 @@ class JsonLines:
         return found
 
 
+class Json(JsonLines):
+    """The same in one object, as {"predictions": [...]}."""
+
+    head, tail = '{"predictions": [', "]}\n"
+
+    def lines(
+        self,
+        rows: range,
+        guesses: Sequence[list[Guess]],
+        explanations: Sequence[Explanation | None],
+    ) -> str:
+        lines = map(self._line, rows, guesses, explanations)
+        return (", " if rows.start else "") + ", ".join(lines)
+
+
 class Csv:
     """Kept columns have their own names, with .1 behind one that would stand there twice. What is
     in several files has columns with the name of the file and the row in it."""
+
+    tail = ""
 
     def __init__(self, examples: Examples, columns: Columns, top: int) -> None:
         self._examples, self._top = examples, top
@@ -112,29 +160,71 @@ class Csv:
         self._first = len(first)
         guesses = [f"{what}_{i + 1}" for i in range(top) for what in ("label", "probability")]
         own = [*(_place(examples, 0) if len(examples) else {}), "example", *guesses]
-        self._header = [
+        header = [
             *(_other(name, own) for name in first), *own, *(_other(name, own) for name in last)
         ]  # fmt: skip
+        self.head = csv_row(header)
 
-    def head(self) -> str:
-        return csv_row(self._header)[:-1]
-
-    def lines(self, rows: range, guesses: Sequence[list[Guess]]) -> str:
+    def lines(
+        self,
+        rows: range,
+        guesses: Sequence[list[Guess]],
+        explanations: Sequence[Explanation | None],
+    ) -> str:
         return "".join(
             csv_row(self._fields(row, guessed)) for row, guessed in zip(rows, guesses, strict=True)
-        )[:-1]
+        )
 
     def _fields(self, row: int, guessed: list[Guess]) -> list[str]:
         cells = [column[row] for column in self._cells]
         said = [cell for label, p in guessed for cell in (label, f"{p:.6f}")]
         said += [""] * (2 * self._top - len(said))
-        name = _name(self._examples.items[row], row + 1)
+        name = name_of(self._examples.items[row], row + 1)
         place = map(str, _place(self._examples, row).values())
         return [*cells[: self._first], *place, name, *said, *cells[self._first :]]
 
 
+class PiecesCsv:
+    """Explanations alone: a row for each piece of each example. start and stop count from 0, and
+    stop is the first that does not belong to it."""
+
+    tail = ""
+
+    def __init__(self, examples: Examples, columns: Columns, top: int) -> None:
+        self._examples, self._columns = examples, columns
+        first = [columns.id] if columns.id else []
+        self.head = csv_row(
+            [*first, "row", "example", "label", "probability", "start", "stop", "channel", "piece",
+             "effect"]
+        )  # fmt: skip
+
+    def lines(
+        self,
+        rows: range,
+        guesses: Sequence[list[Guess]],
+        explanations: Sequence[Explanation | None],
+    ) -> str:
+        return "".join(
+            csv_row([*self._place(row), *_fields(explained, piece)])
+            for row, explained in zip(rows, explanations, strict=True)
+            if explained is not None
+            for piece in explained.pieces
+        )
+
+    def _place(self, row: int) -> list[object]:
+        own = [self._examples.columns[self._columns.id][row]] if self._columns.id else []
+        return [*own, row + 1, name_of(self._examples.items[row], row + 1)]
+
+
+def _fields(explained: Explanation, piece: Piece) -> list[object]:
+    return [
+        explained.label, f"{explained.probability:.6f}", piece.start, piece.stop, piece.channel,
+        explained.letters(piece), f"{piece.effect:.6f}",
+    ]  # fmt: skip
+
+
 PRINTERS: dict[Format, type[Printer]] = {
-    Format.table: Table, Format.jsonl: JsonLines, Format.csv: Csv
+    Format.table: Table, Format.json: Json, Format.jsonl: JsonLines, Format.csv: Csv
 }  # fmt: skip
 
 
@@ -149,6 +239,6 @@ def _other(name: str, taken: Sequence[str]) -> str:
     return f"{name}.1" if name in taken else name
 
 
-def _name(item: Item, number: int) -> str:
+def name_of(item: Item, number: int) -> str:
     """A text itself; a signal by its place in the file."""
     return item if isinstance(item, str) else str(number)

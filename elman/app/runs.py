@@ -1,20 +1,20 @@
 """The commands for a run of any task: `resume` and `evaluate`."""
 
 import inspect
-import json
 from typing import Annotated, Any
 
 import typer
 
 from elman.app import terminal
-from elman.app.options import AsJson, Device, OwnCell, Run, options_of, takes
+from elman.app.folds import resume_folds
+from elman.app.options import AsJson, Device, OwnCell, Run, Threads, options_of, takes, use_threads
 from elman.app.progress import Watcher
 from elman.app.tasks import COMMANDS
-from elman.app.training import named_cell
+from elman.app.training import named_cell, tell
 from elman.artifacts.load import read_run
-from elman.artifacts.run_folder import open_run
+from elman.artifacts.run_folder import fold_folders, open_run
 from elman.errors import ArgumentError
-from elman.settings import names
+from elman.settings import build, names
 from elman.tasks import TASKS
 from elman.tasks.setup import Setup
 from elman.train.fit import resume as resume_run
@@ -30,7 +30,7 @@ def add_commands(app: typer.Typer, train: typer.Typer) -> None:
 
 
 @takes(options_of(TrainingSettings, {"patience": None}, only=CHANGEABLE))
-def resume(run: Run, given: dict[str, Any], cell: OwnCell = None) -> None:
+def resume(run: Run, given: dict[str, Any], as_json: AsJson = False, cell: OwnCell = None) -> None:
     """Go on with a run where it stopped, or with another budget, counted from its beginning.
 
     Examples:
@@ -39,8 +39,13 @@ def resume(run: Run, given: dict[str, Any], cell: OwnCell = None) -> None:
 
     elman resume runs/language-001 --steps 10000
     """
+    if fold_folders(run):
+        resume_folds(run, named_cell(cell), given, as_json)
+        return
     watcher = Watcher()
     folder = open_run(run)
+    settings = folder.read_config().settings | given
+    use_threads(build(TrainingSettings, settings, "resume").threads)
     before = folder.read_metrics()
     try:
         model = resume_run(run, cell=named_cell(cell), listener=watcher, **given)
@@ -51,7 +56,7 @@ def resume(run: Run, given: dict[str, Any], cell: OwnCell = None) -> None:
             "the run is finished: its budget is used up, or it stopped getting better; give a "
             "larger budget, for example --steps, or --patience 0, to go on"
         )
-    COMMANDS[folder.read_config().task].report(folder, model)
+    tell(folder, COMMANDS[folder.read_config().task].report(folder, model), as_json)
 
 
 def _options_of_evaluate() -> list[inspect.Parameter]:
@@ -78,6 +83,7 @@ def evaluate(
     as_json: AsJson = False,
     cell: OwnCell = None,
     device: Device = "cpu",
+    threads: Threads = None,
 ) -> None:
     """Measure how good a model is on data that it was not trained on."""
     saved = read_run(run, named_cell(cell))
@@ -87,8 +93,10 @@ def evaluate(
     found = COMMANDS[task].evaluate(saved, model, data, given)
     for text in found.notes:
         terminal.note(f"note: {text}")
-    as_text = json.dumps(found.to_json()) if as_json else COMMANDS[task].table(found)
-    terminal.result(as_text)
+    if as_json:
+        terminal.result_as_json(found.to_json())
+    else:
+        terminal.result(COMMANDS[task].table(found))
 
 
 def _help_of_evaluate() -> str:

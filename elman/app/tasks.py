@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import typer
 
 from elman.app import classify, forecast, language
+from elman.app.training import Report
 from elman.artifacts.load import SavedRun
 from elman.artifacts.run_folder import RunFolder
 
@@ -28,8 +29,8 @@ class TaskCommands(Protocol):
         """Put the task's own commands into the program."""
         ...
 
-    def report(self, folder: RunFolder, model: Any) -> None:
-        """Tell the results of training, and what to do next."""
+    def report(self, folder: RunFolder, model: Any) -> Report:
+        """The results of training, and what to do next."""
         ...
 
     def evaluate(

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from elman.artifacts.lock import holder
 from elman.artifacts.run_folder import RunConfig, RunFolder, open_run
 from elman.artifacts.weights import fill_module, load_tensors
 from elman.errors import ArgumentError, RunError
@@ -21,7 +22,7 @@ class SavedRun:
     """A run folder that was read, once for all that is done with it.
 
     settings: the task's own. cell: the class of the cell; None for the perceptron. kept: what the
-    task's kind makes of the data.
+    task's kind makes of the data. made: the folder's `made` when it was read.
     """
 
     folder: RunFolder
@@ -30,6 +31,7 @@ class SavedRun:
     settings: Any
     cell: CellClass | None
     kept: Any
+    made: int
 
     @property
     def source(self) -> str:
@@ -43,13 +45,21 @@ class SavedRun:
             RunError: there are none yet, or they do not fit.
         """
         if not self.folder.model.exists():
-            raise RunError(
-                f"{self.folder} has no model yet: training stopped before its first evaluation; "
-                f"go on with `elman resume {self.folder}`"
+            writer = holder(self.folder.path)
+            why = (
+                f"it is being trained by {writer}; wait for its first evaluation"
+                if writer
+                else f"training stopped before its first evaluation; go on with `elman resume "
+                f"{self.folder}`"
             )
+            raise RunError(f"{self.folder} has no model yet: {why}")
         with torch.random.fork_rng():  # the weights are drawn before they are filled in
             trained = self.kind.open_trained(self.settings, self.kept, setup)
         tensors, _ = load_tensors(self.folder.model)
+        if self.folder.made != self.made:
+            raise RunError(
+                f"{self.folder} was replaced by another run while it was being read; try again"
+            )
         fill_module(trained.model, tensors, self.folder.model)
         return trained
 
@@ -62,12 +72,13 @@ def read_run(run: str | os.PathLike[str], cell: CellClass | None = None) -> Save
         ArgumentError: the run was started with a class of the user's own and `cell` is missing.
     """
     folder = open_run(run)
+    made = folder.made
     config = folder.read_config()
     kind = _kind_of(config, folder)
     settings: Any = build(kind.settings, config.settings, f"{folder}/config.toml")
     found = _cell_of(config, folder, cell)
     restored = Restored(folder.read_vocabulary(), config.data, folder.data)
-    return SavedRun(folder, config, kind, settings, found, kind.restore(restored))
+    return SavedRun(folder, config, kind, settings, found, kind.restore(restored), made)
 
 
 def load(

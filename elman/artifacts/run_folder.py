@@ -9,14 +9,17 @@
     results.json             the test, made once when training has ended; its files beside it
     data/                    the encoded data
 
-All of it is data: nothing in a run folder is executed, unpickled, imported or used as a path.
+Each file is replaced as a whole, so that a run can be read while it trains; who writes holds the
+lock of `lock.py`. All of it is data: nothing in a run folder is
+executed, unpickled, imported or used as a path.
 """
 
 import json
 import os
 import shutil
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ from typing import Any
 import tomli_w
 
 from elman.artifacts.files import read_bytes, write_atomically
+from elman.artifacts.lock import RunInUse, locked
 from elman.errors import ArgumentError, RunError
 from elman.tasks.base import Outcome
 from elman.version import VERSION
@@ -70,6 +74,15 @@ class RunFolder:
     @property
     def data(self) -> Path:
         return self.path / "data"
+
+    @property
+    def made(self) -> int:
+        """What another run in the same place would have otherwise: when its vocabulary was
+        written, which is done once; 0 without one."""
+        try:
+            return (self.path / "vocabulary.json").stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def read_config(self) -> RunConfig:
         """The configuration, checked for format but not for the task's own settings."""
@@ -127,29 +140,52 @@ def open_run(path: str | os.PathLike[str]) -> RunFolder:
     folder = Path(path)
     if not folder.is_dir():
         raise RunError(f"no run folder {folder}; `elman train` makes one")
+    if not (folder / CONFIG).is_file() and (folds := fold_folders(folder)):
+        raise RunError(
+            f"{folder} holds the {len(folds)} models of a cross-validation, and is no run itself: "
+            f"name one of them, such as {folds[0]}, or train one model of all data without --folds"
+        )
     if not (folder / CONFIG).is_file():
         raise RunError(f"{folder} is not a run folder: it has no {CONFIG}; name one that has")
     return RunFolder(folder)
 
 
+def fold_folders(path: str | os.PathLike[str]) -> list[Path]:
+    """The run folders fold-1, fold-2, ... of a cross-validation; none if the folder is no such."""
+    folders: list[Path] = []
+    while ((own := Path(path) / f"fold-{len(folders) + 1}") / CONFIG).is_file():
+        folders.append(own)
+    return folders
+
+
 def create_run(
     path: str | os.PathLike[str], force: bool, fill: Callable[[RunFolder], None]
 ) -> RunFolder:
-    """A new run folder at `path`, which appears at once and complete, after `fill` wrote into it.
+    """A new run folder; see `create_folder`."""
+
+    def fill_run(folder: Path) -> None:
+        (folder / "data").mkdir()
+        fill(RunFolder(folder))
+
+    return RunFolder(create_folder(Path(path), force, fill_run))
+
+
+def create_folder(target: Path, force: bool, fill: Callable[[Path], None]) -> Path:
+    """A new folder of one or several runs, which appears at once and complete, after `fill` wrote
+    into it.
 
     Raises:
         ArgumentError: something is there already and `force` is False, or elman did not write it.
         RunError: the folder can't be written.
     """
-    target = Path(path)
     if target.exists() or target.is_symlink():
         _require_replaceable(target, force)
     partial = target.with_name(f".{target.name}.partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(partial, ignore_errors=True)
-        (partial / "data").mkdir(parents=True)
-        fill(RunFolder(partial))
+        partial.mkdir()
+        fill(partial)
         _replace(target, partial)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -159,17 +195,49 @@ def create_run(
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    return RunFolder(target)
+    return target
+
+
+@contextmanager
+def place_for(task: str, run: str | os.PathLike[str] | None) -> Iterator[Path]:
+    """Where a new run goes, locked: `run`, or the next free number.
+
+    Raises:
+        RunInUse: somebody else writes to `run`.
+    """
+    with ExitStack() as locks:
+        if run is not None:
+            path = Path(run)
+            locks.enter_context(locked(path))
+        else:
+            path = next_free(task)
+            while not _is_ours(path, locks):
+                path = next_free(task)
+        yield path
 
 
 def next_free(task: str, parent: str = "runs") -> Path:
-    """`runs/TASK-001`, or the first number after the highest that is taken."""
-    taken = [
-        int(suffix)
+    """`runs/TASK-001`, or the first number after the highest that is taken, also by a run that is
+    only being made and has no more than a lock yet."""
+    names = [
+        entry.name.removeprefix(".").removesuffix(".lock")
         for entry in (Path(parent).iterdir() if Path(parent).is_dir() else ())
-        if (suffix := entry.name.removeprefix(f"{task}-")).isdecimal()
     ]
+    numbers = [name.removeprefix(f"{task}-") for name in names if name.startswith(f"{task}-")]
+    taken = [int(number) for number in numbers if number.isdecimal()]
     return Path(parent) / f"{task}-{max(taken, default=0) + 1:03d}"
+
+
+def _is_ours(path: Path, locks: ExitStack) -> bool:
+    """Whether a number that was free is still so, now that it is locked."""
+    try:
+        locks.enter_context(locked(path))
+    except RunInUse:
+        return False
+    if path.exists():
+        locks.close()
+        return False
+    return True
 
 
 def _require_replaceable(target: Path, force: bool) -> None:
@@ -181,7 +249,8 @@ def _require_replaceable(target: Path, force: bool) -> None:
     written_by_elman = target.is_dir() and not target.is_symlink()
     try:
         if written_by_elman:
-            _parse_config(read_bytes(target / CONFIG), target)
+            run = next(iter(fold_folders(target)), target)
+            _parse_config(read_bytes(run / CONFIG), run)
     except RunError:
         written_by_elman = False
     if not written_by_elman:

@@ -63,10 +63,14 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a task writes into a new run: its vocabulary, and the checksums of its data."""
+    """What a task writes into a new run: its vocabulary, and the checksums of its data.
+
+    budget: of a run that was given none, if this data asks for another one than the kind's.
+    """
 
     vocabulary: dict[str, Any]
     data: dict[str, Any]
+    budget: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,17 @@
 """`fit` and `resume`: from data, or from a run folder, to a trained model."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from elman.artifacts.checkpoint import read_progress
 from elman.artifacts.load import SavedRun, read_run
-from elman.artifacts.run_folder import RunConfig, RunFolder, create_run, next_free
+from elman.artifacts.lock import locked
+from elman.artifacts.run_folder import RunConfig, RunFolder, create_run, open_run, place_for
 from elman.errors import ArgumentError, RunError
 from elman.paths import paths_of
 from elman.settings import build, names, recorded, refuse_unknown
@@ -95,10 +95,15 @@ def start(
     def fill(folder: RunFolder) -> None:
         prepared = kind.prepare(paths_of(data), task_settings, setup, folder.data)
         folder.write_vocabulary(prepared.vocabulary)
-        values = {**recorded(task_settings), **recorded(training)}
+        fitting = training
+        if prepared.budget is not None:
+            completed = with_defaults(kind, settings, prepared.budget)
+            fitting = build(TrainingSettings, completed, "settings")
+        values = {**recorded(task_settings), **recorded(fitting)}
         folder.write_config(RunConfig(task, values, prepared.data, asdict(Origin())))
 
-    folder = create_run(Path(run) if run is not None else next_free(task), force, fill)
+    with place_for(task, run) as place:
+        folder = create_run(place, force, fill)
     (listener or Listener()).created(folder)
     return Started(folder, found)
 
@@ -121,8 +126,22 @@ def resume(
 
     Returns:
         What `elman.load(run)` returns. A finished run is loaded and left as it is.
+
+    Raises:
+        RunError: see `elman.load`; or something else trains the run at the same time.
     """
     refuse_unknown(changes, list(CHANGEABLE), "resume")
+    with locked(open_run(run).path):
+        return _go_on(run, cell, listener or Listener(), changes)
+
+
+def _go_on(
+    run: str | os.PathLike[str],
+    cell: CellClass | None,
+    listener: Listener,
+    changes: dict[str, Any],
+) -> Any:
+    """`resume`, when the run is locked."""
     saved = read_run(run, cell)
     saved = _changed(saved, {k: v for k, v in changes.items() if v is not None})
     training = build(TrainingSettings, saved.config.settings, saved.source)
@@ -133,19 +152,21 @@ def resume(
         if not task.can_choose and training.keep == "auto":  # then stopping would be luck, too
             training = replace(training, patience=0)
         schedule = Schedule(training, task.steps_per_epoch, _origin(saved))
-        train(task, saved.folder, training, schedule, listener or Listener())
+        train(task, saved.folder, training, schedule, listener)
         trained = saved.trained(setup)
         if outcome := saved.kind.finish(trained):
             saved.folder.write_outcome(outcome)
     return trained
 
 
-def with_defaults(kind: TaskKind, settings: dict[str, Any]) -> dict[str, Any]:
-    """Training settings completed by the task's own defaults, and by its budget if there is
-    none."""
+def with_defaults(
+    kind: TaskKind, settings: dict[str, Any], budget: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Training settings completed by the task's own defaults, and by its budget, or the one that
+    its data asks for, if there is none."""
     chosen = {name: value for name, value in settings.items() if value is not None}
-    budget = {} if chosen.keys() & set(BUDGET) else kind.budget
-    return {**kind.training, **budget, **chosen}
+    usual = {} if chosen.keys() & set(BUDGET) else budget or kind.budget
+    return {**kind.training, **usual, **chosen}
 
 
 def _changed(saved: SavedRun, changes: dict[str, Any]) -> SavedRun:

@@ -1,5 +1,6 @@
 """What somebody who watches a training run is told."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elman.artifacts.checkpoint import Progress
@@ -15,6 +16,12 @@ class Listener:
 
     def created(self, folder: RunFolder) -> None:
         """The run folder is there, with configuration and data; no step was made yet."""
+
+    def folds_created(self, folder: Path) -> None:
+        """The run folders of a cross-validation are there, in `folder`."""
+
+    def fold_begun(self, number: int, count: int) -> None:
+        """Fold `number` of `count` begins, or goes on."""
 
     def started(self, task: Task, schedule: "Schedule", progress: Progress) -> None:
         """Training begins, or goes on from `progress`."""

@@ -52,5 +52,5 @@ class TrainingSettings:
 
 BUDGET = ("steps", "epochs", "minutes")
 """Settings that say how long to train; the first one reached ends the run."""
-CHANGEABLE = (*BUDGET, "patience")
+CHANGEABLE = (*BUDGET, "patience", "threads")
 """Settings that a run may get anew when it is resumed."""

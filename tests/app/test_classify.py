@@ -139,7 +139,7 @@ def test_rows_of_predictions_are_those_of_the_file(program, fails, trained, tmp_
     assert (first["label"], first["columns"]) == ("x", {"day": "Mo,Tu", "example": "0"})
     out, _ = program(*wanted, "csv", "--keep-columns", "all")
     assert out.startswith("example,label_1,probability_1,No,truth,day,example.1\n")
-    assert "with --format csv or jsonl" in fails(2, *wanted, "table", "--id-column", "No")
+    assert "with --format csv, json or jsonl" in fails(2, *wanted, "table", "--id-column", "No")
     assert "no column 'nr'" in fails(2, *wanted, "csv", "--id-column", "nr")
 
 
@@ -309,3 +309,53 @@ def test_a_folder_of_parts(program, tmp_path):
     assert rows[0]["example"] == "ab\n0"
     out, _ = program("predict", run, "--file", tmp_path / "data/test/x", "--format", "jsonl")
     assert json.loads(out.splitlines()[1])["file"].endswith("2.txt")
+
+
+@pytest.fixture
+def columns(tmp_path):
+    path = tmp_path / "columns.csv"
+    rows = [
+        f"{'ab' * (n % 5 + 1)},{'c' * (n % 3)},{n},{'xy'[n % 2]},s{n % 12},"
+        f"2024-01-{n // 4 + 1:02d},{'uv'[n % 2]}"
+        for n in range(96)
+    ]
+    head = "title,body,price,city,speaker,day,label"
+    path.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_several_columns_from_training_to_prediction(tmp_path, columns, program, fails):
+    run = tmp_path / "run"
+    out, err = program(
+        "train", "classify", columns, "--text-column=title,body", "--number-columns=price",
+        "--category-columns=city", "--time-column=day", "--run", run, *SMALL,
+    )  # fmt: skip
+    assert "divided by time: training 2024-01-01 to" in err
+    out, _ = program("predict", run, "--file", columns, "--format=csv", "--id-column=speaker")
+    found = list(csv.DictReader(io.StringIO(out)))
+    assert len(found) == 96
+    assert found[1]["example"] == "abab␟c"
+    assert found[0]["label_1"] in ("u", "v")
+    out, _ = program("evaluate", run, columns, "--json")
+    assert json.loads(out)["examples"] == 96
+    assert "reads the columns title, body, price, city" in fails(2, "predict", run, "ab")
+
+
+def test_folds_from_training_to_resuming(tmp_path, columns, program, fails):
+    run = tmp_path / "run"
+    train = (
+        "train", "classify", columns, "--text-column=title", "--group-column=speaker",
+        "--folds=2", "--run", run, *SMALL,
+    )  # fmt: skip
+    out, err = program(*train)
+    words = [line.split()[0] for line in out.splitlines()]
+    assert words == ["fold", "1", "2", "mean", "deviation"]
+    assert "fold 2 of 2" in err
+    assert program("resume", run)[0] == out
+    assert "2 models of a cross-validation" in fails(1, "predict", run, "ab")
+    program("predict", run / "fold-2", "ab")
+    assert "exists already" in fails(2, *train)
+    assert "--fold one of them" in fails(2, *train, "--fold=3", "--force")
+    program(*train, "--fold=2", "--force")
+    assert (run / "results.json").is_file()
+    assert not (run / "fold-1").exists()

@@ -186,7 +186,7 @@ def test_what_a_user_gets_wrong(program, folder, tmp_path):
     assert "horizon must be at least 1, got 0" in fails(2, "forecast", run, "--horizon", 0)
     assert "horizon must be at least 1, got 0" in fails(2, "evaluate", run, "--horizon", 0)
     assert "choose one" in fails(2, "forecast", run, "--csv", "--json")
-    assert "no folder for the picture" in fails(
+    assert "no folder for the file" in fails(
         1, "forecast", run, "--picture", tmp_path / "no" / "p.png"
     )
     assert "--window is not for a forecast run" in fails(2, "evaluate", run, "--window", 3)

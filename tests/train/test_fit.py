@@ -57,7 +57,7 @@ def test_the_run_folder_holds_what_it_promises(tmp_path, text_file):
     assert [record["step"] for record in records] == [10, 20, 30]
     assert records[0].keys() == {
         "step", "seen_bytes", "train_loss", "valid_loss", "bits_per_byte", "perplexity",
-        "bytes_per_second", "learning_rate", "seconds",
+        "nats_per_character", "bytes_per_second", "learning_rate", "seconds",
     }  # fmt: skip
     assert records[1]["seen_bytes"] == 20 * 4 * 16
     assert model.evaluate().carried.unit == "byte"

@@ -17,13 +17,40 @@ class ClassifySettings(StackSettings):
         "the last step of each direction)",
         choices=("mean", "max", "mean-max", "last"),
     )
+    members: int = setting(
+        1,
+        "models that learn side by side from different first weights, and whose probabilities are "
+        "averaged; they take N times the time and the memory of one",
+        minimum=1,
+        maximum=100,
+    )
+    level: str = setting(
+        "auto",
+        "text: read as char(acters), byte(s) of UTF-8, or word(s) with their n-grams of "
+        "characters; auto: words if the median text of the training part has three",
+        choices=("auto", "char", "byte", "word"),
+    )
+    max_length: int = setting(
+        10_000,
+        "text: characters that are read; of a longer one the beginning and the end, half of them "
+        "each",
+        minimum=1,
+        maximum=1 << 24,
+    )
     embedding_size: int = setting(
-        64, "text: size of a learned vector for each character; 0 = one-hot", minimum=0
+        64, "text: size of a learned vector for each character or word; 0 = one-hot", minimum=0
+    )
+    ngrams: int = setting(
+        -1,
+        "text: longest n-grams of characters or words that are weighed beside the recurrent "
+        "layers; 0 = none; -1 = 2 words, or no characters",
+        minimum=-1,
+        maximum=8,
     )
     unknown_rate: float = setting(
         0.05,
-        "text: share of characters replaced by the unknown one while training, so that the model "
-        "learns to do without them",
+        "text: share of characters or words replaced by the unknown one while training, so that "
+        "the model learns to do without them",
         minimum=0.0,
         below=1.0,
     )
@@ -89,6 +116,24 @@ class ClassifySettings(StackSettings):
     split_column: str = setting(
         "", "tables: column that says train, valid or test, in place of a drawn split"
     )
+    group_column: str = setting(
+        "",
+        "tables: column that says which rows belong together (a speaker, a patient, a thread); "
+        "none of its groups stands in two parts",
+    )
+    time_column: str = setting(
+        "",
+        "tables: column with dates or numbers; the last rows by time are the test part, those "
+        "before them the validation part",
+    )
+    folds: int = setting(
+        0,
+        "cross-validation: so many models, each tested on its own fold of DATA, in FOLDER/fold-1 "
+        "and so on (with --time-column each learns from what lies before its fold); 0 = one model",
+        minimum=0,
+        maximum=1000,
+    )
+    fold: int = setting(0, "train that one of the --folds alone; 0 = all of them", minimum=0)
     data_format: str = setting(
         "auto",
         "folder (of LABEL.txt files, or a folder for each label or part), csv, tsv, jsonl, ts "
@@ -108,12 +153,24 @@ class ClassifySettings(StackSettings):
     )
     header: bool = setting(True, "tables: the first line names the columns (else 1, 2, ...)")
     text_column: str = setting(
-        "", "tables: column with the text (default: one named text, name, ...)"
+        "",
+        "tables: column with the text (default: one named text, name, ...); with commas between: "
+        "several, read one after the other",
+    )
+    number_columns: str = setting(
+        "", "tables: columns with numbers that are read beside the text, commas between"
+    )
+    category_columns: str = setting(
+        "", "tables: columns with categories that are read beside the text, commas between"
     )
     label_column: str = setting(
         "", "tables: column with the label (default: one named label, class, ...)"
     )
     encoding: str = setting("utf-8", "character encoding of text files")
+
+
+DIVIDING = ("split_column", "group_column", "time_column")
+"""Settings that name columns by which the data of a run was divided."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +196,7 @@ class ReadingSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationSettings(ReadingSettings):
+class LabelledReadingSettings(ReadingSettings):
     """How labelled data is read; None: as the run's data was."""
 
     label_column: str | None = changed(
@@ -147,4 +204,16 @@ class EvaluationSettings(ReadingSettings):
         "label_column",
         None,
         help="tables: column with the label (default: as in training)",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings(LabelledReadingSettings):
+    """The options of `elman evaluate`."""
+
+    suspicious: str | None = setting(
+        None,
+        "file to which examples are written whose label may be wrong, as CSV, the surest "
+        "first; without DATA those of the validation and the test part",
+        recorded=False,
     )

@@ -71,11 +71,12 @@ class ClassifyTask:
 
     def loss(self, step: int, carry: Nest) -> StepLoss:
         batch = self._batches.batch(step).to(self._device)
-        logits = self.model(batch.input, batch.lengths)
-        losses = F.cross_entropy(
-            logits, batch.labels, reduction="none", label_smoothing=self._smoothing
-        )
-        return StepLoss((losses * self._weights[batch.labels]).mean(), len(losses), carry)
+        losses = [
+            F.cross_entropy(logits, batch.labels, reduction="none", label_smoothing=self._smoothing)
+            for logits in self.model.each(*batch.inputs)
+        ]
+        loss = torch.stack(losses).mean(0)  # each member learns by its own
+        return StepLoss((loss * self._weights[batch.labels]).mean(), len(loss), carry)
 
     def validate(self) -> dict[str, Any]:
         """Fits the temperature and the share of the vote, and measures the validation part with

@@ -9,7 +9,6 @@ from torch import Tensor
 from elman.nest import Nest
 from elman.tasks.base import StepLoss
 from elman.tasks.forecast.data.checks import notes_of
-from elman.tasks.forecast.data.grid import calendar_features
 from elman.tasks.forecast.data.layout import Layout
 from elman.tasks.forecast.data.panel import Panel
 from elman.tasks.forecast.data.scaling import seasonal_errors, training_scale
@@ -32,6 +31,7 @@ from elman.tasks.forecast.settings import (
 from elman.tasks.forecast.use.predictor import ROWS, ordered
 from elman.tasks.setup import Setup
 from elman.tasks.shared.epochs import cut
+from elman.tasks.shared.time.grid import calendar_features
 
 
 class ForecastTask:

@@ -103,3 +103,15 @@ class ScoringSettings:
         "characters never seen in training: error stops, skip leaves them out",
         choices=("error", "skip"),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineSettings:
+    """How lines are scored one by one."""
+
+    unknown: str = setting(
+        "impossible",
+        "characters never seen in training: impossible makes a line's nats infinite, skip leaves "
+        "them out of its score, error stops",
+        choices=("impossible", "skip", "error"),
+    )

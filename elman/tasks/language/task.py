@@ -61,16 +61,17 @@ class LanguageTask:
         self.model.eval()
         if self._settings.sampling == "windows":
             loss = score.in_windows(
-                self.model, self._validation, self._device, self.unit,
+                self.model, self._validation, self._device, self.vocabulary,
                 self._settings.sequence_length,
             )  # fmt: skip
         else:
-            loss = score.in_streams(self.model, self._validation, self._device, self.unit, 32)
+            loss = score.in_streams(self.model, self._validation, self._device, self.vocabulary, 32)
         self.model.train()
         return {
             "valid_loss": loss.nats,
             f"bits_per_{self.unit}": loss.bits,
             "perplexity": loss.perplexity,
+            "nats_per_character": loss.nats_per_character,
         }
 
 

@@ -15,6 +15,7 @@ import elman
 from elman.artifacts import open_run
 from elman.cells import RNNCell
 from elman.errors import ArgumentError, DataError, Interrupted, RunError
+from elman.train.fit import start
 from elman.train.listener import Listener
 
 SMALL = {
@@ -80,14 +81,65 @@ def test_a_loaded_model_predicts_the_same_and_resumes_as_finished(tmp_path, name
     assert comparable(tmp_path / "run") == before
 
 
+def test_sentences_are_read_as_words_and_long_ones_are_cut(tmp_path):
+    rows = [(f"this number {n} is a {word}", word) for n in range(60) for word in ("good", "bad")]
+    rows += [("good day " * 20_000, "good"), ("a bad " * 20_000, "bad")]
+    file = tmp_path / "rows.tsv"
+    file.write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows))
+    model = train(file, tmp_path / "run", max_length=90, dropout=0.1, epochs=4)
+    notes = " ".join(open_run(tmp_path / "run").read_config().data["notes"])
+    assert "texts are read as words and their parts" in notes
+    assert "2 of 122, the longest 179,999; 90 of each are read" in notes
+    assert model.evaluate().accuracy == 1
+    beginning, end = "good bad xyz " * 4, " so bad bad day" * 4
+    whole, cut = f"{beginning}{'good ' * 50}{end}", (beginning + "good " * 50)[:45] + end[-45:]
+    np.testing.assert_array_equal(model.probabilities([whole]), model.probabilities([cut]))
+    assert any("1 of 1" in note for note in model.read(_written(tmp_path, whole), False).notes)
+    again = elman.load(tmp_path / "run", backend="reference")
+    np.testing.assert_array_equal(again.probabilities([whole]), model.probabilities([whole]))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (5.0, 300)),
+        ({"level": "char"}, (20.0, 1500)),
+        ({"epochs": 2}, (2, 0)),
+        ({"least_steps": 7}, (5.0, 7)),
+    ],
+)
+def test_the_budget_follows_what_is_read(tmp_path, given, expected):
+    rows = [f"this number {n} is {word}\t{word}" for n in range(9) for word in ("good", "bad")]
+    (tmp_path / "rows.tsv").write_text("text\tlabel\n" + "\n".join(rows))
+    settings = start("classify", tmp_path / "rows.tsv", tmp_path / "run", **given)
+    recorded = settings.folder.read_config().settings
+    assert (recorded["epochs"], recorded["least_steps"]) == expected
+
+
+def _written(folder, text):
+    path = folder / "more.txt"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("level", ["byte", "word"])
+def test_other_levels_resume_to_the_bit(tmp_path, names_folder, level):
+    options = {"level": level, "dropout": 0.3, "backend": "auto"}
+    train(names_folder, tmp_path / "whole", **options)
+    with pytest.raises(Interrupted):
+        train(names_folder, tmp_path / "parts", listener=StopAt(10), **options)
+    elman.resume(tmp_path / "parts")
+    assert comparable(tmp_path / "whole") == comparable(tmp_path / "parts")
+
+
 def test_the_run_folder_holds_what_it_promises(tmp_path, names_folder):
     with open(names_folder / "Ab.txt", "a", encoding="utf-8") as file:
         file.write("repeated\nrepeated\n")
     model = train(names_folder, tmp_path / "run")
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
-        "checkpoint.safetensors", "config.toml", "confusion.png", "curves.png", "data",
-        "errors.csv", "metrics.jsonl", "model.safetensors", "predictions.csv", "results.json",
-        "split.csv", "vocabulary.json",
+        "calibration.png", "checkpoint.safetensors", "config.toml", "confusion.png", "curves.png",
+        "data", "errors.csv", "metrics.jsonl", "model.safetensors", "predictions.csv",
+        "results.json", "split.csv", "suspicious.csv", "vocabulary.json",
     ]  # fmt: skip
     assert (tmp_path / "run" / "confusion.png").read_bytes().startswith(b"\x89PNG")
     results = json.loads((tmp_path / "run" / "results.json").read_text())
@@ -359,3 +411,81 @@ def test_training_reports_what_is_worth_knowing(tmp_path, names_folder):
     assert any("one example only to learn from: Rare" in note for note in listener.notes)
     assert any("few examples: 16 side by side instead of 64" in note for note in listener.notes)
     assert torch.get_num_threads() == 2
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """A table whose label a number decides, but where it is missing a category does."""
+    rng = np.random.default_rng(0)
+    price = rng.lognormal(3, 1, 240)
+    missing = rng.random(240) < 0.3
+    city = rng.choice(["Oslo", "Rome"], 240)
+    high = np.where(missing, city == "Rome", price > 20)
+    cells = {
+        "title": [f"{i}" for i in range(240)],
+        "body": ["ab"[i % 2] for i in range(240)],
+        "price": [
+            "" if gone else f"{value:.2f}" for value, gone in zip(price, missing, strict=True)
+        ],
+        "city": city.tolist(),
+        "label": ["high" if one else "low" for one in high],
+    }
+    path = tmp_path / "mixed.csv"
+    pl.DataFrame(cells).write_csv(path)
+    return path
+
+
+COLUMNS = {"text_column": "title,body", "number_columns": "price", "category_columns": "city"}
+
+
+def test_numbers_and_categories_decide_and_are_read_alike_everywhere(tmp_path, mixed):
+    model = train(mixed, tmp_path / "run", epochs=15, dropout=0.1, **COLUMNS)
+    assert model.evaluate().accuracy > 0.85
+    rows = pl.read_csv(mixed, infer_schema=False).to_dicts()
+    read = model.read(mixed, labelled=False)
+    expected = model.probabilities(read)
+    loaded = elman.load(tmp_path / "run", backend="reference")
+    np.testing.assert_array_equal(loaded.probabilities(rows), expected)
+    typed = [{**row, "price": row["price"] and float(row["price"])} for row in rows]
+    np.testing.assert_allclose(loaded.probabilities(typed), expected, atol=1e-6)
+    pairs = [(row, row["label"]) for row in rows]
+    assert loaded.evaluate(pairs).to_json()["accuracy"] == loaded.evaluate(mixed).accuracy
+    numbers = [{**rows[0], "price": price} for price in (1.0, 1000.0)]
+    assert [guess[0].label for guess in loaded.predict(numbers)] == ["low", "high"]
+
+
+def test_columns_that_a_row_or_file_lacks_and_text_as_number(tmp_path, mixed):
+    model = train(mixed, tmp_path / "run", epochs=1, **COLUMNS)
+    with pytest.raises(ArgumentError, match="example 1: this model reads the columns title, body"):
+        model.predict(["abc"])
+    with pytest.raises(ArgumentError, match=r"example 1: an example must have all of .*lacks city"):
+        model.predict([{"title": "a", "body": "b", "price": 1}])
+    row = {"title": "a", "body": "b", "price": "much", "city": "Oslo"}
+    with pytest.raises(DataError, match="row 1: 'price' must be a finite number"):
+        model.predict([row])
+    other = tmp_path / "other.csv"
+    other.write_text("title,body,city,label\na,b,Oslo,low\n")
+    with pytest.raises(ArgumentError, match=r"no column 'price' \(--number-columns\)"):
+        model.evaluate(other)
+    other.write_text("title,price,city,label\na,1,Oslo,low\n")
+    with pytest.raises(ArgumentError, match=r"no column 'body' \(--text-column\)"):
+        model.evaluate(other)
+
+
+def test_rows_that_differ_only_beside_are_no_repeats(tmp_path, mixed):
+    frame = pl.read_csv(mixed, infer_schema=False).with_columns(title=pl.lit("t"), body=pl.lit("b"))
+    frame.write_csv(mixed)
+    train(mixed, tmp_path / "run", epochs=1, **COLUMNS)
+    data = open_run(tmp_path / "run").read_config().data
+    unique = frame.unique().height
+    assert sum(data[part] for part in ("train", "valid", "test")) == unique
+
+
+def test_a_run_whose_columns_were_changed_is_refused(tmp_path, mixed):
+    train(mixed, tmp_path / "run", epochs=1, **COLUMNS)
+    path = tmp_path / "run/vocabulary.json"
+    kept = json.loads(path.read_text())
+    for inputs in (None, {**kept["inputs"], "categories": []}, {"texts": []}):
+        path.write_text(json.dumps({**kept, "inputs": inputs}))
+        with pytest.raises(RunError, match=r"does not fit|under inputs|must hold"):
+            elman.load(tmp_path / "run", backend="reference")

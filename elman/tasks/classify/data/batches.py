@@ -26,20 +26,28 @@ bounds the memory."""
 class Batch:
     """Examples side by side, zeros beyond their ends.
 
-    input: `(T, B)` int64 character numbers, or `(T, B, C)` float32 values. lengths, labels: `(B,)`
-    int64. numbers: `(B,)`, which examples of the dataset they are.
+    input: `(T, B)` or `(T, B, C)` integers, numbers of tokens, or `(T, B, C)` float32 values.
+    lengths, labels: `(B,)` int64. beside: `(B, C)` float32. numbers: `(B,)`, which examples of the
+    dataset they are.
     """
 
     input: Tensor
     lengths: Tensor
     labels: Tensor
+    beside: Tensor
     numbers: np.ndarray
+
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What a model takes: input, lengths, and what stands beside."""
+        return self.input, self.lengths, self.beside
 
     def to(self, device: torch.device) -> "Batch":
         """The same on a device. Lengths stay: the loop over time is planned from them."""
         return Batch(
-            self.input.to(device), self.lengths.to(device), self.labels.to(device), self.numbers
-        )
+            self.input.to(device), self.lengths.to(device), self.labels.to(device),
+            self.beside.to(device), self.numbers,
+        )  # fmt: skip
 
 
 class TrainingBatches:
@@ -97,10 +105,11 @@ def gather(dataset: Dataset, numbers: np.ndarray) -> Batch:
     padded = np.zeros(shape, dtype=dataset.values.dtype)
     for column, number in enumerate(numbers):
         padded[: lengths[column], column] = dataset.example(number)
-    labels = dataset.labels[numbers]
+    labels, beside = dataset.labels[numbers], dataset.beside[numbers]
     return Batch(
-        torch.from_numpy(padded), torch.from_numpy(lengths), torch.from_numpy(labels), numbers
-    )
+        torch.from_numpy(padded), torch.from_numpy(lengths), torch.from_numpy(labels),
+        torch.from_numpy(beside), numbers,
+    )  # fmt: skip
 
 
 def _by_length(numbers: np.ndarray, dataset: Dataset) -> np.ndarray:

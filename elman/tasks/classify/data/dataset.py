@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -11,34 +10,34 @@ import numpy as np
 from elman.errors import ArgumentError, DataError, RunError
 from elman.tasks.classify.data.examples import PARTS, Examples, Item, short
 from elman.tasks.classify.data.gaps import Gaps, trimmed
+from elman.tasks.classify.data.inputs import PLAIN, Inputs, Place, nowhere
 from elman.tasks.classify.data.scale import Scale
 from elman.tasks.classify.data.split import TRAIN
+from elman.tasks.classify.data.tokens import Tokens, from_json
 from elman.tasks.shared.arrays import are_lengths, read_arrays, write_arrays
-from elman.tasks.shared.characters import UNICODE, code_points
+from elman.tasks.shared.characters import code_points
 
 FILE = "examples.safetensors"
 _LONGEST = 1 << 32
-UNKNOWN = 0
-"""The number of every character that training never showed."""
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What a model knows: its labels, and the characters or channels of its input.
+    """What a model knows: its labels, and the tokens or channels of its input.
 
     labels: in the order of the model's outputs, K of them. counts: how many training examples each
-    label had. code_points: ascending; character number i + 1 is code_points[i], and 0 stands for
-    every other one. channels: of a signal, 0 for text. length: of signals, the median. scale, gaps:
-    of signals; None for text. scale: None also where a run of before took values as they are.
+    label had. tokens: what a text is read as; None for signals. channels: of a signal, 0 for
+    text. length: of signals, the median. scale, gaps: of signals, None for text.
     """
 
     labels: tuple[str, ...]
     counts: tuple[int, ...]
-    code_points: tuple[int, ...] = ()
+    tokens: Tokens | None = None
     channels: int = 0
     length: int = 0
     scale: Scale | None = None
     gaps: Gaps | None = None
+    inputs: Inputs = PLAIN
 
     @property
     def features(self) -> int:
@@ -46,35 +45,27 @@ class Catalogue:
         return self.gaps.channels if self.gaps else self.channels
 
     @property
-    def characters(self) -> int:
-        """V, the numbers that a text may hold, the unknown one among them."""
-        return len(self.code_points) + 1
-
-    @cached_property
-    def _sorted(self) -> np.ndarray:
-        return np.array(self.code_points, dtype=np.int64)
-
-    @property
     def majority(self) -> int:
         """The number of the label that training showed most often."""
         return int(np.argmax(self.counts))
 
     def encode(self, item: Item) -> np.ndarray:
-        """The numbers of one example: `(T,)` int64 for text, `(T, C)` float32 for a signal.
+        """The numbers of one example: of a text those of its `tokens`, of a signal `(T, C)`
+        float32.
 
         Raises:
             ArgumentError: empty, of the other kind, of another number of channels, not finite, or
                 too far from what training showed.
         """
         if isinstance(item, str):
-            if self.channels:
+            if self.tokens is None:
                 raise ArgumentError(
                     f"this model classifies signals (T, {self.channels}), got text {short(item)!r}"
                 )
             if not item:
                 raise ArgumentError("at least one character was expected, got an empty string")
-            return self.numbers(code_points(item))
-        if not self.channels:
+            return self.tokens.encode(code_points(item))
+        if self.tokens is not None:
             raise ArgumentError(f"this model classifies strings, got {type(item).__name__}")
         try:
             signal = np.asarray(item, dtype=np.float64)
@@ -96,23 +87,15 @@ class Catalogue:
         neutral = Scale((0.0,) * self.features, (1.0,) * self.features)
         return (self.scale or neutral).apply(filled)
 
-    def numbers(self, points: np.ndarray) -> np.ndarray:
-        """Character numbers of code points."""
-        if not self.code_points:
-            return np.zeros(len(points), dtype=np.int64)
-        points = points.astype(np.int64)
-        place = np.minimum(np.searchsorted(self._sorted, points), len(self._sorted) - 1)
-        return np.where(self._sorted[place] == points, place + 1, UNKNOWN)
-
     def to_json(self) -> dict[str, Any]:
         fields = {
             "labels": list(self.labels),
             "counts": list(self.counts),
-            "characters": list(self.code_points),
             "channels": self.channels,
             "length": self.length,
+            "inputs": self.inputs.to_json(),
         }
-        own = {"scale": self.scale, "gaps": self.gaps}
+        own = {"tokens": self.tokens, "scale": self.scale, "gaps": self.gaps}
         return {**fields, **{name: part.to_json() for name, part in own.items() if part}}
 
     @classmethod
@@ -120,41 +103,43 @@ class Catalogue:
         """Raises `RunError` unless the value is what `to_json` gives."""
         fields = value if isinstance(value, dict) else {}
         labels, counts = fields.get("labels"), fields.get("counts")
-        points, channels = fields.get("characters"), fields.get("channels")
-        length = fields.get("length")
+        channels, length = fields.get("channels"), fields.get("length")
         if (
-            not (_is_list_of(labels, str) and _is_list_of(counts, int) and _is_list_of(points, int))
+            not (_is_list_of(labels, str) and _is_list_of(counts, int))
             or not 2 <= len(labels) == len(counts) == len(set(labels))
             or min(counts) < 0
-            or points != sorted(set(points))
-            or not all(0 <= point < UNICODE for point in points)
             or type(channels) is not int
             or channels < 0
             or type(length) is not int
             or not 0 <= length < _LONGEST
         ):
             raise RunError(
-                "vocabulary.json must hold a classifier's labels, their counts, characters "
-                "(ascending code points), channels and length; restore it or train anew"
+                "vocabulary.json must hold a classifier's labels, their counts, channels and "
+                "length; restore it or train anew"
             )
-        known = tuple(labels), tuple(counts), tuple(points), channels, length
+        known = tuple(labels), tuple(counts)
+        inputs = Inputs.from_json(fields.get("inputs"))
         if not channels:
-            return cls(*known)
+            return cls(*known, from_json(fields.get("tokens")), inputs=inputs)
         gaps = Gaps.from_json(fields.get("gaps"), channels)
-        return cls(*known, Scale.from_json(fields.get("scale"), gaps.channels), gaps)
+        scale = Scale.from_json(fields.get("scale"), gaps.channels)
+        return cls(*known, None, channels, length, scale, gaps, inputs)
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Encoded examples, one after another.
 
-    values: `(sum of lengths,)` character numbers, or `(sum of lengths, C)` signal values.
+    values: `(sum of lengths,)` or `(sum of lengths, C)` numbers of tokens, or `(sum of lengths, C)`
+    signal values.
     offsets: `(N + 1,)`; example i is values[offsets[i] : offsets[i + 1]]. labels: `(N,)`.
+    beside: `(N, C)` of the columns beside the texts, as `Inputs.encode` gives them; C may be 0.
     """
 
     values: np.ndarray
     offsets: np.ndarray
     labels: np.ndarray
+    beside: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -168,30 +153,49 @@ class Dataset:
 
     def pairs(self) -> list[tuple[bytes, int]]:
         """What makes two examples equal, and their labels."""
-        return [(self.example(i).tobytes(), int(label)) for i, label in enumerate(self.labels)]
+        return [
+            (self.example(i).tobytes() + self.beside[i].tobytes(), int(label))
+            for i, label in enumerate(self.labels)
+        ]
 
     def take(self, which: np.ndarray) -> "Dataset":
-        return pack([self.example(i) for i in which], self.labels[which])
+        return pack([self.example(i) for i in which], self.labels[which], self.beside[which])
 
 
-def pack(items: Sequence[np.ndarray], labels: np.ndarray) -> Dataset:
+def pack(
+    items: Sequence[np.ndarray], labels: np.ndarray, beside: np.ndarray | None = None
+) -> Dataset:
     """Encoded examples as one dataset. There must be at least one."""
     lengths = np.array([len(item) for item in items], dtype=np.int64)
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
-    return Dataset(np.concatenate(items), offsets, labels)
+    if beside is None:
+        beside = np.zeros((len(items), 0), dtype=np.float32)
+    return Dataset(np.concatenate(items), offsets, labels, beside)
 
 
 def joined(parts: Sequence[Dataset]) -> Dataset:
     """The examples of some datasets, one after another."""
     items = [part.example(i) for part in parts for i in range(len(part))]
-    return pack(items, np.concatenate([part.labels for part in parts]))
+    labels = np.concatenate([part.labels for part in parts])
+    return pack(items, labels, np.concatenate([part.beside for part in parts]))
 
 
-def write(examples: Examples, part: np.ndarray, folder: Path) -> tuple[Catalogue, str]:
-    """Write the examples, text as code points; the catalogue, and the SHA-256 of the file.
+def write(
+    examples: Examples,
+    part: np.ndarray,
+    folder: Path,
+    tokens: Tokens | None,
+    inputs: Inputs = PLAIN,
+    place: Place = nowhere,
+) -> tuple[Catalogue, str]:
+    """Write the examples, text as code points; the catalogue, and the SHA-256 of the file. place:
+    where an example stands, for messages.
+
+    tokens: what texts are to be read as; None for signals.
 
     Raises:
-        DataError: values of a signal that float32 can't hold beside those of the training part.
+        DataError: values of a signal that float32 can't hold beside those of the training part;
+            cells that are no numbers.
     """
     names = sorted(set(examples.labels))
     number = {label: i for i, label in enumerate(names)}
@@ -203,17 +207,18 @@ def write(examples: Examples, part: np.ndarray, folder: Path) -> tuple[Catalogue
         signals = [gaps.fill(np.asarray(item)) for item in examples.items]
         scale = Scale.of(np.concatenate([signals[i] for i in training]))
         length = int(np.median([len(signals[i]) for i in training]))
-        catalogue = Catalogue(tuple(names), counts, (), examples.channels, length, scale, gaps)
+        catalogue = Catalogue(tuple(names), counts, None, examples.channels, length, scale, gaps)
         try:
             packed = pack([scale.apply(signal) for signal in signals], labels)
         except ArgumentError as error:
             raise DataError(str(error)) from None
     else:
-        packed = pack([code_points(str(item)) for item in examples.items], labels)
-        points = np.unique(packed.take(training).values)
-        catalogue = Catalogue(tuple(names), counts, tuple(points.tolist()))
+        beside = inputs.encode(examples.beside, len(examples), place)
+        packed = pack([code_points(str(item)) for item in examples.items], labels, beside)
+        catalogue = Catalogue(tuple(names), counts, tokens, inputs=inputs)
     tensors = {
-        "values": packed.values, "offsets": packed.offsets, "labels": packed.labels, "part": part
+        "values": packed.values, "offsets": packed.offsets, "labels": packed.labels, "part": part,
+        "beside": packed.beside,
     }  # fmt: skip
     return catalogue, write_arrays(folder / FILE, tensors)
 
@@ -224,10 +229,11 @@ def read(folder: Path, catalogue: Catalogue, sha256: str) -> dict[str, Dataset]:
     Raises:
         RunError: missing, changed or damaged.
     """
-    values, offsets, labels, part = _arrays(folder, catalogue, sha256)
-    if not catalogue.channels:
-        values = catalogue.numbers(values)
-    whole = Dataset(values, offsets, labels)
+    values, offsets, labels, part, beside = _arrays(folder, catalogue, sha256)
+    whole = Dataset(values, offsets, labels, beside)
+    if catalogue.tokens is not None:
+        items = [catalogue.tokens.encode(whole.example(i)) for i in range(len(whole))]
+        whole = pack(items, labels, beside)
     return {name: whole.take(np.flatnonzero(part == i)) for i, name in enumerate(PARTS)}
 
 
@@ -237,7 +243,7 @@ def read_texts(folder: Path, catalogue: Catalogue, sha256: str, part: int, most:
     Raises:
         RunError: see `read`.
     """
-    values, offsets, _, parts = _arrays(folder, catalogue, sha256)
+    values, offsets, _, parts, _ = _arrays(folder, catalogue, sha256)
     starts, ends = offsets[:-1], np.minimum(offsets[:-1] + most, offsets[1:])
     return [
         values[starts[i] : ends[i]].tobytes().decode("utf-32-le", errors="replace")
@@ -247,19 +253,20 @@ def read_texts(folder: Path, catalogue: Catalogue, sha256: str, part: int, most:
 
 def _arrays(
     folder: Path, catalogue: Catalogue, sha256: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Values, offsets, labels and part, after checking that they fit each other."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Values, offsets, labels, part and columns beside, after checking that they fit each other."""
     path = folder / FILE
     arrays = read_arrays(path, sha256, "examples")
     try:
-        values, offsets, labels, part = (
-            arrays[name] for name in ("values", "offsets", "labels", "part")
+        values, offsets, labels, part, beside = (
+            arrays[name] for name in ("values", "offsets", "labels", "part", "beside")
         )
     except KeyError as error:
         raise RunError(f"{path} lacks {error}; restore it, or start a new run") from None
-    if not _is_sound(values, offsets, labels, part, catalogue):
+    sound = _is_sound(values, offsets, labels, part, catalogue)
+    if not sound or not catalogue.inputs.fit(beside, len(labels)):
         raise RunError(f"{path} does not fit vocabulary.json; restore both, or start a new run")
-    return values, offsets, labels, part
+    return values, offsets, labels, part, beside
 
 
 def _is_sound(

@@ -20,15 +20,23 @@ PART_NAMES = {
 """What people call the parts, in lower case."""
 
 
+class Moment(NamedTuple):
+    """When an example was: a number that grows with time, and what stands in the table."""
+
+    order: float
+    written: str
+
+
 @dataclass
 class Examples:
     """labels[i] is the label of items[i]; parts[i], if the source says so, its part of `PARTS`.
 
     notes: what the user should know about how they were read. channels: C of a signal, 0 for
-    text. format: what the source was, "" for no file. column: that held the texts of a table.
+    text. format: what the source was, "" for no file. texts: columns of a table that held them.
     files and rows: the file that each example stands in, and its number there, from 1: of a table's
     rows without the header, of lines, of examples. columns: other columns of a table that were
-    asked for, by name.
+    asked for, by name. groups and times: of each example, if the
+    parts go by them. beside: cells of the columns that are read beside the texts, by name.
     """
 
     items: list[Item]
@@ -37,10 +45,13 @@ class Examples:
     channels: int = 0
     notes: list[str] = field(default_factory=list)
     format: str = ""
-    column: str = ""
+    texts: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     columns: dict[str, list[str]] = field(default_factory=dict)
+    groups: list[str] = field(default_factory=list)
+    times: list[Moment] = field(default_factory=list)
+    beside: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.files = self.files or [""] * len(self.items)
@@ -59,7 +70,15 @@ class Examples:
             files=[self.files[i] for i in which],
             rows=[self.rows[i] for i in which],
             columns={name: [cells[i] for i in which] for name, cells in self.columns.items()},
+            groups=[self.groups[i] for i in which] if self.groups else [],
+            times=[self.times[i] for i in which] if self.times else [],
+            beside={name: [cells[i] for i in which] for name, cells in self.beside.items()},
         )
+
+    def key(self, number: int) -> Hashable:
+        """What makes two examples equal."""
+        beside = tuple(cells[number] for cells in self.beside.values())
+        return (key_of(self.items[number]), *beside)
 
 
 def key_of(item: Item) -> bytes | str:
@@ -72,7 +91,7 @@ def short(text: str) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-EMPTY, REPEAT = "empty", "repeat"
+EMPTY, REPEAT, LATER = "empty", "repeat", "later"
 """Why an example is left out."""
 
 
@@ -82,6 +101,13 @@ class Cleaned(NamedTuple):
 
     examples: Examples
     reasons: list[str]
+
+    def only(self, used: np.ndarray) -> "Cleaned":
+        """Without the examples that a mask `(N,)` over those that are used does not tell, which lie
+        later than a fold by time."""
+        told = iter(used.tolist())
+        reasons = [reason or ("" if next(told) else LATER) for reason in self.reasons]
+        return Cleaned(self.examples.take(np.flatnonzero(used).tolist()), reasons)
 
 
 def cleaned(examples: Examples, repeats: bool = True) -> Cleaned:
@@ -110,7 +136,7 @@ def _reasons(examples: Examples, repeats: bool) -> list[str]:
     reasons = []
     for number, (item, label) in enumerate(zip(examples.items, examples.labels, strict=True)):
         drawn = examples.parts is None or examples.parts[number] == "train"
-        pair = (label, key_of(item))
+        pair = (label, examples.key(number))
         if len(item) == 0:
             reasons.append(EMPTY)
         elif repeats and drawn and pair in seen:
@@ -158,9 +184,15 @@ def joined(parts: dict[str, Examples]) -> Examples:
         first.channels,
         [note for one in parts.values() for note in one.notes],
         first.format,
-        first.column,
+        first.texts,
         [file for one in parts.values() for file in one.files],
         [row for one in parts.values() for row in one.rows],
+        groups=[group for one in parts.values() for group in one.groups],
+        times=[time for one in parts.values() for time in one.times],
+        beside={
+            name: [cell for one in parts.values() for cell in one.beside[name]]
+            for name in first.beside
+        },
     )
 
 

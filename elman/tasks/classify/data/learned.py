@@ -1,12 +1,13 @@
 """What a run's data was, so that unlabelled data whose name tells no format can be read alike."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from elman.tasks.classify.data.dataset import Catalogue
+from elman.tasks.classify.data.inputs import names_in
 from elman.tasks.classify.data.lines import FORMATS, is_fasttext, labels_stand
 from elman.tasks.classify.data.tables import LABEL_NAMES, TEXT_NAMES
 from elman.tasks.classify.settings import ClassifySettings
@@ -22,11 +23,11 @@ _SAMPLE = 100  # rows that tell whether they are some
 @dataclass(frozen=True)
 class Learned:
     """format: csv, tsv, jsonl, parquet, ts, folder, documents, one of labelled lines, or "" for no
-    file. column: that held the texts
+    file. columns: that held the texts
     of a table. labels: that the run knows. rows: the user has said how rows are read."""
 
     format: str = ""
-    column: str = ""
+    columns: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     rows: bool = False
 
@@ -35,7 +36,7 @@ class Learned:
         cls, data: Mapping[str, Any], settings: ClassifySettings, catalogue: Catalogue
     ) -> "Learned":
         """From the [data] table of a run, in which early runs tell no more than the file's name."""
-        found, column = data.get("format"), data.get("text_column")
+        found, columns = data.get("format"), data.get("text_columns")
         if catalogue.channels:
             found = "ts"
         elif not isinstance(found, str) and settings.data_format != "auto":
@@ -44,7 +45,8 @@ class Learned:
             names = data.get("sources")
             first = names[0] if isinstance(names, list) and names else ""
             found = SUFFIXES.get(Path(str(first)).suffix.lower(), "")
-        return cls(found, str(column or settings.text_column), catalogue.labels)
+        named = map(str, columns) if isinstance(columns, list) else names_in(settings.text_column)
+        return cls(found, tuple(named), catalogue.labels)
 
     def format_of(self, content: str, settings: ClassifySettings) -> tuple[str, list[str]]:
         """How to read a text: as the run's data if it looks like that, else "lines", one example
@@ -60,10 +62,10 @@ class Learned:
             ]
         usual = self.format if self.format in USUAL else "csv"
         if self.format in _TABLES or self.rows:
-            column = settings.text_column or self.column
-            if _is_object(content, column):
+            columns = names_in(settings.text_column, self.columns) or self.columns
+            if _is_object(content, columns):
                 return "jsonl", ["read as JSON lines, by the first line"]
-            if self.rows or self._are_rows(content, column, USUAL[usual], settings):
+            if self.rows or self._are_rows(content, columns, USUAL[usual], settings):
                 seen = "as options tell of columns" if self.rows else "by the first lines"
                 return usual, [f"read as a table, {seen}"]
         if self.format not in _TABLES:
@@ -82,7 +84,7 @@ class Learned:
         if is_fasttext(content):
             return "fasttext", []
         if self.rows or settings.label_column or settings.text_column or not settings.header:
-            if _is_object(content, settings.text_column):
+            if _is_object(content, names_in(settings.text_column)):
                 return "jsonl", ["read as JSON lines, by the first line"]
             return "csv", ["read as a table, as options tell of columns"]
         first = next((line for line in lines_of(content) if line.strip()), "").lstrip()
@@ -104,17 +106,18 @@ class Learned:
         return labels_stand(content, self.labels) if self.labels else None
 
     def _are_rows(
-        self, content: str, column: str, separator: str, settings: ClassifySettings
+        self, content: str, columns: Sequence[str], separator: str, settings: ClassifySettings
     ) -> bool:
-        """Whether a text begins like a table with the column of texts: by its name or, without a
+        """Whether a text begins like a table with the columns of texts: by its name or, without a
         header, by labels beside it that the run knows."""
         rows = first_rows(content, separator, _SAMPLE)
         if settings.header or not rows:
-            return column in [" ".join(name.split()) for row in rows[:1] for name in row]
+            named = [" ".join(name.split()) for row in rows[:1] for name in row]
+            return bool(columns) and {*columns} <= {*named}
         label = settings.label_column
-        if not (column.isdecimal() and label.isdecimal()):
+        if not (columns and all(map(str.isdecimal, (*columns, label)))):
             return False
-        texts, labels = int(column) - 1, int(label) - 1
+        texts, labels = max(map(int, columns)) - 1, int(label) - 1
         known = [
             row[labels].strip() in self.labels for row in rows if len(row) > max(texts, labels)
         ]
@@ -124,11 +127,11 @@ class Learned:
 UNKNOWN = Learned()
 
 
-def _is_object(content: str, column: str = "") -> bool:
-    """Whether the first line is an object, with the column among its keys if there is one."""
+def _is_object(content: str, columns: Sequence[str] = ()) -> bool:
+    """Whether the first line is an object, with the columns among its keys."""
     first = next((line for line in lines_of(content) if line.strip()), "")
     try:
         row = json.loads(first)
     except (ValueError, RecursionError):
         return False
-    return isinstance(row, dict) and (not column or column in row)
+    return isinstance(row, dict) and {*columns} <= row.keys()

@@ -8,12 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from elman.errors import RunError
-from elman.tasks.classify.data.examples import EMPTY, PARTS, REPEAT, Cleaned, Examples
+from elman.tasks.classify.data.examples import (
+    EMPTY,
+    LATER,
+    PARTS,
+    REPEAT,
+    Cleaned,
+    Examples,
+)
 from elman.tasks.shared.arrays import read_arrays, write_arrays
 from elman.tasks.shared.csv_rows import csv_bytes
 
 FILE = "origins.safetensors"
-REASONS = ("", EMPTY, REPEAT)
+REASONS = ("", EMPTY, REPEAT, LATER)
 
 
 @dataclass(frozen=True)

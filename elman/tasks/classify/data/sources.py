@@ -11,6 +11,7 @@ from elman.errors import ArgumentError, DataError
 from elman.tasks.classify.data import builtin
 from elman.tasks.classify.data.examples import Examples, joined
 from elman.tasks.classify.data.folders import DOCUMENTS, read_folder
+from elman.tasks.classify.data.inputs import SEPARATOR
 from elman.tasks.classify.data.labels import check_labels
 from elman.tasks.classify.data.learned import SUFFIXES, UNKNOWN, USUAL, Learned
 from elman.tasks.classify.data.lines import FORMATS, parse_lines
@@ -43,8 +44,8 @@ def read(data: list[str], settings: ClassifySettings) -> Examples:
     """
     whole = _read_all(data, settings)
     if not whole.channels:  # a .ts file says itself that its labels are classes
-        whole.notes += check_labels(whole.labels, lambda i: _place(whole, i))
-    known = Learned(whole.format, whole.column, tuple(sorted(set(whole.labels))))
+        whole.notes += check_labels(whole.labels, lambda i: place_of(whole, i))
+    known = Learned(whole.format, tuple(whole.texts), tuple(sorted(set(whole.labels))))
     own = {
         part: read_source(path, settings, learned=known)
         for part, path in (("valid", settings.valid_data), ("test", settings.test_data))
@@ -61,10 +62,26 @@ def read(data: list[str], settings: ClassifySettings) -> Examples:
                 f"--{part}-data must be one part, but names a folder that holds several; name the "
                 f"file or folder of the {part} part"
             )
+    _require_columns(whole, settings)
     return joined({"train": whole, **own}) if own else whole
 
 
-def _place(examples: Examples, number: int) -> str:
+def _require_columns(whole: Examples, settings: ClassifySettings) -> None:
+    """Raise if a column is asked for that only tables have."""
+    for option, column, found in (
+        ("--group-column", settings.group_column, whole.groups),
+        ("--time-column", settings.time_column, whole.times),
+        ("--number-columns", settings.number_columns, whole.beside),
+        ("--category-columns", settings.category_columns, whole.beside),
+    ):
+        if column and not found:
+            raise ArgumentError(
+                f"{option} names a column of a table, but the data is none; give a table, or leave "
+                f"the option out"
+            )
+
+
+def place_of(examples: Examples, number: int) -> str:
     file = examples.files[number]
     return f"{label_of(file)}, row {examples.rows[number]}" if file else f"row {number + 1}"
 
@@ -149,7 +166,11 @@ def _parse(
 
 
 def prepared(text: str, ascii_only: bool) -> str:
-    """The text as the model reads it: stripped, in composed form (NFC), or plain ASCII."""
+    """The text as the model reads it: stripped, in composed form (NFC), or plain ASCII; each of
+    several texts for itself."""
+    if SEPARATOR in text:
+        parts = [prepared(part, ascii_only) for part in text.split(SEPARATOR)]
+        return SEPARATOR.join(parts) if any(parts) else ""
     if not ascii_only:
         return unicodedata.normalize("NFC", text.strip())
     plain = unicodedata.normalize("NFD", text.strip())

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from elman.errors import DataError
-from elman.tasks.classify.data.examples import PARTS, Examples, key_of, overlap
+from elman.errors import ArgumentError, DataError
+from elman.tasks.classify.data.division import division_of, told
+from elman.tasks.classify.data.examples import PARTS, Examples, overlap
 from elman.tasks.shared.table import listing
 
 TRAIN, VALID, TEST = range(len(PARTS))
@@ -13,55 +14,91 @@ _WORDS = ("training", "validation", "test")
 
 
 @dataclass(frozen=True)
+class Fold:
+    """The one of `count` models of a cross-validation that is tested on fold `number`, from 1."""
+
+    number: int
+    count: int
+
+
+@dataclass(frozen=True)
 class Split:
-    """part: `(N,)` number of each example's part in `PARTS`. notes: what the user should know."""
+    """used: `(N,)`, which examples stand in a part: all but those later than a fold by time. part:
+    of these the number of each one's part in `PARTS`. notes: what the user should know."""
 
     part: np.ndarray
     notes: list[str]
+    used: np.ndarray
 
 
-def split(examples: Examples, test_fraction: float, valid_fraction: float, seed: int) -> Split:
-    """The user's own parts, completed by drawn ones: a share of all for the test, and a share of
-    what remains for validation, each with every label's share.
+def split(
+    examples: Examples,
+    test_fraction: float,
+    valid_fraction: float,
+    seed: int,
+    fold: Fold | None = None,
+) -> Split:
+    """The user's own parts, completed by others: a share of all for the test, or a fold, and a
+    share of what remains for validation; by groups or by time if the examples have them, else drawn
+    with each label's share.
 
     Raises:
         DataError: a part is empty, or training has fewer than two labels, or a label of another
             part never occurs in training.
+        ArgumentError: both groups and times; a fold of parts that the user divided.
     """
-    labels = np.array(examples.labels)
     given = examples.parts
     part = np.zeros(len(examples), dtype=np.uint8)
     if given is not None:
         part[:] = [PARTS.index(name) for name in given]
     rng = np.random.default_rng(seed)
-    for number, share in ((TEST, test_fraction), (VALID, valid_fraction)):
+    division, used = division_of(examples, rng), np.ones(len(examples), dtype=bool)
+    shares = [(TEST, test_fraction), (VALID, valid_fraction)]
+    if fold is not None:
+        _require_foldable(fold, examples)
+        learned, tested = division.fold(fold.number, fold.count)
+        part[tested] = TEST
+        used[:] = False
+        used[np.concatenate([learned, tested])] = True
+        shares = shares[1:]
+    for number, share in shares:
         if given is None or PARTS[number] not in given:
-            free = np.flatnonzero(part == TRAIN)
-            part[free[drawn(labels[free], share, rng)]] = number
-    _require_usable(part, labels)
-    return Split(part, [*_rare(part, labels), *_leaks(part, examples)])
+            free = np.flatnonzero((part == TRAIN) & used)
+            part[division.share(free, share)] = number
+    examples, part = examples.take(np.flatnonzero(used).tolist()), part[used]
+    labels = np.array(examples.labels)
+    _require_usable(part, labels, examples)
+    notes = [*told(examples, part, _WORDS), *_rare(part, labels), *_leaks(part, examples)]
+    return Split(part, notes, used)
 
 
-def drawn(labels: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Numbers of a share of the examples, stratified: every label gives its share, rounded so that
-    the total comes out, and keeps at least one example for training."""
-    chosen = []
-    wanted, begun = 0.0, 0
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        wanted += share * len(members)
-        count = min(round(wanted) - begun, len(members) - 1)
-        begun = round(wanted)
-        chosen.append(members[: max(count, 0)])
-    return np.concatenate(chosen) if chosen else np.zeros(0, dtype=np.int64)
+def _require_foldable(fold: Fold, examples: Examples) -> None:
+    if examples.parts is not None:
+        raise ArgumentError(
+            "--folds divides DATA by itself, but it comes in parts; leave out --test-data, "
+            "--valid-data and --split-column, or give one file or folder without parts"
+        )
+    if fold.count < 2 or not 1 <= fold.number <= fold.count:
+        raise ArgumentError(
+            f"--folds must be at least 2 and --fold one of them, got --folds {fold.count} --fold "
+            f"{fold.number}"
+        )
 
 
-def _require_usable(part: np.ndarray, labels: np.ndarray) -> None:
+def _require_usable(part: np.ndarray, labels: np.ndarray, examples: Examples) -> None:
     known = np.unique(labels[part == TRAIN])
+    by = "group" if examples.groups else "time" if examples.times else ""
     if len(known) < 2:
         found = ", ".join(map(repr, known.tolist())) or "none"
-        raise DataError(f"a classifier needs examples of at least two labels, got {found}")
+        where = f", but divided by {by} the training part has" if by else ", got"
+        raise DataError(f"a classifier needs examples of at least two labels{where} {found}")
     for number in (VALID, TEST):
+        if by and not (part == number).any():
+            raise DataError(
+                f"the {_WORDS[number]} part is empty: there are too few different {by}s to divide "
+                f"{len(labels):,} examples by them, or each of them holds all of a label; leave "
+                f"out --{by}-column, or name another column"
+            )
         if not (part == number).any():
             raise DataError(
                 f"the {_WORDS[number]} part is empty: {len(labels)} examples are too few for the "
@@ -88,13 +125,19 @@ def _rare(part: np.ndarray, labels: np.ndarray) -> list[str]:
     single = known[counts == 1].tolist()
     if single:
         notes.append(f"one example only to learn from: {listing(single)}")
+    for number in (VALID, TEST):
+        if len(found := np.unique(labels[part == number])) == 1:
+            notes.append(
+                f"the {_WORDS[number]} part has one label only, {str(found[0])!r}: what is "
+                f"measured there says little"
+            )
     return notes
 
 
 def _leaks(part: np.ndarray, examples: Examples) -> list[str]:
     """How many examples of a part also stand in the training part, with the same label (which the
     user's own division may cause) or with another one only (which no model can get right)."""
-    pairs = list(zip(map(key_of, examples.items), examples.labels, strict=True))
+    pairs = [(examples.key(i), label) for i, label in enumerate(examples.labels)]
     training = [pairs[i] for i in np.flatnonzero(part == TRAIN)]
     notes = []
     for number in (VALID, TEST):

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from elman.errors import ArgumentError, DataError
-from elman.tasks.classify.data.examples import PART_NAMES, PARTS, Examples
+from elman.tasks.classify.data.examples import PART_NAMES, PARTS, Examples, Moment
+from elman.tasks.classify.data.inputs import joined_texts, names_in
 from elman.tasks.classify.data.json_lines import parse_json_lines
-from elman.tasks.classify.settings import ClassifySettings
+from elman.tasks.classify.settings import DIVIDING, ClassifySettings
 from elman.tasks.shared.separated import parse_separated
 from elman.tasks.shared.table import Table, is_unnamed, listing, numbers_rows, parquet_cells
+from elman.tasks.shared.time.order import order_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -156,14 +158,18 @@ def examples_of(
         DataError: labels that are missing, values that are no text, with their lines.
         ArgumentError: a column that does not exist; names those that do.
     """
-    label = _find(table, settings.label_column, LABEL_NAMES, "label", labelled)
-    text = _find(table, settings.text_column, TEXT_NAMES, "text", True, taken=label)
-    if labelled and text == label:
-        raise ArgumentError(f"column {text!r} can't be both the text and the label; name another")
-    if label is not None and text is not None and label != text:
-        _refuse_data_as_names(table, settings, label, text)
-        _refuse_header_again(table, label, text)
-    texts = table.strings(text)
+    beside = _beside(table, settings)
+    dividing = [getattr(settings, name) for name in DIVIDING]
+    label = _find(
+        table, settings.label_column, LABEL_NAMES, "label", labelled, [*beside, *dividing]
+    )
+    columns = _text_columns(table, settings, label, [*beside, *dividing])
+    if labelled and label in columns:
+        raise ArgumentError(f"column {label!r} can't be both the text and the label; name another")
+    if label is not None and label not in columns:
+        _refuse_data_as_names(table, settings, label, columns[0])
+        _refuse_header_again(table, label, columns[0])
+    texts = joined_texts([table.strings(column) for column in columns])
     labels = [unicodedata.normalize("NFC", value) for value in table.strings(label, _ONE_LABEL)]
     for row, (value, text_there) in enumerate(zip(labels, texts, strict=True)):
         if labelled and not value and text_there:
@@ -172,36 +178,117 @@ def examples_of(
                 f"the row out"
             )
     parts = _parts(table, settings.split_column) if settings.split_column else None
-    notes = [*table.notes, *_notes(table, [text, label, settings.split_column], labels)]
-    found = Examples(list(texts), labels, parts, notes=notes, column=text or "")
-    found.columns = _kept(table, keep, text)
+    notes = [*table.notes, *_notes(table, columns, label, [*beside, *dividing], labels)]
+    found = Examples(list(texts), labels, parts, notes=notes, texts=columns)
+    found.columns = _kept(table, keep, columns)
+    found.beside = {column: table.strings(column) for column in beside}
+    if settings.group_column:
+        found.groups = _groups(table, settings.group_column, texts)
+    if settings.time_column:
+        found.times = _times(table, settings.time_column)
     return found
 
 
-def _kept(table: TextTable, keep: Sequence[str], text: str | None) -> dict[str, list[str]]:
-    """The columns to hand on, as they are written in the file. For all of them, the text is not
-    among them: it is handed on as it is."""
+def _groups(table: TextTable, column: str, texts: Sequence[str]) -> list[str]:
+    """The group of each row."""
+    table.require(column, "--group-column")
+    groups = table.strings(column)
+    for row, (group, text) in enumerate(zip(groups, texts, strict=True)):
+        if text and not group:
+            raise DataError(
+                f"{table.place(row)}: the group (column {column!r}) is empty; fill it in, with a "
+                f"name of its own for a row that belongs to no other, or leave the row out"
+            )
+    return groups
+
+
+def _times(table: TextTable, column: str) -> list[Moment]:
+    """The time of each row."""
+    table.require(column, "--time-column")
+    written = table.strings(column)
+    return list(map(Moment, order_of(table, column).tolist(), written))
+
+
+def _text_columns(
+    table: TextTable, settings: ClassifySettings, label: str | None, taken: Sequence[str]
+) -> list[str]:
+    """The columns that are read as texts, in their order.
+
+    Raises:
+        ArgumentError: they are not there, or can't be told; or nothing is left to be one.
+    """
+    named = names_in(settings.text_column, table.columns)
+    if len(named) < 2:
+        if not named and not {*table.columns} - {label, *taken}:
+            raise ArgumentError(
+                f"{table.name} has no column of texts beside {listing(table.columns)}; elman reads "
+                f"sequences, and numbers and categories beside them: name a --text-column, or use "
+                f"a library for tables, such as scikit-learn"
+            )
+        name = named[0] if named else ""
+        found = _find(table, name, TEXT_NAMES, "text", True, [label or "", *taken])
+        assert found is not None
+        named = [found]
+    for column in named:
+        table.require(column, "--text-column")
+    both = [column for column in named if column in taken or named.count(column) > 1]
+    if both:
+        raise ArgumentError(
+            f"column {both[0]!r} can be read in one way only, but is named twice; name it once, "
+            f"as text, number, category, group or time"
+        )
+    return named
+
+
+def _beside(table: TextTable, settings: ClassifySettings) -> list[str]:
+    """The columns of numbers and of categories."""
+    found: list[str] = []
+    for option, names in (
+        ("--number-columns", settings.number_columns),
+        ("--category-columns", settings.category_columns),
+    ):
+        for column in names_in(names, table.columns):
+            table.require(column, option)
+            if column in found or column == settings.label_column:
+                raise ArgumentError(
+                    f"{option}: column {column!r} can be read in one way only, but is named twice"
+                )
+            found.append(column)
+    return found
+
+
+def _kept(table: TextTable, keep: Sequence[str], texts: Sequence[str]) -> dict[str, list[str]]:
+    """The columns to hand on, as they are written in the file. For all of them, a single text is
+    not among them: it is handed on as it is."""
+    own = texts if len(texts) == 1 else []
     wanted = [
         column
         for name in keep
-        for column in ([c for c in table.columns if c != text] if name == ALL else [name])
+        for column in ([c for c in table.columns if c not in own] if name == ALL else [name])
     ]
     for name in wanted:
         table.require(name, "a column to keep")
     return {name: table.written(name) for name in dict.fromkeys(wanted)}
 
 
-def _notes(table: TextTable, used: list[str | None], labels: list[str]) -> list[str]:
+def _notes(
+    table: TextTable,
+    texts: Sequence[str],
+    label: str | None,
+    used: Sequence[str],
+    labels: list[str],
+) -> list[str]:
     notes = []
-    if left := [column for column in table.columns if column not in used]:
-        text, label = used[:2]
+    if left := [c for c in table.columns if c not in (*texts, label, *used)]:
+        taken = listing([*map(repr, texts)])
         unused = listing([*map(repr, left)])
+        which = "column" if len(texts) == 1 else "columns"
         labelled = f" and labels from {label!r}" if label is not None else ""
-        notes.append(f"texts are taken from column {text!r}{labelled}; not used: {unused}")
-    for label in sorted(set(labels)):
-        if label.lower() in _ABSENT:
+        notes.append(f"texts are taken from {which} {taken}{labelled}; not used: {unused}")
+    for name in sorted(set(labels)):
+        if name.lower() in _ABSENT:
             notes.append(
-                f"{label!r} is a label like all others (rows: {labels.count(label):,}); leave them "
+                f"{name!r} is a label like all others (rows: {labels.count(name):,}); leave them "
                 f"out if it stands for a missing one"
             )
     return notes
@@ -222,7 +309,7 @@ def _parts(table: TextTable, column: str) -> list[str]:
 
 def _find(
     table: TextTable, wanted: str, usual: tuple[str, ...], what: str, required: bool,
-    taken: str | None = None,
+    taken: Sequence[str] = (),
 ) -> str | None:  # fmt: skip
     """The column that holds the `what`: the one asked for, or one with a usual name, or the only
     one that is not taken. Numbers of rows are none of them."""
@@ -233,7 +320,7 @@ def _find(
     free = [
         column
         for column in table.columns
-        if column != taken and not is_unnamed(column) and not _only_counts(table, column, usual)
+        if column not in taken and not is_unnamed(column) and not _only_counts(table, column, usual)
     ]
     lower = {column.lower(): column for column in reversed(free)}
     found = next((lower[name] for name in usual if name in lower and not wanted), None)

@@ -2,30 +2,40 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from elman.tasks.classify.data.dataset import Catalogue, Dataset
+from elman.tasks.classify.data.tokens import Tokens, Words
+from elman.tasks.classify.model.columns import ColumnReader
 from elman.tasks.classify.model.linear_vote import LinearVote
 from elman.tasks.classify.model.pools import largest, last, mean, within
 from elman.tasks.classify.model.signals import SignalReader
 from elman.tasks.classify.model.text import TextReader
+from elman.tasks.classify.model.wide import NGrams
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.setup import Setup
 from elman.tasks.shared.stack import stack
 
 
 class SequenceClassifier(nn.Module):
-    """Characters or signal values, recurrent layers, a pool over time, and a linear map.
+    """Tokens or signal values, recurrent layers, a pool over time, and a linear map; of texts also
+    the sum of what their n-grams say.
 
-    Shapes: input `(T, B)` character numbers or `(T, B, C)` values, lengths `(B,)`, to logits
-    `(B, K)`. What stands beyond a row's length is never read.
+    Shapes: input `(T, B)` or `(T, B, C)` numbers of tokens, or `(T, B, C)` values, lengths `(B,)`,
+    and what stands beside `(B, columns)`, None for nothing known, to logits `(B, K)`. What stands
+    beyond a row's length is never read.
 
     log_temperature: log T of the probabilities softmax(logits / T). vote: of signals, a linear
     model whose probabilities are mixed with these; its share of the mixture is `vote_share`. Both
     are fitted on the validation part, and saved with the weights.
+
+    others: with `members` above 1 more networks like this one, from first weights of their own (L.
+    Hansen and P. Salamon, 1990; B. Lakshminarayanan et al., arXiv 1612.01474). Each learns by its
+    own loss, and their probabilities are averaged.
     """
 
     log_temperature: Tensor
@@ -35,9 +45,9 @@ class SequenceClassifier(nn.Module):
         super().__init__()
         self.reader = (
             SignalReader(catalogue.features, catalogue.length, settings)
-            if catalogue.channels
+            if catalogue.tokens is None
             else TextReader(
-                catalogue.characters, settings.embedding_size, settings.unknown_rate,
+                catalogue.tokens, settings.embedding_size, settings.unknown_rate,
                 settings.dropout,
             )
         )  # fmt: skip
@@ -47,11 +57,19 @@ class SequenceClassifier(nn.Module):
         width = cast(int, self.recurrent.output_size) * (2 if self.pool == "mean-max" else 1)
         if self.reads_signals:  # what convolutions found is pooled, too
             width += 2 * self.reader.output_size
-        self.head = nn.Linear(width, len(catalogue.labels))
-        self.vote = (
-            LinearVote(self.reader, catalogue.features, catalogue.length, len(catalogue.labels))
-            if isinstance(self.reader, SignalReader) and settings.vote
-            else None
+        self.columns = ColumnReader(catalogue.inputs, settings.unknown_rate, settings.dropout)
+        self.head = nn.Linear(width + self.columns.output_size, len(catalogue.labels))
+        self.wide = None
+        if catalogue.tokens is not None and (order := order_of(catalogue.tokens, settings)):
+            self.wide = NGrams(order, len(catalogue.labels), settings.dropout)
+        self.vote = None
+        if isinstance(self.reader, SignalReader) and settings.vote:
+            self.vote = LinearVote(
+                self.reader, catalogue.features, catalogue.length, len(catalogue.labels)
+            )
+        alone = replace(settings, members=1, vote=False)
+        self.others = nn.ModuleList(
+            SequenceClassifier(catalogue, alone, setup) for _ in range(settings.members - 1)
         )
         self.register_buffer("vote_share", torch.zeros(()))
         self.register_buffer("log_temperature", torch.zeros(()))
@@ -61,7 +79,16 @@ class SequenceClassifier(nn.Module):
     def reads_signals(self) -> bool:
         return isinstance(self.reader, SignalReader)
 
-    def forward(self, input: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, input: Tensor, lengths: Tensor, beside: Tensor | None = None) -> Tensor:
+        return averaged(self.each(input, lengths, beside))
+
+    def each(self, input: Tensor, lengths: Tensor, beside: Tensor | None = None) -> list[Tensor]:
+        """The logits `(B, K)` of each member."""
+        members = (self, *self.others)
+        return [member._own(input, lengths, beside) for member in members]
+
+    def _own(self, input: Tensor, lengths: Tensor, beside: Tensor | None = None) -> Tensor:
+        wide = 0.0 if self.wide is None else self.wide(input, lengths)
         features, lengths = self.reader(input, lengths)
         hidden, _ = self.recurrent(features, lengths=lengths)
         pooled = self._pooled(hidden, lengths)
@@ -69,10 +96,15 @@ class SequenceClassifier(nn.Module):
             inside = within(len(features), lengths)[..., None]
             features = torch.where(inside, features, 0.0)
             pooled = torch.cat([pooled, mean(features, lengths), largest(features, lengths)], 1)
-        logits: Tensor = self.head(self.dropout(pooled))
-        return logits
+        pooled = self.dropout(pooled)
+        if self.columns.output_size:
+            if beside is None:
+                beside = self.columns.unknown(len(pooled))
+            pooled = torch.cat([pooled, self.columns(beside)], 1)
+        logits: Tensor = self.head(pooled)
+        return logits + wide
 
-    def voted(self, input: Tensor, lengths: Tensor) -> Tensor:
+    def voted(self, input: Tensor, lengths: Tensor, beside: Tensor) -> Tensor:
         """`(B, K)` logarithms of probabilities by the linear model beside the network."""
         assert self.vote is not None
         assert isinstance(self.reader, SignalReader)
@@ -96,6 +128,8 @@ class SequenceClassifier(nn.Module):
         Returns the votes of the linear model on the validation part, `(N, K)` logarithms of
         probabilities; None without one.
         """
+        for other in self.others:
+            cast(SequenceClassifier, other).measure(parts, weights)
         if not isinstance(self.reader, SignalReader):
             return None
         self.reader.measure(parts["train"])
@@ -111,8 +145,22 @@ class SequenceClassifier(nn.Module):
         self.log_temperature.fill_(math.log(value))
 
 
+def averaged(logits: list[Tensor]) -> Tensor:
+    """`(B, K)` of which the softmax is the mean of the softmax of each `(B, K)`."""
+    if len(logits) == 1:
+        return logits[0]
+    shares = torch.stack(logits).log_softmax(-1)
+    return shares.logsumexp(0) - math.log(len(logits))
+
+
 def input_size(catalogue: Catalogue, settings: ClassifySettings) -> int:
     """Features of a time step as the first layer reads it."""
-    if catalogue.channels:
+    if catalogue.tokens is None:
         return SignalReader(catalogue.features, catalogue.length, settings).output_size
-    return settings.embedding_size or catalogue.characters
+    return settings.embedding_size or catalogue.tokens.size
+
+
+def order_of(tokens: Tokens, settings: ClassifySettings) -> int:
+    """Tokens of the longest n-grams that are weighed."""
+    usual = 2 if isinstance(tokens, Words) else 0
+    return usual if settings.ngrams < 0 else settings.ngrams

@@ -58,11 +58,31 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
     """Expected calibration error (C. Guo et al., arXiv 1706.04599): how far the probability of the
     predicted label lies from the share that is right, in `bins` equal ranges of probability,
     averaged over the examples."""
+    found = reliability(probabilities, labels, bins)
+    return float(np.abs(found.confidence - found.right).sum() / len(labels))
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Examples by the probability p of their predicted label, in equal ranges of p, each with its
+    upper end: `(bins,)` each. examples: how many. confidence: sum of p. right: how many are."""
+
+    examples: np.ndarray
+    confidence: np.ndarray
+    right: np.ndarray
+
+
+def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> Reliability:
+    """What `calibration_error` is made of, and the reliability diagram shows."""
     confidence = probabilities.max(1)
     right = probabilities.argmax(1) == labels
     which = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(which, confidence - right, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    examples = np.bincount(which, minlength=bins)
+    return Reliability(
+        examples,
+        np.bincount(which, confidence, minlength=bins),
+        np.bincount(which, right, minlength=bins),
+    )
 
 
 def summary(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:

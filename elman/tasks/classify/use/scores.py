@@ -46,10 +46,10 @@ def _for_each(
     model: SequenceClassifier,
     dataset: Dataset,
     device: torch.device,
-    score: Callable[[Tensor, Tensor], Tensor],
+    score: Callable[..., Tensor],
 ) -> np.ndarray:
     scores = np.zeros((len(dataset), model.head.out_features), dtype=np.float32)
     for batch in in_order_of_length(dataset, _ROWS):
-        found = score(batch.input.to(device), batch.lengths.to(device))
+        found = score(*batch.to(device).inputs)
         scores[batch.numbers] = found.cpu().numpy()
     return scores

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from elman.tasks.classify.use.suspicious import SHOWN, beginning
 from elman.tasks.shared.csv_rows import csv_bytes
 
 if TYPE_CHECKING:
     from elman.tasks.classify.use.trained import Tested
 
-_SHOWN = 100  # characters of an example
 _COLUMNS = ("file", "row", "example", "label", "predicted", "probability")
 
 
@@ -23,11 +23,11 @@ def tables_of(tested: "Tested") -> dict[str, bytes]:
     origins = tested.kept.origins
     if origins is None:
         return {}
-    texts = tested.kept.beginnings("test", 4 * _SHOWN)
+    texts = tested.kept.beginnings("test", 4 * SHOWN)
     predicted = tested.probabilities.argmax(1)
     names = tested.evaluation.labels
     rows = [
-        (file, row, _short(text), names[label], names[said], f"{probabilities[said]:.6f}")
+        (file, row, beginning(text), names[label], names[said], f"{probabilities[said]:.6f}")
         for (file, row), text, label, said, probabilities in zip(
             origins.of_part("test"), texts, tested.labels, predicted, tested.probabilities,
             strict=True,
@@ -40,9 +40,3 @@ def tables_of(tested: "Tested") -> dict[str, bytes]:
         "errors.csv": csv_bytes(_COLUMNS, [rows[i] for i in surest]),
         "split.csv": origins.to_csv(),
     }
-
-
-def _short(text: str) -> str:
-    """The beginning of a text, on one line."""
-    text = " ".join(text.split())
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

@@ -2,8 +2,8 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,18 +11,39 @@ import numpy as np
 from elman.errors import ArgumentError, DataError, RunError
 from elman.settings import build, names, refuse_unknown
 from elman.tasks.classify.data import sources
+from elman.tasks.classify.data.batches import PREDICTION_STEPS
 from elman.tasks.classify.data.dataset import Catalogue, Dataset, pack
 from elman.tasks.classify.data.examples import Examples, Item, Overlap, cleaned, overlap, short
 from elman.tasks.classify.data.kept import KeptExamples
 from elman.tasks.classify.data.learned import UNKNOWN, Learned
+from elman.tasks.classify.data.tokens import cut, note_of_cut, text_of
 from elman.tasks.classify.model.classifier import SequenceClassifier
-from elman.tasks.classify.settings import ClassifySettings, EvaluationSettings
+from elman.tasks.classify.settings import DIVIDING, ClassifySettings, LabelledReadingSettings
 from elman.tasks.classify.use.evaluation import Evaluation
+from elman.tasks.classify.use.explanation import (
+    Explanation,
+    Piece,
+    around,
+    groups,
+    log_odds,
+    places,
+    without,
+)
 from elman.tasks.classify.use.scores import probabilities_of
+from elman.tasks.classify.use.suspicious import (
+    SHOWN,
+    Suspect,
+    beginning,
+    confident_mistakes,
+)
+from elman.tasks.shared.characters import code_points
 from elman.tasks.shared.table import listing
 from elman.tasks.shared.trained import Trained
 
 Source = str | os.PathLike[str]
+Row = Mapping[str, Any]
+"""An example of a run that reads several columns: their values by name."""
+Labelled = Sequence[tuple[Item | Row, str]] | Examples
 
 
 class Guess(NamedTuple):
@@ -61,16 +82,20 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         self._catalogue, self._settings, self._kept = catalogue, settings, kept
         self._learned = learned
 
-    def predict(self, examples: Sequence[Item], top: int = 3) -> list[list[Guess]]:
+    def predict(self, examples: Sequence[Item | Row] | Examples, top: int = 3) -> list[list[Guess]]:
         """The `top` most probable labels of each example, the best first.
 
         Args:
-            examples: strings, or signals `(T, C)` of C channels, as the run was trained on.
-                Characters that training never showed are read as the unknown character.
+            examples: strings, or signals `(T, C)` of C channels, as the run was trained on; of a
+                run that reads several columns, mappings with all of them, None where a value is not
+                known. Characters and categories that training never showed are read as unknown
+                ones. Or what `read` gives.
             top: how many labels; all if there are fewer.
 
         Raises:
-            ArgumentError: an example is empty, of the wrong kind or shape, or not finite.
+            ArgumentError: an example is empty, of the wrong kind or shape, not finite, or lacks a
+                column.
+            DataError: text in a column of numbers.
 
         Example:
             >>> import elman
@@ -87,7 +112,7 @@ class TrainedClassifier(Trained[SequenceClassifier]):
             for row, numbers in zip(probabilities, best, strict=True)
         ]
 
-    def probabilities(self, examples: Sequence[Item]) -> np.ndarray:
+    def probabilities(self, examples: Sequence[Item | Row] | Examples) -> np.ndarray:
         """`(N, K)` float64: for each example the probability of each of `labels`.
 
         Args and errors are those of `predict`.
@@ -97,24 +122,100 @@ class TrainedClassifier(Trained[SequenceClassifier]):
                 f"a list of examples was expected, got one {type(examples).__name__}; "
                 f"put it into a list"
             )
-        if not isinstance(examples, Sequence) and len(getattr(examples, "shape", ())) != 1:
+        if (
+            not isinstance(examples, Sequence | Examples)
+            and len(getattr(examples, "shape", ())) != 1
+        ):
             raise ArgumentError(
                 f"a list of examples was expected, got {type(examples).__name__}; make a list of "
                 f"its texts or signals"
             )
-        encoded = [self._encoded(item, number) for number, item in enumerate(examples, 1)]
-        if not encoded:
+        found = self._examples(examples)
+        if not len(found):
             return np.zeros((0, len(self.labels)))
-        return self._of(pack(encoded, np.zeros(len(encoded), dtype=np.int64)))
+        return self._of(self._packed(found, np.zeros(len(found), dtype=np.int64)))
 
-    def evaluate(
-        self, data: Source | Sequence[tuple[Item, str]] | None = None, **reading: Any
-    ) -> Evaluation:
+    def explain(
+        self, examples: Sequence[Item | Row] | Examples, labels: Sequence[str] | None = None
+    ) -> list[Explanation]:
+        """What each piece of an example did to its label: each is taken away in turn, and the
+        example read again.
+
+        Args:
+            examples: as for `predict`.
+            labels: one for each, to explain in place of the most probable one.
+
+        Returns:
+            For a text the effect of each character, or word if it is read as words (of longer
+            stretches, if there are more than 200); for a signal of stretches of each channel: an
+            eighth of the signal around each is replaced by a straight line.
+
+        Raises:
+            ArgumentError: see `predict`; or a label that the model does not know.
+        """
+        given = self._examples(examples)
+        encoded = [self._erasable(item, number) for number, item in enumerate(given.items, 1)]
+        place = partial(sources.place_of, given)
+        beside = self._catalogue.inputs.encode(given.beside, len(given), place)
+        numbers = None if labels is None else [self._number_of(label) for label in labels]
+        if numbers is not None and len(numbers) != len(encoded):
+            raise ArgumentError(f"{len(encoded)} labels were expected, got {len(numbers)}")
+        found: list[Explanation] = []
+        for group in groups(encoded, PREDICTION_STEPS):
+            chosen = None if numbers is None else np.array([numbers[i] for i in group])
+            found += self._explained([encoded[i] for i in group], beside[group], chosen)
+        texts = [text_of(points) if points.ndim == 1 else "" for points in encoded]
+        return [dataclasses.replace(why, text=text) for why, text in zip(found, texts, strict=True)]
+
+    def _explained(
+        self, items: Sequence[np.ndarray], beside: np.ndarray, labels: np.ndarray | None
+    ) -> list[Explanation]:
+        """Some examples, read with all of their variants at once."""
+        tokens = self._catalogue.tokens
+        pieces_of = [
+            places(item, None if tokens is None else tokens.bounds(item)) for item in items
+        ]
+        variants = [
+            without(item, [around(place, item)])
+            for item, its in zip(items, pieces_of, strict=True)
+            for place in its
+        ]
+        whole = [item if tokens is None else tokens.encode(item) for item in (*items, *variants)]
+        sizes = [len(its) for its in pieces_of]
+        columns = np.concatenate([beside, np.repeat(beside, sizes, axis=0)])
+        packed = pack(whole, np.zeros(len(whole), dtype=np.int64), columns)
+        probabilities = self._of(packed)
+        if labels is None:
+            labels = probabilities[: len(items)].argmax(1)
+        odds = log_odds(probabilities, np.concatenate([labels, np.repeat(labels, sizes)]))
+        pieces = iter(np.repeat(odds[: len(items)], sizes) - odds[len(items) :])
+        return [
+            Explanation(
+                self.labels[label], float(1 / (1 + np.exp(-odds[i]))),
+                tuple(Piece(*place, float(next(pieces))) for place in its),
+            )
+            for i, (label, its) in enumerate(zip(labels, pieces_of, strict=True))
+        ]  # fmt: skip
+
+    def _erasable(self, item: Item, number: int) -> np.ndarray:
+        """What pieces are taken from: the code points of a text that are read, or a signal."""
+        encoded = self._encoded(item, number)
+        if self._catalogue.tokens is None:
+            return encoded
+        return cut(code_points(str(self._prepared(item))), self._catalogue.tokens.longest)
+
+    def _number_of(self, label: str) -> int:
+        if label not in self.labels:
+            raise ArgumentError(f"no label {label!r}; known are {listing(self.labels)}")
+        return self.labels.index(label)
+
+    def evaluate(self, data: Source | Labelled | None = None, **reading: Any) -> Evaluation:
         """How good the model is on labelled data, or on the test part that the run kept. Every row
         counts, repeats too; only empty examples are left out, and counted.
 
         Args:
-            data: a file or folder that is read as the run's data was, or (example, label) pairs.
+            data: a file or folder that is read as the run's data was, (example, label) pairs, or
+                what `read` returned.
             reading: settings of reading in place of the run's: data_format, header, text_column,
                 label_column, encoding.
 
@@ -124,17 +225,79 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         """
         if data is None:
             return self.tested().evaluation
-        if isinstance(data, str | os.PathLike):
-            examples = self.read(data, **reading)
-        else:
-            for number, (item, _) in enumerate(_pairs(data), 1):
-                self._encoded(item, number)  # refuses what is no example
-            items = [self._prepared(item) for item, _ in data]
-            channels = self._catalogue.channels
-            examples = Examples(items, [label for _, label in data], channels=channels)
-        found = cleaned(examples, repeats=False).examples
-        dataset = self._known(found)
+        found, dataset = self._measurable(data, reading)
         return self._evaluation(self._of(dataset), dataset, found.notes)
+
+    def suspects(self, data: Source | Labelled | None = None, **reading: Any) -> list[Suspect]:
+        """The examples whose label may be wrong, the surest first (confident learning).
+
+        Only examples that training did not show can be judged: those of the run's validation and
+        test part, or of other data without what training showed with the same label.
+
+        Args and errors are those of `evaluate`.
+        """
+        if data is None:
+            return self._suspects_held_out()
+        found, dataset = self._measurable(data, reading)
+        training = self._overlap(dataset)
+        new = np.ones(len(dataset), bool) if training is None else ~training.shared
+        kept = np.flatnonzero(new)
+        if not len(kept):
+            return []
+        probabilities, labels = self._of(dataset.take(kept)), dataset.labels[kept]
+        places = [(found.files[i], found.rows[i], "", _described(found.items[i])) for i in kept]
+        return self._suspects(probabilities, labels, places)
+
+    def _suspects_held_out(self) -> list[Suspect]:
+        """Among the examples of the validation and the test part."""
+        if (parts := self._parts) is None or self._kept is None:
+            raise ArgumentError("this run keeps no examples of its own; give the data to evaluate")
+        names, origins = ("valid", "test"), self._kept.origins
+        places = [
+            (*place, name, text)
+            for name in names
+            for place, text in zip(
+                origins.of_part(name) if origins else [("", 0)] * len(parts[name]),
+                self._kept.beginnings(name, 4 * SHOWN),
+                strict=True,
+            )
+        ]
+        probabilities = np.concatenate([self._of(parts[name]) for name in names])
+        labels = np.concatenate([parts[name].labels for name in names])
+        return self._suspects(probabilities, labels, places)
+
+    def _suspects(
+        self,
+        probabilities: np.ndarray,
+        labels: np.ndarray,
+        places: Sequence[tuple[str, int, str, str]],
+    ) -> list[Suspect]:
+        """places: file, row, part and beginning of each example."""
+        return [
+            Suspect(
+                *places[i][:3], beginning(places[i][3]),
+                self.labels[labels[i]], float(probabilities[i, labels[i]]),
+                self.labels[better], float(probabilities[i, better]),
+            )
+            for i, better in confident_mistakes(probabilities, labels)
+        ]  # fmt: skip
+
+    def _measurable(
+        self, data: Source | Labelled, reading: dict[str, Any]
+    ) -> tuple[Examples, Dataset]:
+        """Labelled data without empty examples, and the same encoded."""
+        if isinstance(data, str | os.PathLike):
+            data = self.read(data, **reading)
+        elif not isinstance(data, Examples):
+            pairs = _pairs(data)
+            data = self._examples([item for item, _ in pairs])
+            for number, item in enumerate(data.items, 1):
+                self._encoded(item, number)  # refuses what is no example
+            if self._catalogue.channels:
+                data.items = [np.asarray(item, dtype=np.float64) for item in data.items]
+            data.labels = [label for _, label in pairs]
+        found = cleaned(data, repeats=False).examples
+        return found, self._known(found)
 
     def tested(self) -> Tested:
         """What the model says of the test part that the run kept.
@@ -174,25 +337,51 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         an example. keep: columns of a table to hand on, in `columns`. `reading` and errors are
         those of `evaluate`. Empty examples keep their places.
         """
-        refuse_unknown(reading, names(EvaluationSettings), "reading")
-        # A column that divided the training data says nothing about other data.
-        values = {**dataclasses.asdict(self._settings), "split_column": ""}
+        refuse_unknown(reading, names(LabelledReadingSettings), "reading")
+        # Columns that divided the training data say nothing about other data.
+        values = {**dataclasses.asdict(self._settings), **dict.fromkeys(DIVIDING, "")}
         if not labelled:
             values["data_format"] = "auto"  # a list of texts is usual, whatever training read
         values.update(reading)
         settings = build(ClassifySettings, values, "reading")
         rows = bool(keep) or not {"header", "text_column", "label_column"}.isdisjoint(reading)
         learned = dataclasses.replace(self._learned, rows=rows)
-        return sources.read_source(os.fspath(source), settings, labelled, learned, keep)
+        found = sources.read_source(os.fspath(source), settings, labelled, learned, keep)
+        if not found.channels and self._catalogue.tokens is not None:
+            lengths = [len(item) for item in found.items]
+            found.notes += note_of_cut(lengths, self._catalogue.tokens.longest)
+        return found
 
-    def _prepared(self, item: Item) -> Item:
-        if isinstance(item, str):
-            return sources.prepared(item, self._settings.ascii)
-        return np.asarray(item, dtype=np.float64)
+    def _examples(self, given: Sequence[Item | Row] | Examples) -> Examples:
+        """Examples as Python gives them, as if they had been read from a file."""
+        if isinstance(given, Examples):
+            return dataclasses.replace(given, items=[self._prepared(item) for item in given.items])
+        inputs, channels = self._catalogue.inputs, self._catalogue.channels
+        if inputs.plain and not any(isinstance(example, Mapping) for example in given):
+            items = [self._prepared(item) for item in given]
+            return Examples(items, [""] * len(items), channels=channels)
+        rows = []
+        for number, example in enumerate(given, 1):
+            try:
+                rows.append(inputs.of_mapping(example))
+            except ArgumentError as error:
+                raise ArgumentError(f"example {number}: {error}") from None
+        texts: list[Item] = [self._prepared(text) for text, _ in rows]
+        beside = {name: [cells[name] for _, cells in rows] for name in inputs.names}
+        return Examples(texts, [""] * len(texts), beside=beside)
+
+    def _prepared(self, item: Any) -> Any:
+        return sources.prepared(item, self._settings.ascii) if isinstance(item, str) else item
+
+    def _packed(self, examples: Examples, labels: np.ndarray) -> Dataset:
+        items = [self._encoded(item, number) for number, item in enumerate(examples.items, 1)]
+        place = partial(sources.place_of, examples)
+        beside = self._catalogue.inputs.encode(examples.beside, len(examples), place)
+        return pack(items, labels, beside)
 
     def _encoded(self, item: Item, number: int) -> np.ndarray:
         try:
-            return self._catalogue.encode(self._prepared(item) if isinstance(item, str) else item)
+            return self._catalogue.encode(item)
         except ArgumentError as error:
             raise ArgumentError(f"example {number}: {error}") from None
 
@@ -207,8 +396,7 @@ class TrainedClassifier(Trained[SequenceClassifier]):
                 f"them out, or train with examples of them (known are {listing(self.labels)})"
             )
         numbers = np.array([self.labels.index(label) for label in examples.labels])
-        items = [self._encoded(item, number) for number, item in enumerate(examples.items, 1)]
-        return pack(items, numbers)
+        return self._packed(examples, numbers)
 
     def _of(self, dataset: Dataset) -> np.ndarray:
         return probabilities_of(self.model, dataset, self.device)
@@ -221,7 +409,12 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         )
 
 
-def _pairs(data: object) -> Sequence[tuple[Item, str]]:
+def _described(item: Item) -> str:
+    """A text itself; of a signal, how long it is."""
+    return item if isinstance(item, str) else f"signal of {len(item):,} steps"
+
+
+def _pairs(data: object) -> Sequence[tuple[Any, str]]:
     """The data, after making sure that it is a sequence of (example, label)."""
     if not isinstance(data, Sequence):
         raise ArgumentError(

@@ -10,7 +10,6 @@ import numpy as np
 
 from elman.errors import ArgumentError, DataError
 from elman.tasks.forecast.data.numbers import are_truths, share_of_numbers
-from elman.tasks.forecast.data.stamps import looks_like_dates
 from elman.tasks.forecast.settings import ForecastSettings, listed
 from elman.tasks.shared.table import (
     Table,
@@ -20,6 +19,7 @@ from elman.tasks.shared.table import (
     shown,
     whole_numbers,
 )
+from elman.tasks.shared.time.stamps import looks_like_dates
 
 if TYPE_CHECKING:
     import polars as pl

@@ -9,10 +9,10 @@ from typing import Any
 
 from elman.errors import ArgumentError, DataError
 from elman.tasks.forecast.data.columns import Columns
-from elman.tasks.forecast.data.grid import EVERY_DAY, KINDS, Grid
 from elman.tasks.forecast.data.panel import Gaps, Source
-from elman.tasks.forecast.data.style import FORMATS, INDEX, Style
 from elman.tasks.forecast.settings import ForecastSettings
+from elman.tasks.shared.time.grid import EVERY_DAY, KINDS, Grid
+from elman.tasks.shared.time.style import FORMATS, INDEX, Style
 
 ETT_TRAIN, ETT_PART, ETT_LOOK_BACK, ETT_HORIZON = 8640, 2880, 96, 96
 

@@ -9,13 +9,13 @@ import numpy as np
 
 from elman.errors import DataError
 from elman.tasks.forecast.data.columns import Columns, ids_of, likely_id, other_times, rest_of_time
-from elman.tasks.forecast.data.grid import HOUR, Grid, infer_grid
 from elman.tasks.forecast.data.numbers import NumberReader, sentinel_note
-from elman.tasks.forecast.data.parsing import DAY
 from elman.tasks.forecast.data.phases import phases
-from elman.tasks.forecast.data.stamps import stamps_of
-from elman.tasks.forecast.data.style import ISO, offset_text
 from elman.tasks.shared.table import Table, listing
+from elman.tasks.shared.time.grid import HOUR, Grid, infer_grid
+from elman.tasks.shared.time.parsing import DAY
+from elman.tasks.shared.time.stamps import stamps_of
+from elman.tasks.shared.time.style import ISO, offset_text
 
 if TYPE_CHECKING:
     import polars as pl

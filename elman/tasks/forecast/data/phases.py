@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from elman.tasks.forecast.data.grid import WEEKDAYS, Grid
-from elman.tasks.forecast.data.parsing import DAY
+from elman.tasks.shared.time.grid import WEEKDAYS, Grid
+from elman.tasks.shared.time.parsing import DAY
 
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elman.tasks.forecast.data.grid import Grid, calendar_features
 from elman.tasks.forecast.data.panel import Panel
 from elman.tasks.shared.epochs import Epochs, cut
+from elman.tasks.shared.time.grid import Grid, calendar_features
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from elman import pictures
-from elman.tasks.forecast.data.grid import Grid
 from elman.tasks.forecast.use.backtest import MODEL, NAIVE, SEASONAL, Backtest
+from elman.tasks.shared.time.grid import Grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from typing import AnyStr
 
 from elman.errors import DataError
 from elman.tasks.shared import text as files
-from elman.tasks.shared.text import label_of, require_there
+from elman.tasks.shared.text import label_of, lines_of, require_there
 
 BUILT_IN = "Python's language reference (pydoc_data.topics)"
 _INSTEAD = "train on its bytes with --level byte"
@@ -39,6 +39,36 @@ def read_bytes(data: list[str]) -> Iterator[bytes]:
     if not data:
         return iter([_built_in_text().encode("utf-8")])
     return _joined(data, _unmarked, b"\n")
+
+
+def read_lines(data: str, level: str) -> Iterator[str]:
+    """The lines of a file, of a folder's files or of standard input, as a model of that level reads
+    them: without their ends (LF, CR LF or CR), one at a time. For one of bytes, a byte that is no
+    UTF-8 is half a character, as `surrogateescape` has it.
+
+    Raises:
+        DataError: as `read_text`.
+    """
+    held: list[str] = []
+    for piece in _escaped(data) if level == "byte" else read_text([data], instead=""):
+        held.append(piece)
+        if not any(end in piece for end in "\r\n"):
+            continue
+        *whole, rest = lines_of("".join(held))
+        held = [rest]
+        if rest.endswith("\n"):  # a CR at the end may yet be that of a CR LF
+            whole.append(rest)
+            held = []
+        yield from (line.rstrip("\r\n") for line in whole)
+    if last := "".join(held):
+        yield last.rstrip("\r\n")
+
+
+def _escaped(data: str) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
+    for piece in read_bytes([data]):
+        yield decoder.decode(piece)
+    yield decoder.decode(b"", final=True)
 
 
 def _joined(

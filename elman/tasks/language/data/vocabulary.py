@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from elman.errors import ArgumentError, DataError
 from elman.tasks.shared.characters import code_points
@@ -66,11 +67,26 @@ class Vocabulary:
             tokens = tokens[found]
         return tokens.astype(np.int64)
 
+    def unknown(self, text: str, tokens: np.ndarray) -> int:
+        """How many characters of a text were left out of its tokens, as `encode` gave them."""
+        return 0 if self.level == "byte" else len(text) - len(tokens)
+
+    def characters(self, tokens: Tensor) -> int:
+        """How many characters begin in some tokens."""
+        return int((tokens & 0xC0 != 0x80).sum()) if self.level == "byte" else tokens.numel()
+
     def decode(self, tokens: Sequence[int] | np.ndarray) -> str:
         """The text of some tokens; bytes that are no UTF-8 become U+FFFD."""
         if self.level == "byte":
             return bytes(int(token) for token in tokens).decode("utf-8", errors="replace")
         return "".join(chr(self.code_points[int(token)]) for token in tokens)
+
+    @cached_property
+    def spellings(self) -> list[bytes]:
+        """Each token in UTF-8; of a byte, the byte."""
+        if self.level == "byte":
+            return [bytes([token]) for token in range(BYTES)]
+        return [chr(point).encode("utf-8") for point in self.code_points]
 
     @cached_property
     def _sorted(self) -> np.ndarray:
@@ -88,7 +104,7 @@ class Vocabulary:
             return cls("byte")
         characters = value.get("characters")
         if not isinstance(characters, list) or not all(
-            isinstance(c, str) and len(c) == 1 for c in characters
+            isinstance(c, str) and len(c) == 1 and not "\ud800" <= c < "\ue000" for c in characters
         ):
             raise DataError("a vocabulary's 'characters' must be a list of single characters")
         points = [ord(c) for c in characters]

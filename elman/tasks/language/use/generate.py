@@ -1,15 +1,18 @@
 """Writing text with a model, one token at a time."""
 
-import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from elman.nest import Nest
 from elman.settings import check, setting
 from elman.tasks.language.data.vocabulary import Vocabulary
 from elman.tasks.language.model import LanguageModel
+from elman.tasks.language.settings import ScoringSettings
+from elman.tasks.language.use.allowed import Allowed
 
 LENGTH = 500
 """Tokens that are written where nobody says how many."""
@@ -33,6 +36,12 @@ class Sampling:
     min_p: float | None = setting(
         None, "draw from tokens at least P times as likely as the likeliest", above=0.0, maximum=1.0
     )
+    allow: str | None = setting(
+        None,
+        "write only characters of this class, as between the brackets of a regular expression, "
+        r"such as 'a-z .,' or '\w\s'",
+        metavar="CLASS",
+    )
 
     def __post_init__(self) -> None:
         check(self, "sampling")
@@ -42,7 +51,8 @@ class Sampling:
         logits = logits.double()
         if self.temperature == 0.0:
             return torch.nn.functional.one_hot(logits.argmax(), len(logits)).double()
-        probabilities = torch.softmax(logits / self.temperature, dim=-1)
+        # The largest is 0 then, so that no temperature is too low to divide by.
+        probabilities = torch.softmax((logits - logits.max()) / self.temperature, dim=-1)
         ordered, order = probabilities.sort(descending=True, stable=True)
         keep = torch.ones_like(ordered, dtype=torch.bool)
         if self.top_k is not None:
@@ -64,31 +74,75 @@ def start_tokens(vocabulary: Vocabulary, prompt: Tensor) -> Tensor:
     return torch.tensor([int(known[0]) if len(known) else 0])
 
 
+class Writer:
+    """A model that reads and writes one text, its state carried on from call to call.
+
+    log_probability: of what was written, in nats, under the model itself: at temperature 1, with
+    nothing left out. written: its tokens.
+    """
+
+    def __init__(
+        self, model: LanguageModel, vocabulary: Vocabulary, device: torch.device, seed: int | None
+    ) -> None:
+        self._model, self._vocabulary, self._device = model, vocabulary, device
+        self._generator = torch.Generator()
+        if seed is None:
+            self._generator.seed()
+        else:
+            self._generator.manual_seed(seed)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was read and written."""
+        self._state = self._model.initial_state(1)
+        self._unread: list[Tensor] = []
+        self._logits: Tensor | None = None
+        self.log_probability, self.written = 0.0, 0
+
+    def read(self, text: str, unknown: str = ScoringSettings.unknown) -> None:
+        """Go on from a text.
+
+        Raises:
+            ArgumentError: characters that the model does not know, unless unknown is "skip".
+        """
+        tokens = torch.from_numpy(self._vocabulary.encode(text, unknown))
+        if len(tokens):
+            self._unread.append(tokens)
+
+    def write(self, length: int, sampling: Sampling) -> Iterator[str]:
+        """The text of `length` tokens, in pieces as characters become whole; one that is begun is
+        finished. What nothing came before is written as if a new line began."""
+        return self._written(length, sampling, Allowed(self._vocabulary, sampling.allow))
+
+    def _written(self, length: int, sampling: Sampling, allowed: Allowed) -> Iterator[str]:
+        pending, done = b"", 0
+        while done < length or pending:
+            logits = self._next_logits()
+            probabilities = sampling.probabilities(allowed.restrict(logits, pending)).cpu()
+            token = torch.multinomial(probabilities, 1, generator=self._generator)
+            self.log_probability += float(logits.double().log_softmax(0)[int(token)])
+            self.written += 1
+            self._unread.append(token)
+            done += 1
+            text, pending = allowed.append(pending, int(token))
+            yield text
+
+    def _next_logits(self) -> Tensor:
+        """`(V,)` scores of the next token."""
+        if self._logits is None and not self._unread:
+            self._unread.append(start_tokens(self._vocabulary, torch.tensor([], dtype=torch.int64)))
+        if self._unread or self._logits is None:
+            tokens = torch.cat(self._unread).to(self._device)
+            logits, self._state = next_logits(self._model, tokens[:, None], self._state)
+            self._unread, self._logits = [], logits[0]
+        return self._logits
+
+
 @torch.no_grad()
-def tokens(
-    model: LanguageModel, prompt: Tensor, sampling: Sampling, generator: torch.Generator
-) -> Iterator[int]:
-    """Endless tokens that follow `prompt` `(N,)`, N >= 1, which is read into the state first."""
-    state = model.initial_state(1)
-    logits, state = model(prompt[:, None], state)
-    while True:
-        probabilities = sampling.probabilities(logits[-1, 0]).cpu()
-        token = torch.multinomial(probabilities, 1, generator=generator)
-        yield int(token)
-        logits, state = model(token[:, None].to(prompt.device), state)
-
-
-def pieces(vocabulary: Vocabulary, numbers: Iterator[int], length: int) -> Iterator[str]:
-    """The text of the first `length` tokens, in pieces as they become readable: bytes wait for the
-    rest of their character."""
-    if vocabulary.level == "char":
-        for _ in range(length):
-            yield vocabulary.decode([next(numbers)])
-        return
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    for _ in range(length):
-        yield decoder.decode(bytes([next(numbers)]))
-    yield decoder.decode(b"", final=True)
+def next_logits(model: LanguageModel, tokens: Tensor, state: Nest) -> tuple[Tensor, Nest]:
+    """Scores `(B, V)` of what follows tokens `(T, B)`, and the state after them."""
+    features, state = model.features(tokens, state)
+    return functional.linear(features[-1], *model.read_out()), state
 
 
 def until(parts: Iterator[str], stop: str | None) -> Iterator[str]:

@@ -13,7 +13,7 @@ LINES = "so good\nso bad, really\n"
 
 
 def of(format, content, settings=None, **changes):
-    learned = Learned(format, "body", LABELS, **changes)
+    learned = Learned(format, **{"columns": ("body",), "labels": LABELS, **changes})
     return learned.format_of(content, settings or ClassifySettings())
 
 
@@ -72,19 +72,26 @@ def test_an_option_on_columns_asks_for_a_table():
 
 
 @pytest.mark.parametrize(
-    ("data", "settings", "channels", "format", "column"),
+    ("data", "settings", "channels", "format", "columns"),
     [
-        ({"format": "csv", "text_column": "body"}, {}, 0, "csv", "body"),
-        ({"format": "", "text_column": ""}, {"data_format": "tsv"}, 0, "", ""),
-        ({"sources": ["a/b.JSONL"]}, {"text_column": "t"}, 0, "jsonl", "t"),
-        ({"sources": ["b.csv"]}, {"data_format": "tsv"}, 0, "tsv", ""),
-        ({"sources": ["-"]}, {}, 0, "", ""),
-        ({"sources": ["a"]}, {}, 2, "ts", ""),
-        ({"sources": 3, "format": 4, "text_column": None}, {}, 0, "", ""),
-        ({"sources": [5]}, {}, 0, "", ""),
+        ({"format": "csv", "text_columns": ["a,b", "c"]}, {}, 0, "csv", ("a,b", "c")),
+        ({"format": "", "text_columns": []}, {"data_format": "tsv"}, 0, "", ()),
+        ({"sources": ["a/b.JSONL"]}, {"text_column": "t,u"}, 0, "jsonl", ("t", "u")),
+        ({"sources": ["b.csv"]}, {"data_format": "tsv"}, 0, "tsv", ()),
+        ({"sources": ["-"]}, {}, 0, "", ()),
+        ({"sources": ["a"]}, {}, 2, "ts", ()),
+        ({"sources": 3, "format": 4, "text_columns": None}, {}, 0, "", ()),
+        ({"sources": [5]}, {}, 0, "", ()),
     ],
 )
-def test_what_a_run_tells_of_its_data(data, settings, channels, format, column):
+def test_what_a_run_tells_of_its_data(data, settings, channels, format, columns):
     catalogue = Catalogue(LABELS, (1, 1), channels=channels)
     found = Learned.of(data, ClassifySettings(**settings), catalogue)
-    assert found == Learned(format, column, LABELS)
+    assert found == Learned(format, columns, LABELS)
+
+
+def test_all_columns_of_texts_must_be_there():
+    for content, found in (("b,id,a\nx,1,y\n", "csv"), ("b,id\nx,1\n", "lines")):
+        assert of("csv", content, columns=("a", "b"))[0] == found
+    for content, found in (('{"a": "x", "b": "y"}\n', "jsonl"), ('{"a": "x"}\n', "lines")):
+        assert of("jsonl", content, columns=("a", "b"))[0] == found

@@ -6,13 +6,16 @@ import torch
 
 from elman.cells import CELLS
 from elman.tasks.classify.data.dataset import Catalogue
+from elman.tasks.classify.data.tokens import Characters, Words
+from elman.tasks.classify.data.words import BUCKETS, COLUMNS
 from elman.tasks.classify.model.classifier import SequenceClassifier
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.task import batch_rows, label_weights
 from elman.tasks.setup import Setup
 
 POOLS = ("mean", "max", "mean-max", "last")
-TEXT = Catalogue(("x", "y", "z"), (1, 1, 1), tuple(range(97, 107)))
+TEXT = Catalogue(("x", "y", "z"), (1, 1, 1), Characters(9, tuple(range(97, 107))))
+WORDS = Catalogue(("x", "y", "z"), (1, 1, 1), Words(9, tuple("abcdefghij")))
 SIGNAL = Catalogue(("x", "y", "z"), (1, 1, 1), channels=2, length=4)
 LENGTHS = torch.tensor([5, 1, 3])
 
@@ -50,9 +53,16 @@ def test_nan_in_the_padding_touches_nothing(pool, bidirectional):
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("pool", POOLS)
-def test_a_row_alone_equals_the_row_in_a_batch(pool, cell):
-    model = model_of(TEXT, pool=pool, cell=cell, embedding_size=4).eval()
+@pytest.mark.parametrize("catalogue", [TEXT, WORDS], ids=["char", "word"])
+def test_a_row_alone_equals_the_row_in_a_batch(catalogue, pool, cell):
+    model = model_of(catalogue, pool=pool, cell=cell, embedding_size=4, ngrams=3).eval()
+    for table in (model.wide.weights, model.reader.parts):
+        if table is not None:
+            torch.nn.init.normal_(table.weight)
     numbers = torch.randint(0, 11, (5, 3))
+    if catalogue is WORDS:
+        parts = torch.randint(0, BUCKETS, (5, 3, COLUMNS - 1))
+        numbers = torch.cat([numbers[..., None], parts], -1).int()
     together = model(numbers, LENGTHS)
     for row, length in enumerate(LENGTHS):
         alone = model(numbers[:length, row : row + 1], LENGTHS[row : row + 1])

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from elman.tasks.forecast.data.grid import DAY, HOUR, Grid
 from elman.tasks.forecast.data.phases import phases
-from elman.tasks.forecast.data.style import INDEX, Style
+from elman.tasks.shared.time.grid import DAY, HOUR, Grid
+from elman.tasks.shared.time.style import INDEX, Style
 
 DATED = Style("%Y-%m-%d %H:%M")
 

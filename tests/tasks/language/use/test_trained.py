@@ -24,13 +24,15 @@ def test_scores_equal_a_sum_written_out():
     with torch.no_grad():
         logits, _ = model(torch.from_numpy(tokens[:-1])[:, None], model.initial_state(1))
     expected = F.cross_entropy(logits[:, 0], torch.from_numpy(tokens[1:])).item()
-    loss = score.carried(model, tokens, CPU, "character")
+    loss = score.carried(model, tokens, CPU, VOCABULARY)
     assert loss.tokens == 36
     assert loss.nats == pytest.approx(expected, rel=1e-6)
     assert loss.bits == pytest.approx(expected / math.log(2))
     assert loss.perplexity == pytest.approx(math.exp(expected))
-    assert score.in_streams(model, tokens, CPU, "", 1).nats == pytest.approx(expected, rel=1e-6)
-    whole = score.in_windows(model, tokens, CPU, "", 36).nats
+    assert score.in_streams(model, tokens, CPU, VOCABULARY, 1).nats == pytest.approx(
+        expected, rel=1e-6
+    )
+    whole = score.in_windows(model, tokens, CPU, VOCABULARY, 36).nats
     assert whole == pytest.approx(expected, rel=1e-6)
 
 
@@ -43,16 +45,29 @@ def test_windows_begin_with_a_zero_state_and_leave_nothing_out(window):
         with torch.no_grad():
             logits, _ = model(piece[:-1, None], model.initial_state(1))
         total += F.cross_entropy(logits[:, 0], piece[1:], reduction="sum").item()
-    loss = score.in_windows(model, tokens, CPU, "character", window)
+    loss = score.in_windows(model, tokens, CPU, VOCABULARY, window)
     assert loss.tokens == 36
     assert loss.nats == pytest.approx(total / 36, rel=1e-6)
+
+
+def test_bytes_are_measured_per_character_too():
+    model = build_model(256, LanguageSettings(cell="rnn", hidden_size=4), Setup(CELLS["rnn"]))
+    trained = TrainedLanguage(model, Vocabulary("byte"))
+    text = "née à Zürich, 東京"
+    found = trained.evaluate("\n" + text)
+    assert found.carried.unit == "byte"
+    assert found.carried.tokens == found.windows.tokens == len(text.encode())
+    assert found.carried.characters == found.windows.characters == len(text)
+    total = found.carried.nats * len(text.encode())
+    assert found.carried.nats_per_character == pytest.approx(total / len(text))
+    assert found.to_json()["carried"]["nats_per_character"] == found.carried.nats_per_character
 
 
 def test_score_gives_every_character_its_nats():
     trained = TrainedLanguage(model_of("rnn"), VOCABULARY)
     nats = trained.score("abcd")
     assert nats.shape == (4,)
-    both = score.carried(trained.model, VOCABULARY.encode("\nabcd"), CPU, "")
+    both = score.carried(trained.model, VOCABULARY.encode("\nabcd"), CPU, VOCABULARY)
     assert nats.mean().item() == pytest.approx(both.nats, rel=1e-6)
     assert trained.score("").shape == (0,)
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elman.errors import ArgumentError
-from elman.tasks.forecast.data.grid import DAY, HOUR, MINUTE, Grid, calendar_features, infer_grid
-from elman.tasks.forecast.data.style import INDEX, Style
+from elman.tasks.shared.time.grid import DAY, HOUR, MINUTE, Grid, calendar_features, infer_grid
+from elman.tasks.shared.time.style import INDEX, Style
 
 DATED, COUNTED = Style("%Y-%m-%d %H:%M:%S"), Style(INDEX)
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from elman.errors import DataError
-from elman.tasks.forecast.data.grid import share_of_rows
-from elman.tasks.forecast.data.parsing import DAY, SECOND, Parts, cut, dates, has_shape, offset
-from elman.tasks.forecast.data.style import COMPACT, DATES, DAYS, INDEX, Style, offset_text
 from elman.tasks.shared.table import Table, shown, whole_numbers
+from elman.tasks.shared.time.grid import share_of_rows
+from elman.tasks.shared.time.parsing import DAY, SECOND, Parts, cut, dates, has_shape, offset
+from elman.tasks.shared.time.style import COMPACT, DATES, DAYS, INDEX, Style, offset_text
 
 if TYPE_CHECKING:
     import polars as pl

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from elman.errors import DataError
 from elman.tasks.forecast.data.columns import choose_columns
-from elman.tasks.forecast.data.grid import infer_grid
-from elman.tasks.forecast.data.stamps import looks_like_dates, read_stamps, stamps_of
-from elman.tasks.forecast.data.style import CLOCKS, DATES, DAYS, FORMATS, INDEX, Style
 from elman.tasks.forecast.data.table import read_table
 from elman.tasks.forecast.settings import ForecastSettings
 from elman.tasks.shared.table import Table, whole_numbers
+from elman.tasks.shared.time.grid import infer_grid
+from elman.tasks.shared.time.stamps import looks_like_dates, read_stamps, stamps_of
+from elman.tasks.shared.time.style import CLOCKS, DATES, DAYS, FORMATS, INDEX, Style
 from tests.tasks.forecast.tables import days, write
 
 EPOCH = datetime(1970, 1, 1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from elman.tasks.forecast.data.style import COMPACT
+from elman.tasks.shared.time.style import COMPACT
 
 if TYPE_CHECKING:
     import polars as pl

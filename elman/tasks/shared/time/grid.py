@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from elman.errors import DataError
-from elman.tasks.forecast.data.parsing import DAY, SECOND
-from elman.tasks.forecast.data.style import INDEX, Style
+from elman.tasks.shared.time.parsing import DAY, SECOND
+from elman.tasks.shared.time.style import INDEX, Style
 
 MICROSECOND = 1
 MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
