@@ -115,7 +115,7 @@ def test_a_wide_beam_finds_the_likeliest_texts():
     expected = all_continuations("\nab", 3)
     # `score` judges the first character after a line break; so does this prompt.
     found = TRAINED.beam_search("\n\nab", 3, beam=216)
-    assert [one.text for one in found] == [text for _, text in expected]
+    assert {one.text for one in found} == {text for _, text in expected}
     for one, (log_probability, _) in zip(found, expected, strict=True):
         assert one.log_probability == pytest.approx(log_probability, abs=1e-4)
         assert one.tokens == 3
@@ -136,9 +136,12 @@ def test_texts_that_stop_compete_by_their_length(penalty):
             stopped = text.find("c")
             if stopped == length - 1 or (stopped < 0 and length == 4):
                 ended[text] = BeamSettings(length_penalty=penalty).score(log_probability, length)
-    expected = sorted(ended, key=ended.__getitem__, reverse=True)
     found = TRAINED.beam_search("\n\nab", 4, beam=2000, stop="c", length_penalty=penalty)
-    assert [one.text for one in found] == [text.removesuffix("c") for text in expected]
+    assert sorted(one.text for one in found) == sorted(text.removesuffix("c") for text in ended)
+    scored = BeamSettings(length_penalty=penalty).score
+    scores = [scored(one.log_probability, one.tokens) for one in found]
+    assert scores == sorted(scores, reverse=True)
+    assert scores == pytest.approx(sorted(ended.values(), reverse=True), abs=1e-4)
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.5, 1.0, 3.0])
