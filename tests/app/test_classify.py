@@ -255,7 +255,7 @@ def test_bad_input_gets_one_line(fails, trained, table, tmp_path):
         ("empty.csv", b"", "is empty"),
         ("binary.csv", b"\x89PNG\0", "byte 4 (line 1) is zero"),
         ("one.csv", b"text,label\na,x\nb,x\n", "at least two labels, got 'x'"),
-        ("nan.ts", b"@data\n1,NaN:a\n2,3:b\n", "line 2, channel 1: expected finite numbers"),
+        ("inf.ts", b"@data\n1,inf:a\n2,3:b\n", "line 2, channel 1: expected finite numbers"),
         ("words.ts", b"@data\n1,2:a\none,two:b\n", "line 3, channel 1: expected numbers"),
     ):
         (tmp_path / name).write_bytes(content)
