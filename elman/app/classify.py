@@ -15,19 +15,19 @@ from elman.artifacts.load import SavedRun
 from elman.artifacts.run_folder import RunFolder
 from elman.errors import ArgumentError, DataError
 from elman.tasks import TASKS
-from elman.tasks.classify import Evaluation, Guess, TrainedClassifier
+from elman.tasks.classify import TrainedClassifier
 from elman.tasks.classify.data.examples import Examples, Item
 from elman.tasks.classify.settings import ReadingSettings
-from elman.tasks.classify.use import metrics
+from elman.tasks.classify.targets.base import Measured
 from elman.tasks.shared.text import label_of
 
-_UNEVEN = 0.7  # share of the commonest label from which on weights for labels may help
 _ROWS = 4096  # examples that are predicted before the first of them is printed
 
 
 MEASURES = (
-    "accuracy, macro F1, log loss, calibration error, and a table of the labels; without DATA on "
-    "the run's test part."
+    "accuracy, macro F1, log loss, calibration error, and a table of the labels (of ordered ones "
+    "also distance and kappa, of several labels micro F1, of numbers MAE, RMSE, R2 and how many "
+    "intervals hold); without DATA on the run's test part."
 )
 
 
@@ -52,7 +52,7 @@ def train_classify(
     ],
     options: TrainOptions,
 ) -> None:
-    """Train a model that names the label of a text or a signal.
+    """Train a model that names the label of a text or a signal, or several, or says a number.
 
     The examples are divided into three parts: training, validation (when to stop), and a test that
     is made once, at the end. Repeats are dropped from parts that are drawn; a test part of your own
@@ -63,6 +63,8 @@ def train_classify(
     elman train classify data/names
 
     elman train classify reviews.csv --text-column review --label-column stars
+
+    elman train classify wines.csv --text-column review --label-column price --target number
 
     elman train classify aclImdb
 
@@ -75,24 +77,25 @@ def train_classify(
 def report(folder: RunFolder, model: TrainedClassifier) -> None:
     """The results of training, and what to do next."""
     report_files(folder.path)
+    evaluation = model.evaluate()
+    picture = evaluation.picture()
     terminal.note(
-        f"test: {folder.path / 'results.json'}   confusion matrix: {folder.path / 'confusion.png'}"
+        f"test: {folder.path / 'results.json'}   {picture.title}: {folder.path / picture.name}"
     )
     if (folder.path / "predictions.csv").is_file():
         terminal.note(
-            f"each test example: {folder.path / 'predictions.csv'}   the wrong ones: "
+            f"each test example: {folder.path / 'predictions.csv'}   the worst: "
             f"{folder.path / 'errors.csv'}   the part of each row: {folder.path / 'split.csv'}"
         )
-    evaluation = model.evaluate()
     terminal.result(f"test: {_headline(evaluation)}")
-    terminal.result("\n".join([_majority(evaluation), *_seen(evaluation)]))
+    terminal.result("\n".join([*evaluation.baselines, *_seen(evaluation)]))
     _advise(folder, evaluation)
     terminal.note(f"next: elman evaluate {folder}   elman predict {folder} EXAMPLE...")
 
 
 def evaluate(
     run: SavedRun, model: TrainedClassifier, data: str | None, given: dict[str, Any]
-) -> Evaluation:
+) -> Measured:
     """`elman evaluate` for a classification run."""
     if given and data is None:
         raise ArgumentError(
@@ -104,16 +107,15 @@ def evaluate(
     return found
 
 
-def _advise(folder: RunFolder, found: Evaluation) -> None:
-    """What helps a model that says one label only."""
+def _advise(folder: RunFolder, found: Measured) -> None:
+    """What helps a model that has learnt hardly anything."""
     for text in found.remarks:
         terminal.note(f"note: {text}")
-    if found.one_label is None:
+    if not found.remarks:
         return
     steps = [step for record in folder.read_metrics() if type(step := record.get("step")) is int]
     help = [f"train longer with `elman resume {folder} --steps {2 * max(steps, default=1000)}`"]
-    if metrics.accuracy(found.majority_counts) > _UNEVEN:
-        help.append(f"train anew with --class-weights balanced, as {found.majority!r} is so common")
+    help += found.hints
     terminal.note(f"note: what may help: {'; '.join(help)}; or give more examples")
 
 
@@ -134,7 +136,15 @@ def predict(
             "an empty text.",
         ),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, metavar="K", help="Labels to show for each.")] = 3,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="K",
+            help="Labels to show for each, the most probable ones [default: 3; of several labels "
+            "those that the model says]",
+        ),
+    ] = None,
     format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
     id_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="tables: column to begin each row with")
@@ -151,7 +161,8 @@ def predict(
     cell: OwnCell = None,
     device: Device = "cpu",
 ) -> None:
-    """Name the label of texts or signals, with probabilities.
+    """Name the label of texts or signals, with probabilities; or say their number, with an
+    interval.
 
     Examples:
 
@@ -183,16 +194,16 @@ def predict(
         if label_column is not None:
             given = {**given, "label_column": label_column}
         found = _read(file, model, columns.names, given)
-    printer = PRINTERS[format](found, columns, min(top, len(model.labels)))
+    printer = PRINTERS[format](found, columns, model.target, top)
     if head := printer.head():
         terminal.result(head)
     for start in range(0, len(found), _ROWS):
         rows = range(start, min(start + _ROWS, len(found)))
         if file is None:
-            guesses = model.predict(found.items[start : start + _ROWS], top)
+            said = model.predict(found.items[start : start + _ROWS], top)
         else:
-            guesses = _aligned(model, found, rows, top)
-        terminal.result(printer.lines(rows, guesses))
+            said = _aligned(model, found, rows, top)
+        terminal.result(printer.lines(rows, said))
 
 
 def _read(
@@ -210,30 +221,18 @@ def _read(
     return found
 
 
-def _aligned(model: TrainedClassifier, found: Examples, rows: range, top: int) -> list[list[Guess]]:
-    """The predictions for some rows; none for one that is empty."""
+def _aligned(model: TrainedClassifier, found: Examples, rows: range, top: int | None) -> list[Any]:
+    """The predictions for some rows; None for one that is empty."""
     full = [row for row in rows if len(found.items[row])]
-    guesses = dict(zip(full, model.predict([found.items[row] for row in full], top), strict=True))
-    return [guesses.get(row, []) for row in rows]
+    said = dict(zip(full, model.predict([found.items[row] for row in full], top), strict=True))
+    return [said.get(row) for row in rows]
 
 
-def _headline(found: Evaluation) -> str:
-    return (
-        f"accuracy {found.accuracy:.4f}, macro F1 {found.macro_f1:.4f}, log loss "
-        f"{found.log_loss:.4f}, calibration error {found.calibration_error:.4f} "
-        f"({found.examples:,} examples)"
-    )
+def _headline(found: Measured) -> str:
+    return f"{found.headline} ({found.examples:,} examples)"
 
 
-def _majority(found: Evaluation) -> str:
-    majority = found.to_json()["majority"]
-    return (
-        f"always {majority['label']}: accuracy {majority['accuracy']:.4f}, macro F1 "
-        f"{majority['macro_f1']:.4f}"
-    )
-
-
-def _seen(found: Evaluation) -> list[str]:
+def _seen(found: Measured) -> list[str]:
     """What training showed of the examples, and how good the model is on the others."""
     seen = found.seen
     if seen is None:
@@ -243,30 +242,21 @@ def _seen(found: Evaluation) -> list[str]:
     text = f"seen in training: {seen.same_label:,} of {found.examples:,} examples"
     if seen.other_label:
         text += f", and {seen.other_label:,} with another label"
-    if seen.rest_accuracy is not None and seen.same_label:
-        rest = found.examples - seen.same_label
-        text += f"; accuracy on the other {rest:,}: {seen.rest_accuracy:.4f}"
+    if seen.rest is not None and seen.same_label:
+        rest, measure = found.examples - seen.same_label, seen.measure.replace("_", " ")
+        text += f"; {measure} on the other {rest:,}: {seen.rest:.4f}"
     return [text]
 
 
-def table(found: Evaluation) -> str:
-    """A line for each label, and the measures of all."""
-    classes = found.per_class
-    width = max(len("label"), *(len(label) for label in found.labels))
-    rows = [f"{'label':<{width}} {'precision':>9} {'recall':>7} {'F1':>7} {'examples':>9}"]
-    rows += [
-        f"{found.labels[i]:<{width}} {classes.precision[i]:9.3f} {classes.recall[i]:7.3f} "
-        f"{classes.f1[i]:7.3f} {classes.support[i]:>9,}"
-        for i in found.order
-    ]
-    mistakes = "; ".join(f"{right} as {said} {count:,}" for right, said, count in found.mistakes())
+def table(found: Measured) -> str:
+    """Lines by label or by size, and the measures of all."""
     return "\n".join(
         [
-            *rows,
+            *found.rows(),
             "",
             _headline(found),
-            _majority(found),
+            *found.baselines,
             *_seen(found),
-            f"commonest mistakes: {mistakes or 'none'}",
+            *found.closing(),
         ]
     )

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Sequence
 from enum import StrEnum
+from itertools import zip_longest
 from typing import Any, NamedTuple, Protocol
 
-from elman.tasks.classify import Guess
 from elman.tasks.classify.data.examples import Examples, Item
 from elman.tasks.classify.data.tables import ALL
+from elman.tasks.classify.targets.base import Target
 from elman.tasks.shared.csv_rows import csv_row
 
 _WIDEST = 40  # of the examples in a table for people
@@ -33,21 +34,27 @@ class Columns(NamedTuple):
 
 
 class Printer(Protocol):
-    """examples: all of them. columns: to print beside them. top: labels for each."""
+    """examples: all of them. columns: to print beside them. target: what is predicted. top: labels
+    for each."""
 
-    def __init__(self, examples: Examples, columns: Columns, top: int) -> None: ...
+    def __init__(
+        self, examples: Examples, columns: Columns, target: Target, top: int | None
+    ) -> None: ...
 
     def head(self) -> str:
         """What stands before all rows."""
         ...
 
-    def lines(self, rows: range, guesses: Sequence[list[Guess]]) -> str:
-        """Some rows; one without guesses had nothing to guess from."""
+    def lines(self, rows: range, said: Sequence[Any]) -> str:
+        """Some rows; None for one that had nothing to predict from."""
         ...
 
 
 class Table:
-    def __init__(self, examples: Examples, columns: Columns, top: int) -> None:
+    def __init__(
+        self, examples: Examples, columns: Columns, target: Target, top: int | None
+    ) -> None:
+        self._target, self._top = target, top
         self._names = [
             " ".join(_name(item, number).split()) for number, item in enumerate(examples.items, 1)
         ]
@@ -55,31 +62,39 @@ class Table:
     def head(self) -> str:
         return ""
 
-    def lines(self, rows: range, guesses: Sequence[list[Guess]]) -> str:
+    def lines(self, rows: range, said: Sequence[Any]) -> str:
         names = [self._names[row] for row in rows]
         width = min(_WIDEST, max(map(len, names)))
-        column = max((len(guess.label) for row in guesses for guess in row), default=0)
+        cells = [self._target.shown(one, self._top).cells for one in said]
+        widths = [max(map(len, column)) for column in zip_longest(*cells, fillvalue="")]
         return "\n".join(
-            f"{name if len(name) <= width else name[: width - 3] + '...':<{width}}  "
-            + "  ".join(f"{label:<{column}} {p:6.1%}" for label, p in row)
-            for name, row in zip(names, guesses, strict=True)
+            "  ".join(
+                [
+                    f"{name if len(name) <= width else name[: width - 3] + '...':<{width}}",
+                    *map(str.ljust, row, widths),
+                ]
+            ).rstrip()
+            for name, row in zip(names, cells, strict=True)
         )
 
 
 class JsonLines:
-    def __init__(self, examples: Examples, columns: Columns, top: int) -> None:
+    def __init__(
+        self, examples: Examples, columns: Columns, target: Target, top: int | None
+    ) -> None:
         self._examples, self._columns = examples, columns
+        self._target, self._top = target, top
 
     def head(self) -> str:
         return ""
 
-    def lines(self, rows: range, guesses: Sequence[list[Guess]]) -> str:
+    def lines(self, rows: range, said: Sequence[Any]) -> str:
         return "\n".join(
-            json.dumps(self._object(row, guessed), ensure_ascii=False)
-            for row, guessed in zip(rows, guesses, strict=True)
+            json.dumps(self._object(row, one), ensure_ascii=False)
+            for row, one in zip(rows, said, strict=True)
         )
 
-    def _object(self, row: int, guessed: list[Guess]) -> dict[str, Any]:
+    def _object(self, row: int, said: Any) -> dict[str, Any]:
         cells = {name: values[row] for name, values in self._examples.columns.items()}
         found: dict[str, Any] = _place(self._examples, row)
         if self._columns.id:
@@ -87,7 +102,7 @@ class JsonLines:
         found["example"] = _name(self._examples.items[row], row + 1)
         if self._columns.label:
             found["label"] = cells[self._columns.label]
-        found["labels"] = [guess._asdict() for guess in guessed]
+        found |= self._target.shown(said, self._top).json
         if self._columns.others:
             named = (self._columns.id, self._columns.label)
             asked = self._columns.others
@@ -103,15 +118,18 @@ class Csv:
     """Kept columns have their own names, with .1 behind one that would stand there twice. What is
     in several files has columns with the name of the file and the row in it."""
 
-    def __init__(self, examples: Examples, columns: Columns, top: int) -> None:
-        self._examples, self._top = examples, top
+    def __init__(
+        self, examples: Examples, columns: Columns, target: Target, top: int | None
+    ) -> None:
+        self._examples, self._target, self._top = examples, target, top
         kept = list(examples.columns)
         first = [name for name in kept if name == columns.id]
         last = [name for name in kept if name not in first]
         self._cells = [examples.columns[name] for name in (*first, *last)]
         self._first = len(first)
-        guesses = [f"{what}_{i + 1}" for i in range(top) for what in ("label", "probability")]
-        own = [*(_place(examples, 0) if len(examples) else {}), "example", *guesses]
+        own = [
+            *(_place(examples, 0) if len(examples) else {}), "example", *target.columns(top)
+        ]  # fmt: skip
         self._header = [
             *(_other(name, own) for name in first), *own, *(_other(name, own) for name in last)
         ]  # fmt: skip
@@ -119,18 +137,22 @@ class Csv:
     def head(self) -> str:
         return csv_row(self._header)[:-1]
 
-    def lines(self, rows: range, guesses: Sequence[list[Guess]]) -> str:
+    def lines(self, rows: range, said: Sequence[Any]) -> str:
         return "".join(
-            csv_row(self._fields(row, guessed)) for row, guessed in zip(rows, guesses, strict=True)
+            csv_row(self._fields(row, one)) for row, one in zip(rows, said, strict=True)
         )[:-1]
 
-    def _fields(self, row: int, guessed: list[Guess]) -> list[str]:
+    def _fields(self, row: int, said: Any) -> list[str]:
         cells = [column[row] for column in self._cells]
-        said = [cell for label, p in guessed for cell in (label, f"{p:.6f}")]
-        said += [""] * (2 * self._top - len(said))
         name = _name(self._examples.items[row], row + 1)
         place = map(str, _place(self._examples, row).values())
-        return [*cells[: self._first], *place, name, *said, *cells[self._first :]]
+        return [
+            *cells[: self._first],
+            *place,
+            name,
+            *self._target.shown(said, self._top).fields,
+            *cells[self._first :],
+        ]
 
 
 PRINTERS: dict[Format, type[Printer]] = {

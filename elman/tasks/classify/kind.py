@@ -12,11 +12,11 @@ from elman.tasks.classify.data.examples import PARTS, cleaned
 from elman.tasks.classify.data.kept import KeptExamples
 from elman.tasks.classify.data.learned import Learned
 from elman.tasks.classify.data.origins import Origins
-from elman.tasks.classify.data.split import split
+from elman.tasks.classify.data.split import TRAIN, split
 from elman.tasks.classify.model.classifier import SequenceClassifier, input_size
 from elman.tasks.classify.settings import ClassifySettings, EvaluationSettings
+from elman.tasks.classify.targets.kinds import KINDS
 from elman.tasks.classify.task import ClassifyTask
-from elman.tasks.classify.use.pictures import confusion_matrix
 from elman.tasks.classify.use.tables import tables_of
 from elman.tasks.classify.use.trained import TrainedClassifier
 from elman.tasks.setup import Setup
@@ -41,7 +41,9 @@ class ClassifyKind:
         kept = cleaned(whole)
         examples = kept.examples
         divided = split(examples, settings.test_fraction, settings.valid_fraction, setup.seed)
-        catalogue, sha256 = dataset.write(examples, divided.part, folder)
+        training = [examples.labels[i] for i in np.flatnonzero(divided.part == TRAIN)]
+        target = KINDS[examples.target].of(training, settings)
+        catalogue, sha256 = dataset.write(examples, divided.part, target, folder)
         origins = Origins.of(whole, kept, divided.part)
         try_stack(settings, setup, input_size(catalogue, settings), settings.bidirectional)
         sizes = np.bincount(divided.part, minlength=len(PARTS)).tolist()
@@ -74,5 +76,7 @@ class ClassifyKind:
     def finish(self, trained: TrainedClassifier) -> Outcome:
         """The test part, which nothing before has looked at."""
         tested = trained.tested()
-        files = {"confusion.png": confusion_matrix(tested.evaluation), **tables_of(tested)}
-        return Outcome(tested.evaluation.to_json(), files)
+        picture = tested.evaluation.picture()
+        return Outcome(
+            tested.evaluation.to_json(), {picture.name: picture.png, **tables_of(tested)}
+        )

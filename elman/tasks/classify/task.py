@@ -2,11 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
-
 from elman.nest import Nest
 from elman.tasks.base import StepLoss
 from elman.tasks.classify.data.batches import TrainingBatches
@@ -14,8 +9,7 @@ from elman.tasks.classify.data.dataset import Catalogue, Dataset
 from elman.tasks.classify.model.classifier import SequenceClassifier
 from elman.tasks.classify.model.signals import SignalReader
 from elman.tasks.classify.settings import ClassifySettings
-from elman.tasks.classify.use import metrics
-from elman.tasks.classify.use.scores import logits_of
+from elman.tasks.classify.use.scores import outputs_of
 from elman.tasks.setup import Setup
 
 ENOUGH = 100
@@ -24,12 +18,10 @@ many evaluations is luck."""
 
 
 class ClassifyTask:
-    """Predict the label. Implements `elman.tasks.base.Task`."""
+    """Predict the label, or what else is to be said. Implements `elman.tasks.base.Task`."""
 
     name = "classify"
     unit = "example"
-    loss_name = "nats per example"
-    highlights: tuple[str, ...] = ("accuracy", "macro_f1")
 
     def __init__(
         self,
@@ -40,7 +32,8 @@ class ClassifyTask:
         setup: Setup,
     ) -> None:
         self.notes = list(notes)
-        self._device, self._smoothing = setup.device, settings.label_smoothing
+        self._device, self._target = setup.device, catalogue.target
+        self.loss_name, self.highlights = self._target.loss_name, self._target.highlights
         self._validation = parts["valid"]
         rows = batch_rows(len(parts["train"]), settings.batch_size)
         if rows < settings.batch_size:
@@ -54,9 +47,11 @@ class ClassifyTask:
                 f"few validation examples ({len(self._validation)}): training goes on to the end "
                 f"of its budget, and the last weights are kept"
             )
+        self.notes += self._target.doubts(len(self._validation))
         self._batches = TrainingBatches(parts["train"], rows, setup.seed)
         self.steps_per_epoch = self._batches.steps_per_epoch
-        self._weights = label_weights(parts["train"].labels, catalogue, settings).to(setup.device)
+        self._objective = self._target.objective(parts["train"].labels, settings)
+        self._mean_weight = 1.0 if (weights := parts["train"].weights) is None else weights.mean()
         self.model = SequenceClassifier(catalogue, settings, setup)
         if isinstance(self.model.reader, SignalReader):
             self.model.reader.measure(parts["train"])
@@ -67,34 +62,20 @@ class ClassifyTask:
 
     def loss(self, step: int, carry: Nest) -> StepLoss:
         batch = self._batches.batch(step).to(self._device)
-        logits = self.model(batch.input, batch.lengths)
-        losses = F.cross_entropy(
-            logits, batch.labels, reduction="none", label_smoothing=self._smoothing
-        )
-        return StepLoss((losses * self._weights[batch.labels]).mean(), len(losses), carry)
+        losses = self._objective(self.model(batch.input, batch.lengths), batch.labels)
+        return StepLoss((losses * batch.weights / self._mean_weight).mean(), len(losses), carry)
 
     def validate(self) -> dict[str, Any]:
-        """Fits the temperature, and measures the validation part with it."""
+        """Calibrates the model on the validation part, and measures that with it."""
         self.model.eval()
-        labels = self._validation.labels
-        logits = logits_of(self.model, self._validation, self._device)
-        self.model.set_temperature(metrics.fit_temperature(logits, labels))
+        answers = self._validation.labels
+        outputs = outputs_of(self.model, self._validation, self._device)
+        self.model.calibrate(self._target.calibrate(outputs, answers))
         self.model.train()
-        found = metrics.summary(metrics.softmax(logits, self.model.temperature), labels)
-        return {
-            "valid_loss": found.pop("log_loss"), **found, "temperature": self.model.temperature
-        }  # fmt: skip
+        return self._target.record(outputs, answers, self.model.calibrated)
 
 
 def batch_rows(examples: int, batch_size: int) -> int:
     """How many examples are read side by side: as asked, but an epoch shall have some thirty steps,
     if that leaves batches of 16."""
     return min(batch_size, max(16, examples // 30))
-
-
-def label_weights(labels: np.ndarray, catalogue: Catalogue, settings: ClassifySettings) -> Tensor:
-    """`(K,)` weight of an example in the loss by its label; their mean over the examples is 1."""
-    counts = np.bincount(labels, minlength=len(catalogue.labels))
-    power = {"none": 0.0, "root": 0.5, "balanced": 1.0}[settings.class_weights]
-    weights = np.maximum(counts, 1.0) ** -power
-    return torch.from_numpy(weights / weights[labels].mean()).float()

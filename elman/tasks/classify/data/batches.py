@@ -26,20 +26,23 @@ bounds the memory."""
 class Batch:
     """Examples side by side, zeros beyond their ends.
 
-    input: `(T, B)` int64 character numbers, or `(T, B, C)` float32 values. lengths, labels: `(B,)`
-    int64. numbers: `(B,)`, which examples of the dataset they are.
+    input: `(T, B)` int64 character numbers, or `(T, B, C)` float32 values. lengths: `(B,)`
+    int64. labels: `(B, ...)` encoded answers. weights: `(B,)`, one unless the dataset has others.
+    numbers: `(B,)`, which examples of the dataset they are.
     """
 
     input: Tensor
     lengths: Tensor
     labels: Tensor
+    weights: Tensor
     numbers: np.ndarray
 
     def to(self, device: torch.device) -> "Batch":
         """The same on a device. Lengths stay: the loop over time is planned from them."""
         return Batch(
-            self.input.to(device), self.lengths.to(device), self.labels.to(device), self.numbers
-        )
+            self.input.to(device), self.lengths.to(device), self.labels.to(device),
+            self.weights.to(device), self.numbers,
+        )  # fmt: skip
 
 
 class TrainingBatches:
@@ -97,10 +100,11 @@ def gather(dataset: Dataset, numbers: np.ndarray) -> Batch:
     padded = np.zeros(shape, dtype=dataset.values.dtype)
     for column, number in enumerate(numbers):
         padded[: lengths[column], column] = dataset.example(number)
-    labels = dataset.labels[numbers]
-    return Batch(
-        torch.from_numpy(padded), torch.from_numpy(lengths), torch.from_numpy(labels), numbers
-    )
+    labels = torch.from_numpy(dataset.labels[numbers])
+    weights = torch.ones(len(numbers))
+    if dataset.weights is not None:
+        weights = torch.from_numpy(dataset.weights[numbers]).float()
+    return Batch(torch.from_numpy(padded), torch.from_numpy(lengths), labels, weights, numbers)
 
 
 def _by_length(numbers: np.ndarray, dataset: Dataset) -> np.ndarray:

@@ -12,6 +12,8 @@ from elman.errors import ArgumentError, DataError, RunError
 from elman.tasks.classify.data.examples import PARTS, Examples, Item, short
 from elman.tasks.classify.data.scale import Scale
 from elman.tasks.classify.data.split import TRAIN
+from elman.tasks.classify.targets import kinds
+from elman.tasks.classify.targets.base import Target
 from elman.tasks.shared.arrays import are_lengths, read_arrays, write_arrays
 from elman.tasks.shared.characters import UNICODE, code_points
 
@@ -23,16 +25,15 @@ UNKNOWN = 0
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What a model knows: its labels, and the characters or channels of its input.
+    """What a model knows: what it may answer, and the characters or channels of its input.
 
-    labels: in the order of the model's outputs, K of them. counts: how many training examples each
-    label had. code_points: ascending; character number i + 1 is code_points[i], and 0 stands for
-    every other one. channels: of a signal, 0 for text. length: of signals, the median. scale: of
-    signals; None for text, and where a run of before took values as they are.
+    target: the kind of its answers, with all that was learnt of them. code_points: ascending;
+    character number i + 1 is code_points[i], and 0 stands for every other one. channels: of a
+    signal, 0 for text. length: of signals, the median. scale: of signals; None for text, and where
+    a run of before took values as they are.
     """
 
-    labels: tuple[str, ...]
-    counts: tuple[int, ...]
+    target: Target
     code_points: tuple[int, ...] = ()
     channels: int = 0
     length: int = 0
@@ -46,11 +47,6 @@ class Catalogue:
     @cached_property
     def _sorted(self) -> np.ndarray:
         return np.array(self.code_points, dtype=np.int64)
-
-    @property
-    def majority(self) -> int:
-        """The number of the label that training showed most often."""
-        return int(np.argmax(self.counts))
 
     def encode(self, item: Item) -> np.ndarray:
         """The numbers of one example: `(T,)` int64 for text, `(T, C)` float32 for a signal.
@@ -94,8 +90,7 @@ class Catalogue:
 
     def to_json(self) -> dict[str, Any]:
         fields = {
-            "labels": list(self.labels),
-            "counts": list(self.counts),
+            "target": kinds.to_json(self.target),
             "characters": list(self.code_points),
             "channels": self.channels,
             "length": self.length,
@@ -106,13 +101,10 @@ class Catalogue:
     def from_json(cls, value: object) -> "Catalogue":
         """Raises `RunError` unless the value is what `to_json` gives."""
         fields = value if isinstance(value, dict) else {}
-        labels, counts = fields.get("labels"), fields.get("counts")
         points, channels = fields.get("characters"), fields.get("channels")
         length = fields.get("length")
         if (
-            not (_is_list_of(labels, str) and _is_list_of(counts, int) and _is_list_of(points, int))
-            or not 2 <= len(labels) == len(counts) == len(set(labels))
-            or min(counts) < 0
+            not _is_list_of(points, int)
             or points != sorted(set(points))
             or not all(0 <= point < UNICODE for point in points)
             or type(channels) is not int
@@ -121,11 +113,12 @@ class Catalogue:
             or not 0 <= length < _LONGEST
         ):
             raise RunError(
-                "vocabulary.json must hold a classifier's labels, their counts, characters "
-                "(ascending code points), channels and length; restore it or train anew"
+                "vocabulary.json must hold a target, characters (ascending code points), channels "
+                "and length; restore it or train anew"
             )
+        target = kinds.from_json(fields.get("target"))
         scale = Scale.from_json(fields.get("scale"), channels)
-        return cls(tuple(labels), tuple(counts), tuple(points), channels, length, scale)
+        return cls(target, tuple(points), channels, length, scale)
 
 
 @dataclass(frozen=True)
@@ -133,12 +126,15 @@ class Dataset:
     """Encoded examples, one after another.
 
     values: `(sum of lengths,)` character numbers, or `(sum of lengths, C)` signal values.
-    offsets: `(N + 1,)`; example i is values[offsets[i] : offsets[i + 1]]. labels: `(N,)`.
+    offsets: `(N + 1,)`; example i is values[offsets[i] : offsets[i + 1]]. labels: `(N, ...)`
+    encoded answers, as the target has them. weights: `(N,)` of the examples in the loss; None: all
+    weigh the same.
     """
 
     values: np.ndarray
     offsets: np.ndarray
     labels: np.ndarray
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -150,37 +146,39 @@ class Dataset:
     def example(self, number: int) -> np.ndarray:
         return self.values[self.offsets[number] : self.offsets[number + 1]]
 
-    def pairs(self) -> list[tuple[bytes, int]]:
-        """What makes two examples equal, and their labels."""
-        return [(self.example(i).tobytes(), int(label)) for i, label in enumerate(self.labels)]
+    def pairs(self) -> list[tuple[bytes, bytes]]:
+        """What makes two examples equal, and their answers."""
+        return [(self.example(i).tobytes(), label.tobytes()) for i, label in enumerate(self.labels)]
 
     def take(self, which: np.ndarray) -> "Dataset":
-        return pack([self.example(i) for i in which], self.labels[which])
+        weights = None if self.weights is None else self.weights[which]
+        return pack([self.example(i) for i in which], self.labels[which], weights)
 
 
-def pack(items: Sequence[np.ndarray], labels: np.ndarray) -> Dataset:
+def pack(
+    items: Sequence[np.ndarray], labels: np.ndarray, weights: np.ndarray | None = None
+) -> Dataset:
     """Encoded examples as one dataset. There must be at least one."""
     lengths = np.array([len(item) for item in items], dtype=np.int64)
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
-    return Dataset(np.concatenate(items), offsets, labels)
+    return Dataset(np.concatenate(items), offsets, labels, weights)
 
 
-def write(examples: Examples, part: np.ndarray, folder: Path) -> tuple[Catalogue, str]:
+def write(
+    examples: Examples, part: np.ndarray, target: Target, folder: Path
+) -> tuple[Catalogue, str]:
     """Write the examples, text as code points; the catalogue, and the SHA-256 of the file.
 
     Raises:
         DataError: values of a signal that float32 can't hold beside those of the training part.
     """
-    names = sorted(set(examples.labels))
-    number = {label: i for i, label in enumerate(names)}
-    labels = np.array([number[label] for label in examples.labels], dtype=np.int64)
+    labels = target.encode(examples.labels)
     training = np.flatnonzero(part == TRAIN)
-    counts = tuple(np.bincount(labels[training], minlength=len(names)).tolist())
     if examples.channels:
         signals = [np.asarray(item) for item in examples.items]
         scale = Scale.of(np.concatenate([signals[i] for i in training]))
         length = int(np.median([len(signals[i]) for i in training]))
-        catalogue = Catalogue(tuple(names), counts, (), examples.channels, length, scale)
+        catalogue = Catalogue(target, (), examples.channels, length, scale)
         try:
             packed = pack([scale.apply(signal) for signal in signals], labels)
         except ArgumentError as error:
@@ -188,10 +186,12 @@ def write(examples: Examples, part: np.ndarray, folder: Path) -> tuple[Catalogue
     else:
         packed = pack([code_points(str(item)) for item in examples.items], labels)
         points = np.unique(packed.take(training).values)
-        catalogue = Catalogue(tuple(names), counts, tuple(points.tolist()))
+        catalogue = Catalogue(target, tuple(points.tolist()))
     tensors = {
         "values": packed.values, "offsets": packed.offsets, "labels": packed.labels, "part": part
     }  # fmt: skip
+    if examples.weights is not None:
+        tensors["weights"] = np.array(examples.weights)
     return catalogue, write_arrays(folder / FILE, tensors)
 
 
@@ -201,10 +201,10 @@ def read(folder: Path, catalogue: Catalogue, sha256: str) -> dict[str, Dataset]:
     Raises:
         RunError: missing, changed or damaged.
     """
-    values, offsets, labels, part = _arrays(folder, catalogue, sha256)
+    values, offsets, labels, part, weights = _arrays(folder, catalogue, sha256)
     if not catalogue.channels:
         values = catalogue.numbers(values)
-    whole = Dataset(values, offsets, labels)
+    whole = Dataset(values, offsets, labels, weights)
     return {name: whole.take(np.flatnonzero(part == i)) for i, name in enumerate(PARTS)}
 
 
@@ -214,7 +214,7 @@ def read_texts(folder: Path, catalogue: Catalogue, sha256: str, part: int, most:
     Raises:
         RunError: see `read`.
     """
-    values, offsets, _, parts = _arrays(folder, catalogue, sha256)
+    values, offsets, _, parts, _ = _arrays(folder, catalogue, sha256)
     starts, ends = offsets[:-1], np.minimum(offsets[:-1] + most, offsets[1:])
     return [
         values[starts[i] : ends[i]].tobytes().decode("utf-32-le", errors="replace")
@@ -224,8 +224,8 @@ def read_texts(folder: Path, catalogue: Catalogue, sha256: str, part: int, most:
 
 def _arrays(
     folder: Path, catalogue: Catalogue, sha256: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Values, offsets, labels and part, after checking that they fit each other."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Values, offsets, labels, part and weights, after checking that they fit each other."""
     path = folder / FILE
     arrays = read_arrays(path, sha256, "examples")
     try:
@@ -234,9 +234,13 @@ def _arrays(
         )
     except KeyError as error:
         raise RunError(f"{path} lacks {error}; restore it, or start a new run") from None
-    if not _is_sound(values, offsets, labels, part, catalogue):
+    weights = arrays.get("weights")
+    if not (
+        _is_sound(values, offsets, labels, part, catalogue)
+        and (weights is None or _are_weights(weights, len(labels)))
+    ):
         raise RunError(f"{path} does not fit vocabulary.json; restore both, or start a new run")
-    return values, offsets, labels, part
+    return values, offsets, labels, part, weights
 
 
 def _is_sound(
@@ -246,16 +250,24 @@ def _is_sound(
     """Whether the arrays fit each other, so that nothing later reads beyond an end."""
     count = len(labels)
     shape = (catalogue.channels,) if catalogue.channels else ()
-    kinds = (np.float32 if catalogue.channels else np.int32, np.int64, np.int64, np.uint8)
     return (
-        all(a.dtype == k for a, k in zip((values, offsets, labels, part), kinds, strict=True))
+        values.dtype == (np.float32 if catalogue.channels else np.int32)
+        and offsets.dtype == np.int64 and part.dtype == np.uint8
         and values.shape[1:] == shape
-        and offsets.shape == (count + 1,) and labels.shape == (count,) and part.shape == (count,)
+        and offsets.shape == (count + 1,) and part.shape == (count,)
         and offsets[0] == 0 and are_lengths(np.diff(offsets), count, len(values), least=1)
         and bool(np.isfinite(values).all())
-        and bool(((labels >= 0) & (labels < len(catalogue.labels))).all())
+        and catalogue.target.fits(labels)
         and all((part == i).any() for i in range(len(PARTS))) and part.max() < len(PARTS)
     )  # fmt: skip
+
+
+def _are_weights(weights: np.ndarray, count: int) -> bool:
+    return (
+        weights.dtype == np.float64
+        and weights.shape == (count,)
+        and bool((np.isfinite(weights) & (weights >= 0)).all())
+    )
 
 
 def _is_list_of(value: object, kind: type) -> TypeGuard[list[Any]]:

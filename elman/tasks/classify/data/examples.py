@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from elman.errors import DataError
+from elman.tasks.classify.targets.base import Overlap
 
 Item = str | np.ndarray
 """One example: text, or a signal `(T, C)` float64."""
@@ -28,7 +29,8 @@ class Examples:
     text. format: what the source was, "" for no file. column: that held the texts of a table.
     files and rows: the file that each example stands in, and its number there, from 1: of a table's
     rows without the header, of lines, of examples. columns: other columns of a table that were
-    asked for, by name.
+    asked for, by name. target: the kind of the answers, if the source says it, and once it is
+    known. weights: of the examples in the loss, if the source has some.
     """
 
     items: list[Item]
@@ -41,6 +43,8 @@ class Examples:
     files: list[str] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     columns: dict[str, list[str]] = field(default_factory=dict)
+    target: str = ""
+    weights: list[float] | None = None
 
     def __post_init__(self) -> None:
         self.files = self.files or [""] * len(self.items)
@@ -59,6 +63,7 @@ class Examples:
             files=[self.files[i] for i in which],
             rows=[self.rows[i] for i in which],
             columns={name: [cells[i] for i in which] for name, cells in self.columns.items()},
+            weights=None if self.weights is None else [self.weights[i] for i in which],
         )
 
 
@@ -122,14 +127,6 @@ def _reasons(examples: Examples, repeats: bool) -> list[str]:
     return reasons
 
 
-class Overlap(NamedTuple):
-    """Which examples training also showed: shared, with the same label (they are no test);
-    contested, with another label only (which no model can get right by more than luck)."""
-
-    shared: np.ndarray
-    contested: np.ndarray
-
-
 def overlap(
     training: Iterable[tuple[Hashable, Hashable]], others: Iterable[tuple[Hashable, Hashable]]
 ) -> Overlap:
@@ -161,7 +158,20 @@ def joined(parts: dict[str, Examples]) -> Examples:
         first.column,
         [file for one in parts.values() for file in one.files],
         [row for one in parts.values() for row in one.rows],
+        target=first.target,
+        weights=_weights(parts),
     )
+
+
+def _weights(parts: dict[str, Examples]) -> list[float] | None:
+    """Of the training part; others count one each, whatever they weigh."""
+    if parts["train"].weights is None:
+        return None
+    return [
+        weight
+        for one in parts.values()
+        for weight in (one.weights if one is parts["train"] else None) or [1.0] * len(one)
+    ]
 
 
 def _kind(examples: Examples) -> str:

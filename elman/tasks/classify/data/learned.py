@@ -44,7 +44,7 @@ class Learned:
             names = data.get("sources")
             first = names[0] if isinstance(names, list) and names else ""
             found = SUFFIXES.get(Path(str(first)).suffix.lower(), "")
-        return cls(found, str(column or settings.text_column), catalogue.labels)
+        return cls(found, str(column or settings.text_column), catalogue.target.labels)
 
     def format_of(self, content: str, settings: ClassifySettings) -> tuple[str, list[str]]:
         """How to read a text: as the run's data if it looks like that, else "lines", one example

@@ -11,7 +11,6 @@ from elman.errors import ArgumentError, DataError
 from elman.tasks.classify.data import builtin
 from elman.tasks.classify.data.examples import Examples, joined
 from elman.tasks.classify.data.folders import DOCUMENTS, read_folder
-from elman.tasks.classify.data.labels import check_labels
 from elman.tasks.classify.data.learned import SUFFIXES, UNKNOWN, USUAL, Learned
 from elman.tasks.classify.data.lines import FORMATS, parse_lines
 from elman.tasks.classify.data.signals import parse_ts
@@ -21,8 +20,8 @@ from elman.tasks.classify.data.tables import (
     read_parquet,
     read_separated,
 )
-from elman.tasks.classify.data.twins import twins
 from elman.tasks.classify.settings import ClassifySettings
+from elman.tasks.classify.targets.choice import choose
 from elman.tasks.shared.recognise import PARQUET, head_of
 from elman.tasks.shared.text import label_of, lines_of, read_text, require_there
 
@@ -36,14 +35,13 @@ def names(data: list[str]) -> list[str]:
 
 def read(data: list[str], settings: ClassifySettings) -> Examples:
     """All labelled examples, stripped, those of each part marked if the user divided them. Empty
-    ones and repeats are among them.
+    ones and repeats are among them. Their answers are of one kind, `target`.
 
     Raises:
         DataError, ArgumentError: see `read_source`.
     """
     whole = _read_all(data, settings)
-    if not whole.channels:  # a .ts file says itself that its labels are classes
-        whole.notes += check_labels(whole.labels, lambda i: _place(whole, i))
+    kind, notes = choose(settings, whole.target, whole.labels, lambda i: place_of(whole, i))
     known = Learned(whole.format, whole.column, tuple(sorted(set(whole.labels))))
     own = {
         part: read_source(path, settings, learned=known)
@@ -61,10 +59,14 @@ def read(data: list[str], settings: ClassifySettings) -> Examples:
                 f"--{part}-data must be one part, but names a folder that holds several; name the "
                 f"file or folder of the {part} part"
             )
-    return joined({"train": whole, **own}) if own else whole
+    found = joined({"train": whole, **own}) if own else whole
+    found.labels, seen = kind.read(found.labels, lambda i: place_of(found, i), settings)
+    found.target, found.notes = kind.name, [*found.notes, *notes, *seen]
+    return found
 
 
-def _place(examples: Examples, number: int) -> str:
+def place_of(examples: Examples, number: int) -> str:
+    """Where an example stands in the user's data, for messages."""
     file = examples.files[number]
     return f"{label_of(file)}, row {examples.rows[number]}" if file else f"row {number + 1}"
 
@@ -123,8 +125,6 @@ def read_source(
             f"{label_of(source)} is no table, so it has no column {keep[0]!r}; give a table, or "
             f"leave out the options that keep columns"
         )
-    if labelled:
-        examples.notes = list(dict.fromkeys([*examples.notes, *twins(examples.labels)]))
     if not examples.channels:
         examples.items = [prepared(str(item), settings.ascii) for item in examples.items]
     return examples

@@ -1,5 +1,6 @@
 """Labelled text in tables: CSV and its relatives, JSON lines, Parquet."""
 
+import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,8 +10,16 @@ from elman.errors import ArgumentError, DataError
 from elman.tasks.classify.data.examples import PART_NAMES, PARTS, Examples
 from elman.tasks.classify.data.json_lines import parse_json_lines
 from elman.tasks.classify.settings import ClassifySettings
+from elman.tasks.classify.targets.number import is_number
 from elman.tasks.shared.separated import parse_separated
-from elman.tasks.shared.table import Table, is_unnamed, listing, numbers_rows, parquet_cells
+from elman.tasks.shared.table import (
+    Table,
+    is_unnamed,
+    listing,
+    numbers_rows,
+    parquet_cells,
+    shown,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,9 +29,9 @@ TEXT_NAMES = (
     "text", "name", "string", "sentence", "message", "example", "content", "review", "tweet", "x"
 )  # fmt: skip
 ALL = "all"
-_ONE_LABEL = "several labels of one example are not supported, so write one there"
 _ABSENT = ("nan", "na", "n/a", "null", "#n/a", "<na>")
 """Labels, in lower case, that programs write for a missing value."""
+_HEAVIEST = 1e30  # that float32 can still calculate with
 _CALENDAR = (-719_162, 2_932_896)
 """The first day of the year 1 and the last of the year 9999, in days since 1970."""
 
@@ -42,9 +51,8 @@ class TextTable(Table):
     nested: Mapping[str, int] = field(default_factory=dict)
     header: bool = False
 
-    def strings(self, column: str | None, instead: str = "write one value there") -> list[str]:
-        """The values of a column, stripped; empty ones if there is no such column. instead: what
-        to do about a list, for messages.
+    def strings(self, column: str | None) -> list[str]:
+        """The values of a column, stripped; empty ones if there is no such column.
 
         Raises:
             DataError: a list or an object where one text was expected.
@@ -54,7 +62,7 @@ class TextTable(Table):
         if column in self.nested:
             raise DataError(
                 f"{self.place(self.nested[column])}: {column!r} must be text or a number, got a "
-                f"list or an object; {instead}, or name another column"
+                f"list or an object; write one value there, or name another column"
             )
         return [(value or "").strip() for value in self._text(column).to_list()]
 
@@ -70,6 +78,8 @@ class TextTable(Table):
         import polars as pl
 
         cells = self.frame[column]
+        if cells.dtype.is_nested():
+            return _as_json(cells)
         if (row := _beyond_calendar(cells)) is not None:
             raise DataError(
                 f"{self.place(row)}: {column!r} must hold dates of the years 1 to 9999, got "
@@ -82,6 +92,17 @@ class TextTable(Table):
                 f"{self.name}: column {column!r} must hold text or numbers, got values of type "
                 f"{cells.dtype}; write it as text, or name another column"
             ) from None
+
+
+def _as_json(cells: "pl.Series") -> "pl.Series":
+    """Lists and objects as JSON."""
+    import polars as pl
+
+    texts = [
+        None if cell is None else json.dumps(cell, ensure_ascii=False, default=str)
+        for cell in cells.to_list()
+    ]
+    return pl.Series(cells.name, texts, dtype=pl.String)
 
 
 def _beyond_calendar(cells: "pl.Series") -> int | None:
@@ -164,7 +185,7 @@ def examples_of(
         _refuse_data_as_names(table, settings, label, text)
         _refuse_header_again(table, label, text)
     texts = table.strings(text)
-    labels = [unicodedata.normalize("NFC", value) for value in table.strings(label, _ONE_LABEL)]
+    labels = [unicodedata.normalize("NFC", value) for value in _answers(table, label)]
     for row, (value, text_there) in enumerate(zip(labels, texts, strict=True)):
         if labelled and not value and text_there:
             raise DataError(
@@ -172,10 +193,42 @@ def examples_of(
                 f"the row out"
             )
     parts = _parts(table, settings.split_column) if settings.split_column else None
-    notes = [*table.notes, *_notes(table, [text, label, settings.split_column], labels)]
+    weight = settings.weight_column
+    notes = [*table.notes, *_notes(table, [text, label, settings.split_column, weight], labels)]
     found = Examples(list(texts), labels, parts, notes=notes, column=text or "")
+    found.weights = _weights(table, weight) if weight and labelled else None
+    found.target = "labels" if label in table.nested else ""
     found.columns = _kept(table, keep, text)
     return found
+
+
+def _answers(table: TextTable, column: str | None) -> list[str]:
+    """The labels as they are written, a list as JSON."""
+    if column is None or column not in table.nested:
+        return table.strings(column)
+    answers = [value.strip() for value in table.written(column)]
+    for row, answer in enumerate(answers):
+        if answer.startswith("{"):
+            raise DataError(
+                f"{table.place(row)}: {column!r} must be one label or a list of them, got an "
+                f"object; write labels there, or name another column"
+            )
+    return answers
+
+
+def _weights(table: TextTable, column: str) -> list[float]:
+    """How much each example weighs in the loss."""
+    table.require(column, "--weight-column")
+    weights = []
+    for row, text in enumerate(table.strings(column)):
+        weight = float(text) if is_number(text) else -1.0
+        if not 0 <= weight <= _HEAVIEST:
+            raise DataError(
+                f"{table.place(row)}: the weight (column {column!r}) must be a number from 0 to "
+                f"{_HEAVIEST:.0e}, got {shown(text)}; correct it, or leave the row out"
+            )
+        weights.append(weight)
+    return weights
 
 
 def _kept(table: TextTable, keep: Sequence[str], text: str | None) -> dict[str, list[str]]:

@@ -1,8 +1,8 @@
-"""The classifier: a sequence in, a score for every label out."""
+"""The network: a sequence in, the outputs that its target asks for out."""
 
-import math
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,14 +18,14 @@ from elman.tasks.shared.stack import stack
 class SequenceClassifier(nn.Module):
     """Characters or signal values, recurrent layers, a pool over time, and a linear map.
 
-    Shapes: input `(T, B)` character numbers or `(T, B, C)` values, lengths `(B,)`, to logits
-    `(B, K)`. What stands beyond a row's length is never read.
+    Shapes: input `(T, B)` character numbers or `(T, B, C)` values, lengths `(B,)`, to outputs
+    `(B, outputs)`. What stands beyond a row's length is never read.
 
-    log_temperature: log T of the probabilities softmax(logits / T); fitted on the validation part,
-    and saved with the weights.
+    calibration: what the target fits on the validation part, such as log T of the probabilities
+    softmax(outputs / T); saved with the weights.
     """
 
-    log_temperature: Tensor
+    calibration: Tensor
 
     def __init__(self, catalogue: Catalogue, settings: ClassifySettings, setup: Setup) -> None:
         super().__init__()
@@ -43,8 +43,8 @@ class SequenceClassifier(nn.Module):
         width = cast(int, self.recurrent.output_size) * (2 if self.pool == "mean-max" else 1)
         if self.reads_signals:  # what convolutions found is pooled, too
             width += 2 * self.reader.output_size
-        self.head = nn.Linear(width, len(catalogue.labels))
-        self.register_buffer("log_temperature", torch.zeros(()))
+        self.head = nn.Linear(width, catalogue.target.outputs)
+        self.register_buffer("calibration", torch.zeros(catalogue.target.calibrated))
         self.to(setup.device)
 
     @property
@@ -59,8 +59,8 @@ class SequenceClassifier(nn.Module):
             inside = within(len(features), lengths)[..., None]
             features = torch.where(inside, features, 0.0)
             pooled = torch.cat([pooled, mean(features, lengths), largest(features, lengths)], 1)
-        logits: Tensor = self.head(self.dropout(pooled))
-        return logits
+        outputs: Tensor = self.head(self.dropout(pooled))
+        return outputs
 
     def _pooled(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         if self.pool == "last":
@@ -72,11 +72,13 @@ class SequenceClassifier(nn.Module):
         return torch.cat([mean(hidden, lengths), largest(hidden, lengths)], dim=1)
 
     @property
-    def temperature(self) -> float:
-        return float(self.log_temperature.exp())
+    def calibrated(self) -> np.ndarray:
+        """The calibration, on the CPU."""
+        found: np.ndarray = self.calibration.cpu().numpy().astype(np.float64)
+        return found
 
-    def set_temperature(self, value: float) -> None:
-        self.log_temperature.fill_(math.log(value))
+    def calibrate(self, values: np.ndarray) -> None:
+        self.calibration.copy_(torch.from_numpy(values))
 
 
 def input_size(catalogue: Catalogue, settings: ClassifySettings) -> int:

@@ -1,4 +1,4 @@
-"""The scores that a classifier gives to many examples."""
+"""The outputs that a model gives for many examples."""
 
 import numpy as np
 import torch
@@ -11,10 +11,10 @@ _ROWS = 256  # examples that are read side by side; bounds the memory
 
 
 @torch.no_grad()
-def logits_of(model: SequenceClassifier, dataset: Dataset, device: torch.device) -> np.ndarray:
-    """`(N, K)` float32 logits, in the order of the dataset."""
-    logits = np.zeros((len(dataset), model.head.out_features), dtype=np.float32)
+def outputs_of(model: SequenceClassifier, dataset: Dataset, device: torch.device) -> np.ndarray:
+    """`(N, outputs)` float32, in the order of the dataset."""
+    outputs = np.zeros((len(dataset), model.head.out_features), dtype=np.float32)
     for batch in in_order_of_length(dataset, _ROWS):
         found = model(batch.input.to(device), batch.lengths.to(device))
-        logits[batch.numbers] = found.cpu().numpy()
-    return logits
+        outputs[batch.numbers] = found.cpu().numpy()
+    return outputs

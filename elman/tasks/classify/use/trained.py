@@ -12,41 +12,34 @@ from elman.errors import ArgumentError, DataError, RunError
 from elman.settings import build, names, refuse_unknown
 from elman.tasks.classify.data import sources
 from elman.tasks.classify.data.dataset import Catalogue, Dataset, pack
-from elman.tasks.classify.data.examples import Examples, Item, Overlap, cleaned, overlap, short
+from elman.tasks.classify.data.examples import Examples, Item, cleaned, overlap, short
 from elman.tasks.classify.data.kept import KeptExamples
 from elman.tasks.classify.data.learned import UNKNOWN, Learned
 from elman.tasks.classify.model.classifier import SequenceClassifier
 from elman.tasks.classify.settings import ClassifySettings, EvaluationSettings
-from elman.tasks.classify.use import metrics
-from elman.tasks.classify.use.evaluation import Evaluation
-from elman.tasks.classify.use.scores import logits_of
-from elman.tasks.shared.table import listing
+from elman.tasks.classify.targets.base import Measured, Overlap, Target
+from elman.tasks.classify.use.scores import outputs_of
 from elman.tasks.shared.trained import Trained
 
 Source = str | os.PathLike[str]
 
 
-class Guess(NamedTuple):
-    """A label, and how probable the model holds it to be, 0 to 1."""
-
-    label: str
-    probability: float
-
-
 class Tested(NamedTuple):
-    """The test part: `(N, K)` probabilities, `(N,)` numbers of the right labels, and what the run
-    keeps of its examples."""
+    """The test part: what the model says of it, `(N, ...)`, the right answers `(N, ...)`, and what
+    the run keeps of its examples."""
 
-    evaluation: Evaluation
-    probabilities: np.ndarray
-    labels: np.ndarray
+    evaluation: Measured
+    target: Target
+    said: np.ndarray
+    answers: np.ndarray
     kept: KeptExamples
 
 
 class TrainedClassifier(Trained[SequenceClassifier]):
     """What `elman.load` returns for a classification run.
 
-    model: the network, in evaluation mode. labels: in the order of its outputs.
+    model: the network, in evaluation mode. target: the kind of answers that it gives. labels: that
+    it may say, in the order of its outputs; none for numbers.
     """
 
     def __init__(
@@ -58,20 +51,25 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         learned: Learned = UNKNOWN,
     ) -> None:
         super().__init__(model)
-        self.labels = catalogue.labels
+        self.target, self.labels = catalogue.target, catalogue.target.labels
         self._catalogue, self._settings, self._kept = catalogue, settings, kept
         self._learned = learned
 
-    def predict(self, examples: Sequence[Item], top: int = 3) -> list[list[Guess]]:
-        """The `top` most probable labels of each example, the best first.
+    def predict(self, examples: Sequence[Item], top: int | None = None) -> list[Any]:
+        """What the model says of each example, by what it has learnt to say:
+
+        - a label, or one of an order: a list of `Guess`, the best first, 3 if `top` is None;
+        - several labels: a list of `Guess`, those that the model says, which may be none;
+        - a number: an `Estimate` with its interval.
 
         Args:
             examples: strings, or signals `(T, C)` of C channels, as the run was trained on.
                 Characters that training never showed are read as the unknown character.
-            top: how many labels; all if there are fewer.
+            top: how many labels, the most probable ones; all if there are fewer.
 
         Raises:
-            ArgumentError: an example is empty, of the wrong kind or shape, or not finite.
+            ArgumentError: an example is empty, of the wrong kind or shape, or not finite; or `top`
+                for numbers.
 
         Example:
             >>> import elman
@@ -79,20 +77,21 @@ class TrainedClassifier(Trained[SequenceClassifier]):
             >>> model.predict(["Satoshi"], top=1)  # doctest: +SKIP
             [[Guess(label='Japanese', probability=0.98)]]
         """
-        if top < 1:
-            raise ArgumentError(f"top must be at least 1, got {top}")
-        probabilities = self.probabilities(examples)
-        best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
-        return [
-            [Guess(self.labels[number], float(row[number])) for number in numbers]
-            for row, numbers in zip(probabilities, best, strict=True)
-        ]
+        return self.target.predictions(self._said(examples), top)
 
     def probabilities(self, examples: Sequence[Item]) -> np.ndarray:
         """`(N, K)` float64: for each example the probability of each of `labels`.
 
-        Args and errors are those of `predict`.
+        Args and errors are those of `predict`; also ArgumentError for a model that says numbers.
         """
+        if not self.labels:
+            raise ArgumentError(
+                "probabilities are those of labels, but this model says numbers; use predict"
+            )
+        return self._said(examples)[:, : len(self.labels)]
+
+    def _said(self, examples: Sequence[Item]) -> np.ndarray:
+        """What the model says of examples that it has not seen encoded."""
         if isinstance(examples, str | np.ndarray):
             raise ArgumentError(
                 f"a list of examples was expected, got one {type(examples).__name__}; "
@@ -105,17 +104,19 @@ class TrainedClassifier(Trained[SequenceClassifier]):
             )
         encoded = [self._encoded(item, number) for number, item in enumerate(examples, 1)]
         if not encoded:
-            return np.zeros((0, len(self.labels)))
+            outputs = np.zeros((0, self.target.outputs), dtype=np.float32)
+            return self.target.said(outputs, self.model.calibrated)
         return self._of(pack(encoded, np.zeros(len(encoded), dtype=np.int64)))
 
     def evaluate(
-        self, data: Source | Sequence[tuple[Item, str]] | None = None, **reading: Any
-    ) -> Evaluation:
+        self, data: Source | Sequence[tuple[Item, Any]] | None = None, **reading: Any
+    ) -> Measured:
         """How good the model is on labelled data, or on the test part that the run kept. Every row
         counts, repeats too; only empty examples are left out, and counted.
 
         Args:
-            data: a file or folder that is read as the run's data was, or (example, label) pairs.
+            data: a file or folder that is read as the run's data was, or (example, label) pairs,
+                with a number or a list of labels as label where the model says such.
             reading: settings of reading in place of the run's: data_format, header, text_column,
                 label_column, encoding.
 
@@ -128,11 +129,12 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         if isinstance(data, str | os.PathLike):
             examples = self.read(data, **reading)
         else:
-            for number, (item, _) in enumerate(_pairs(data), 1):
+            pairs = _pairs(data, self.target)
+            for number, (item, _) in enumerate(pairs, 1):
                 self._encoded(item, number)  # refuses what is no example
-            items = [self._prepared(item) for item, _ in data]
+            items = [self._prepared(item) for item, _ in pairs]
             channels = self._catalogue.channels
-            examples = Examples(items, [label for _, label in data], channels=channels)
+            examples = Examples(items, [label for _, label in pairs], channels=channels)
         found = cleaned(examples, repeats=False).examples
         dataset = self._known(found)
         return self._evaluation(self._of(dataset), dataset, found.notes)
@@ -146,10 +148,9 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         if (parts := self._parts) is None or self._kept is None:
             raise ArgumentError("this run keeps no examples of its own; give the data to evaluate")
         test = parts["test"]
-        probabilities = self._of(test)
-        return Tested(
-            self._evaluation(probabilities, test, []), probabilities, test.labels, self._kept
-        )
+        said = self._of(test)
+        found = self._evaluation(said, test, [])
+        return Tested(found, self.target, said, test.labels, self._kept)
 
     @cached_property
     def _parts(self) -> dict[str, Dataset] | None:
@@ -176,8 +177,8 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         those of `evaluate`. Empty examples keep their places.
         """
         refuse_unknown(reading, names(EvaluationSettings), "reading")
-        # A column that divided the training data says nothing about other data.
-        values = {**dataclasses.asdict(self._settings), "split_column": ""}
+        # Columns that divided and weighed the training data say nothing about other data.
+        values = {**dataclasses.asdict(self._settings), "split_column": "", "weight_column": ""}
         if not labelled:
             values["data_format"] = "auto"  # a list of texts is usual, whatever training read
         values.update(reading)
@@ -201,38 +202,31 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         """The examples encoded, after making sure that the model can name their labels."""
         if not len(examples):
             raise DataError("the data holds no example; at least one was expected")
-        strange = sorted(set(examples.labels) - set(self.labels))
-        if strange:
-            raise DataError(
-                f"the data has labels that training never showed: {listing(strange)}; leave "
-                f"them out, or train with examples of them (known are {listing(self.labels)})"
-            )
-        numbers = np.array([self.labels.index(label) for label in examples.labels])
+        answers = self.target.encode(examples.labels, lambda i: sources.place_of(examples, i))
         items = [self._encoded(item, number) for number, item in enumerate(examples.items, 1)]
-        return pack(items, numbers)
+        return pack(items, answers)
 
     def _of(self, dataset: Dataset) -> np.ndarray:
-        logits = logits_of(self.model, dataset, self.device)
-        return metrics.softmax(logits, self.model.temperature)
+        outputs = outputs_of(self.model, dataset, self.device)
+        return self.target.said(outputs, self.model.calibrated)
 
-    def _evaluation(
-        self, probabilities: np.ndarray, dataset: Dataset, notes: list[str]
-    ) -> Evaluation:
-        return Evaluation.of(
-            probabilities, dataset.labels, self._catalogue, notes, self._overlap(dataset)
-        )
+    def _evaluation(self, said: np.ndarray, dataset: Dataset, notes: list[str]) -> Measured:
+        return self.target.evaluation(said, dataset.labels, notes, self._overlap(dataset))
 
 
-def _pairs(data: object) -> Sequence[tuple[Item, str]]:
-    """The data, after making sure that it is a sequence of (example, label)."""
+def _pairs(data: object, target: Target) -> list[tuple[Item, str]]:
+    """The data with written answers, after making sure that it is (example, label) pairs."""
     if not isinstance(data, Sequence):
         raise ArgumentError(
             f"data must be a path or a list of (example, label) pairs, got {type(data).__name__}"
         )
+    pairs = []
     for number, pair in enumerate(data, 1):
-        if not (isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[1], str)):
+        two = isinstance(pair, tuple | list) and len(pair) == 2
+        if not two or (answer := target.written(pair[1])) is None:
             raise ArgumentError(
-                f"data must hold (example, label) pairs with a str as label, got "
+                f"data must hold (example, label) pairs with {target.in_python} as label, got "
                 f"{short(repr(pair))} as number {number}"
             )
-    return data
+        pairs.append((pair[0], answer))
+    return pairs

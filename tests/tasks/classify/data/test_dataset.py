@@ -13,17 +13,19 @@ from elman.errors import ArgumentError, DataError, RunError
 from elman.tasks.classify.data import dataset
 from elman.tasks.classify.data.dataset import Catalogue
 from elman.tasks.classify.data.examples import Examples
+from elman.tasks.classify.targets.one_label import OneLabel
 from elman.tasks.shared.arrays import sha256_of
 
-TEXT = Catalogue(("x", "y"), (3, 2), (97, 98, 233))
-SIGNAL = Catalogue(("x", "y"), (3, 2), channels=2)
+LABELS = OneLabel(("x", "y"), (2, 1))
+TEXT = Catalogue(LABELS, (97, 98, 233))
+SIGNAL = Catalogue(LABELS, channels=2)
 PART = np.array([0, 0, 1, 2, 0], np.uint8)
 STRINGS = Examples(["abba", "né", "b", "añ", "\ud800"], ["x", "y", "x", "y", "x"])
 
 
 def test_characters_that_training_never_showed_are_the_unknown_one():
     assert TEXT.encode("abéz\U0010ffff\udcff").tolist() == [1, 2, 3, 0, 0, 0]
-    assert Catalogue(("x", "y"), (1, 1)).encode("ab").tolist() == [0, 0]
+    assert Catalogue(LABELS).encode("ab").tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -44,9 +46,8 @@ def test_what_can_not_be_encoded_is_refused(catalogue, item, words):
 
 
 def test_what_is_written_is_read_again(tmp_path):
-    catalogue, sha256 = dataset.write(STRINGS, PART, tmp_path)
-    assert catalogue.labels == ("x", "y")
-    assert catalogue.counts == (2, 1)
+    catalogue, sha256 = dataset.write(STRINGS, PART, LABELS, tmp_path)
+    assert catalogue.target == LABELS
     assert catalogue.code_points == (97, 98, 110, 233, 0xD800)  # of the training part alone
     assert Catalogue.from_json(catalogue.to_json()) == catalogue
     parts = dataset.read(tmp_path, catalogue, sha256)
@@ -57,7 +58,7 @@ def test_what_is_written_is_read_again(tmp_path):
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x, max_size=3)
-                    | st.dictionaries(st.sampled_from(["labels", "counts", "characters",
+                    | st.dictionaries(st.sampled_from(["target", "kind", "characters",
                                                        "channels"]), x, max_size=4)))  # fmt: skip
 def test_no_vocabulary_is_believed(value):
     with suppress(RunError):
@@ -67,11 +68,10 @@ def test_no_vocabulary_is_believed(value):
 @pytest.mark.parametrize(
     "change",
     [
-        {"labels": ["x"]},
-        {"labels": ["x", "x"]},
-        {"counts": [1]},
-        {"counts": [1, -1]},
-        {"counts": [1, True]},
+        {"target": None},
+        {"target": {"kind": "labl"}},
+        {"target": {"kind": ["label"]}},
+        {"target": {"kind": "label"}},
         {"characters": [98, 97]},
         {"characters": [0x110000]},
         {"channels": -1},
@@ -99,7 +99,7 @@ def test_a_vocabulary_that_does_not_fit_is_refused(change):
     ],
 )
 def test_arrays_that_do_not_fit_each_other_are_refused(tmp_path, change):
-    catalogue, _ = dataset.write(STRINGS, PART, tmp_path)
+    catalogue, _ = dataset.write(STRINGS, PART, LABELS, tmp_path)
     path = tmp_path / dataset.FILE
     save_file({**load_file(path), **change}, path)
     with pytest.raises(RunError, match=r"does not fit vocabulary.json"):
@@ -107,7 +107,7 @@ def test_arrays_that_do_not_fit_each_other_are_refused(tmp_path, change):
 
 
 def test_missing_changed_and_damaged_files_are_named(tmp_path):
-    catalogue, sha256 = dataset.write(STRINGS, PART, tmp_path)
+    catalogue, sha256 = dataset.write(STRINGS, PART, LABELS, tmp_path)
     path = tmp_path / dataset.FILE
     content = path.read_bytes()
     path.write_bytes(content[:-1] + b"x")
@@ -123,7 +123,9 @@ def test_missing_changed_and_damaged_files_are_named(tmp_path):
 
 def test_signals_that_are_not_finite_are_refused(tmp_path):
     items = [np.full((2, 2), value, np.float32) for value in range(4)]
-    catalogue, _ = dataset.write(Examples(items, ["x", "y"] * 2, channels=2), PART[:4], tmp_path)
+    catalogue, _ = dataset.write(
+        Examples(items, ["x", "y"] * 2, channels=2), PART[:4], LABELS, tmp_path
+    )
     tensors = load_file(tmp_path / dataset.FILE)
     tensors["values"][0] = np.nan
     save_file(tensors, tmp_path / dataset.FILE)
@@ -134,7 +136,7 @@ def test_signals_that_are_not_finite_are_refused(tmp_path):
 def test_the_scale_of_signals_comes_from_the_training_part_and_is_kept(tmp_path):
     items = [np.full((2, 2), 1.7e9 + value) for value in range(4)]
     examples = Examples(items, ["x", "y"] * 2, channels=2)
-    catalogue, sha256 = dataset.write(examples, PART[:4], tmp_path)
+    catalogue, sha256 = dataset.write(examples, PART[:4], LABELS, tmp_path)
     assert catalogue.scale.centers == (1.7e9 + 0.5, 1.7e9 + 0.5)  # of the first two
     again = Catalogue.from_json(json.loads(json.dumps(catalogue.to_json())))
     assert again == catalogue
@@ -152,4 +154,6 @@ def test_a_vocabulary_without_a_scale_takes_signals_as_they_are():
 def test_signals_that_do_not_fit_the_scale_of_training_are_refused(tmp_path):
     items = [np.full((2, 2), value) for value in (1e-50, 2e-50, 3e-50, 1.0)]
     with pytest.raises(DataError, match=r"channel 1 .* too far away for float32"):
-        dataset.write(Examples(items, ["x", "y"] * 2, channels=2), PART[:4], tmp_path)
+        dataset.write(
+        Examples(items, ["x", "y"] * 2, channels=2), PART[:4], LABELS, tmp_path
+    )
