@@ -51,7 +51,8 @@ class ClassifyTask:
         self._batches = TrainingBatches(parts["train"], rows, setup.seed)
         self.steps_per_epoch = self._batches.steps_per_epoch
         self._objective = self._target.objective(parts["train"].labels, settings)
-        self._mean_weight = 1.0 if (weights := parts["train"].weights) is None else weights.mean()
+        weights = parts["train"].weights
+        self._mean_weight = 1.0 if weights is None else float(weights.mean()) or 1.0
         self.model = SequenceClassifier(catalogue, settings, setup)
         if isinstance(self.model.reader, SignalReader):
             self.model.reader.measure(parts["train"])

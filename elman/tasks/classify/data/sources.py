@@ -3,6 +3,7 @@
 import os
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -41,10 +42,11 @@ def read(data: list[str], settings: ClassifySettings) -> Examples:
         DataError, ArgumentError: see `read_source`.
     """
     whole = _read_all(data, settings)
+    _require_weights(whole, settings)
     kind, notes = choose(settings, whole.target, whole.labels, lambda i: place_of(whole, i))
     known = Learned(whole.format, whole.column, tuple(sorted(set(whole.labels))))
     own = {
-        part: read_source(path, settings, learned=known)
+        part: read_source(path, replace(settings, weight_column=""), learned=known)
         for part, path in (("valid", settings.valid_data), ("test", settings.test_data))
         if path
     }
@@ -63,6 +65,21 @@ def read(data: list[str], settings: ClassifySettings) -> Examples:
     found.labels, seen = kind.read(found.labels, lambda i: place_of(found, i), settings)
     found.target, found.notes = kind.name, [*found.notes, *notes, *seen]
     return found
+
+
+def _require_weights(examples: Examples, settings: ClassifySettings) -> None:
+    if not settings.weight_column:
+        return
+    if examples.weights is None:
+        raise ArgumentError(
+            f"--weight-column is for tables, but {examples.format or 'this'} data has no column "
+            f"{settings.weight_column!r}; leave it out"
+        )
+    if not any(examples.weights):
+        raise DataError(
+            f"column {settings.weight_column!r} (--weight-column) must hold some weight above 0, "
+            f"got 0 for all examples; correct it, or leave the option out"
+        )
 
 
 def place_of(examples: Examples, number: int) -> str:

@@ -31,7 +31,7 @@ _NUMBER = re.compile(r"([+-]?)(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _STRATA = 10  # of numbers by size
 _LARGEST = 1e150  # whose square float64 can hold
 _ROUNDING = 1e-12  # of the largest number: deviations below it come from rounding
-_DIGITS = 3  # of a deviation that a prediction shows
+_DIGITS, _EXACT = 3, 7  # of a deviation that people and programs see: float32 has seven
 
 
 class Estimate(NamedTuple):
@@ -154,11 +154,12 @@ class Number(Target):
             f"there, which holds {reached:.0%} of new numbers on average, not {self.coverage:.0%}"
         ]
 
-    def text(self, value: float) -> str:
-        """A number with as many digits as a deviation of the training part is worth."""
+    def text(self, value: float, digits: int = _DIGITS) -> str:
+        """A number with as many decimals as a deviation of the training part needs for so many
+        digits."""
         if not 1e-6 < self.unit < 1e9:
-            return f"{value:.{_DIGITS + 1}g}"
-        return f"{value:.{self._decimals(_DIGITS)}f}"
+            return f"{value:.{digits + 1}g}"
+        return f"{value:.{self._decimals(digits)}f}"
 
     def _decimals(self, digits: int) -> int:
         return max(0, digits - 1 - math.floor(math.log10(self.unit)))
@@ -244,7 +245,7 @@ class Number(Target):
                 f"top is for models that name labels, but this one says a number; got {top}, leave "
                 f"it out"
             )
-        rounded = np.round(said, min(self._decimals(7), 300))
+        rounded = np.round(said, min(self._decimals(_EXACT), 300))
         return [Estimate(*map(float, row)) for row in rounded]
 
     def columns(self, top: int | None) -> list[str]:

@@ -33,9 +33,13 @@ class Errors:
             1 - squares / spread if spread > 0 else None,
         )
 
+    def shown(self, text: Callable[..., str]) -> str:
+        """text: writes a number with so many digits."""
+        return f"MAE {text(self.mae, 4)}, RMSE {text(self.rmse, 4)}, R2 {self.r2_text}"
+
     @property
     def r2_text(self) -> str:
-        return "not defined" if self.r2 is None else f"{self.r2:.4f}"
+        return "not defined" if self.r2 is None else f"{round(self.r2, 4) + 0.0:.4f}"
 
     def to_json(self) -> dict[str, Any]:
         return {"mae": self.mae, "rmse": self.rmse, "r2": self.r2}
@@ -56,7 +60,7 @@ class NumberEvaluation(Measured):
     mean: float
     median: float
     wanted: float
-    text: Callable[[float], str]
+    text: Callable[..., str]
     notes: tuple[str, ...] = ()
     seen: Seen | None = None
 
@@ -68,7 +72,7 @@ class NumberEvaluation(Measured):
         mean: float,
         median: float,
         wanted: float,
-        text: Callable[[float], str],
+        text: Callable[..., str],
         notes: Sequence[str] = (),
         training: Overlap | None = None,
     ) -> Self:
@@ -117,20 +121,16 @@ class NumberEvaluation(Measured):
     @property
     def headline(self) -> str:
         return (
-            f"MAE {self.text(self.mae)}, RMSE {self.text(self.rmse)}, R2 {self.errors.r2_text}; "
-            f"intervals hold {self.coverage:.1%} ({self.wanted:.1%} wanted), width "
-            f"{self.text(self.width)}"
+            f"{self.errors.shown(self.text)}; intervals hold {self.coverage:.1%} "
+            f"({self.wanted:.1%} wanted), width {self.text(self.width)}"
         )
 
     @property
     def baselines(self) -> list[str]:
         lines = []
         for name, value in (("mean", self.mean), ("median", self.median)):
-            found = self.always(value)
-            lines.append(
-                f"always {self.text(value)}, the {name} of training: MAE {self.text(found.mae)}, "
-                f"RMSE {self.text(found.rmse)}, R2 {found.r2_text}"
-            )
+            shown = self.always(value).shown(self.text)
+            lines.append(f"always {self.text(value)}, the {name} of training: {shown}")
         return lines
 
     @property
@@ -153,8 +153,8 @@ class NumberEvaluation(Measured):
             found.append((
                 f"{ends[0]} to {ends[1]}",
                 f"{len(part):,}",
-                self.text(float(np.abs(error[part]).mean())),
-                self.text(float(error[part].mean())),
+                self.text(float(np.abs(error[part]).mean()), 4),
+                self.text(float(error[part].mean()), 4),
                 f"{self.inside[part].mean():.1%}",
             ))  # fmt: skip
         widths = [max(map(len, column)) for column in zip(*found, strict=True)]
@@ -165,9 +165,9 @@ class NumberEvaluation(Measured):
 
     def picture(self, part: str = "test") -> Picture:
         title = (
-            f"{part}, {self.examples:,} examples: MAE {self.text(self.mae)}, R2 "
+            f"{part}, {self.examples:,} examples: MAE {self.text(self.mae, 4)}, R2 "
             f"{self.errors.r2_text}\nintervals hold {self.coverage:.1%}; always the mean: MAE "
-            f"{self.text(self.always(self.mean).mae)}"
+            f"{self.text(self.always(self.mean).mae, 4)}"
         )
         return Picture(
             "predicted and true numbers", "predicted.png",

@@ -154,6 +154,4 @@ def test_a_vocabulary_without_a_scale_takes_signals_as_they_are():
 def test_signals_that_do_not_fit_the_scale_of_training_are_refused(tmp_path):
     items = [np.full((2, 2), value) for value in (1e-50, 2e-50, 3e-50, 1.0)]
     with pytest.raises(DataError, match=r"channel 1 .* too far away for float32"):
-        dataset.write(
-        Examples(items, ["x", "y"] * 2, channels=2), PART[:4], LABELS, tmp_path
-    )
+        dataset.write(Examples(items, ["x", "y"] * 2, channels=2), PART[:4], LABELS, tmp_path)
