@@ -243,8 +243,8 @@ def _seen(found: Measured) -> list[str]:
     if seen.other_label:
         text += f", and {seen.other_label:,} with another label"
     if seen.rest is not None and seen.same_label:
-        rest, measure = found.examples - seen.same_label, seen.measure.replace("_", " ")
-        text += f"; {measure} on the other {rest:,}: {seen.rest:.4f}"
+        rest = found.examples - seen.same_label
+        text += f"; {seen.measure} on the other {rest:,}: {seen.rest:.4f}"
     return [text]
 
 

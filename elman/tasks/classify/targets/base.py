@@ -57,7 +57,7 @@ class Seen(NamedTuple):
         return {
             "same_label": self.same_label,
             "other_label": self.other_label,
-            f"rest_{self.measure}": self.rest,
+            f"rest_{self.measure.lower().replace(' ', '_')}": self.rest,
         }
 
 

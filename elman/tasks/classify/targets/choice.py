@@ -49,8 +49,9 @@ def choose(
 def _several(answers: Sequence[str], names: list[str], place: Place) -> str:
     """A note if answers are several labels; "" if they are one."""
     lists = [i for i, text in enumerate(answers) if listed(text) is not None]
-    if any("," in answers[i] for i in lists) and len(lists) > len(answers) / 2:
-        seen = f"they are lists, as in {place(lists[0])}: {shown(answers[lists[0]])}"
+    several = [i for i in lists if "," in answers[i]]
+    if several and len(lists) > len(answers) / 2:
+        seen = f"they are lists, as in {place(several[0])}: {shown(answers[several[0]])}"
     elif sign := separator_of(names):
         first = next(i for i, text in enumerate(answers) if sign in text)
         seen = f"the pieces of {shown(answers[first])} in {place(first)} come again as labels"

@@ -89,13 +89,7 @@ class Number(Target):
         cls, written: Sequence[str], place: Place, settings: ClassifySettings
     ) -> tuple[list[str], list[str]]:
         refuse_setting(settings, ("class_weights", "label_smoothing"), "numbers")
-        for number, text in enumerate(written):
-            if text and not (is_number(text) and abs(float(text)) <= _LARGEST):
-                raise DataError(
-                    f"{place(number)}: expected a number below {_LARGEST:.0e}, such as 12.5, got "
-                    f"{shown(text)}; correct it, leave the row out, or give --target label"
-                )
-        return [plain(text) if text else "" for text in written], []
+        return [_checked(text, place, i) if text else "" for i, text in enumerate(written)], []
 
     @classmethod
     def strata(cls, answers: Sequence[str]) -> np.ndarray:
@@ -166,8 +160,7 @@ class Number(Target):
 
     def encode(self, answers: Sequence[str], place: Place = nowhere) -> np.ndarray:
         """`(N,)` float64."""
-        texts, _ = self.read(answers, place, ClassifySettings())
-        return np.array([float(text) for text in texts])
+        return np.array([float(_checked(text, place, i)) for i, text in enumerate(answers)])
 
     def fits(self, encoded: np.ndarray) -> bool:
         return (
@@ -285,6 +278,16 @@ class Number(Target):
         if not (found.unit > 0 and found.least <= found.most and 0 < found.coverage < 1):
             raise damaged("a deviation above 0, a range in its order, and a coverage below 1")
         return found
+
+
+def _checked(text: str, place: Place, number: int) -> str:
+    """A number in its one form, after making sure that it is one."""
+    if is_number(text) and abs(float(text)) <= _LARGEST:
+        return plain(text)
+    raise DataError(
+        f"{place(number)}: expected a number below {_LARGEST:.0e}, such as 12.5, got "
+        f"{shown(text)}; correct it, or leave the row out"
+    )
 
 
 def _ends(outputs: Tensor) -> tuple[Tensor, Tensor]:

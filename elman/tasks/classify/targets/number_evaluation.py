@@ -77,7 +77,7 @@ class NumberEvaluation(Measured):
         training: Overlap | None = None,
     ) -> Self:
         error = np.abs(said[:, 0] - actual)
-        seen = training and Seen.of(training, "mae", lambda part: float(error[part].mean()))
+        seen = training and Seen.of(training, "MAE", lambda part: float(error[part].mean()))
         return cls(
             actual, said, Errors.of(said[:, 0], actual), mean, median, wanted, text, tuple(notes),
             seen,

@@ -16,6 +16,8 @@ from elman.tasks.classify.targets.one_label import OneLabel
 from elman.tasks.classify.targets.ordered_evaluation import OrderedEvaluation
 from elman.tasks.shared.table import listing, shown
 
+_SHOWN = 10  # labels
+
 
 @dataclass(frozen=True)
 class OrderedLabel(OneLabel):
@@ -74,7 +76,8 @@ class OrderedLabel(OneLabel):
 
     @property
     def described(self) -> str:
-        return f"{len(self.names)} ordered labels ({' < '.join(self.names)})"
+        few = self.names if len(self.names) <= _SHOWN else (self.names[0], "...", self.names[-1])
+        return f"{len(self.names)} ordered labels ({' < '.join(few)})"
 
     def encode(self, answers: Sequence[str], place: Place = nowhere) -> np.ndarray:
         known = set(self.names)

@@ -63,7 +63,7 @@ class SeveralEvaluation(Measured):
         plain = np.broadcast_to(usual, answers.shape)
         chances = np.where(answers, probabilities, 1 - probabilities)
         seen = training and Seen.of(
-            training, "micro_f1", lambda part: micro_f1(said[part], answers[part])
+            training, "micro F1", lambda part: micro_f1(said[part], answers[part])
         )
         return cls(
             labels=labels,

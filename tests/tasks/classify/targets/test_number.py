@@ -78,7 +78,7 @@ def test_equal_numbers_have_one_form(text, one):
 )
 def test_what_is_no_number_is_refused_with_its_place(text):
     with pytest.raises(
-        DataError, match=r"example 2: expected a number below 1e\+150, .*--target lab"
+        DataError, match=r"example 2: expected a number below 1e\+150, , such as 12.5, got "
     ):
         Number.read(["1", text], nowhere, SETTINGS)
 
@@ -165,6 +165,8 @@ def test_predictions():
     assert found == Estimate(1.2345679, 1.0, 2.0)
     with pytest.raises(ArgumentError, match="this one says a number"):
         target.predictions(np.zeros((1, 3)), 2)
+    with pytest.raises(DataError, match="example 1: expected a number .*got an empty cell"):
+        target.encode([""])
     assert [Number.written(x) for x in (1, 2.5, np.float32(3), "4", True, None)] == [
         "1.0", "2.5", "3.0", "4", None, None
     ]  # fmt: skip
