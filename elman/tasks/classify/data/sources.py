@@ -68,6 +68,7 @@ def read(data: list[str], settings: ClassifySettings) -> Examples:
 
 
 def _require_weights(examples: Examples, settings: ClassifySettings) -> None:
+    """Raise if weights were asked for and there are none; else a note says what they do."""
     if not settings.weight_column:
         return
     if examples.weights is None:
@@ -80,6 +81,10 @@ def _require_weights(examples: Examples, settings: ClassifySettings) -> None:
             f"column {settings.weight_column!r} (--weight-column) must hold some weight above 0, "
             f"got 0 for all examples; correct it, or leave the option out"
         )
+    examples.notes.append(
+        f"column {settings.weight_column!r} weighs examples in the training loss (weights from "
+        f"{min(examples.weights):g} to {max(examples.weights):g}); measures count each once"
+    )
 
 
 def place_of(examples: Examples, number: int) -> str:
