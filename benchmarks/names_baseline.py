@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from elman.tasks.classify.data import sources
 from elman.tasks.classify.data.split import TEST, TRAIN, VALID, split
 from elman.tasks.classify.settings import ClassifySettings
-from elman.tasks.classify.use import metrics
+from elman.tasks.classify.targets import metrics
 
 
 def measured(
@@ -30,7 +30,8 @@ def measured(
         LogisticRegression(C=30, max_iter=2000, class_weight=weights),
     )
     classifier.fit(texts[train], labels[train])
-    return metrics.summary(classifier.predict_proba(texts[test]), labels[test])
+    probabilities = classifier.predict_proba(texts[test])
+    return metrics.summary(probabilities, labels[test], probabilities.argmax(1))
 
 
 def main() -> None:

@@ -26,23 +26,23 @@ from elman.artifacts.load import SavedRun
 from elman.artifacts.run_folder import RunFolder
 from elman.errors import ArgumentError, DataError
 from elman.tasks import TASKS
-from elman.tasks.classify import Evaluation, Guess, TrainedClassifier
+from elman.tasks.classify import TrainedClassifier
 from elman.tasks.classify.data.examples import Examples, Item
 from elman.tasks.classify.settings import ReadingSettings
-from elman.tasks.classify.use import metrics
+from elman.tasks.classify.targets.base import Measured
 from elman.tasks.classify.use.explanation import Explanation
 from elman.tasks.classify.use.explanation_picture import MOST as MOST_DRAWN
 from elman.tasks.classify.use.explanation_picture import explained_signals
 from elman.tasks.classify.use.suspicious import suspects_csv
 from elman.tasks.shared.text import label_of
 
-_UNEVEN = 0.7  # share of the commonest label from which on weights for labels may help
 _ROWS = 4096  # examples that are predicted before the first of them is printed
 
 
 MEASURES = (
-    "accuracy, macro F1, log loss, calibration error, and a table of the labels; without DATA on "
-    "the run's test part."
+    "accuracy, macro F1, log loss, calibration error, and a table of the labels (of ordered ones "
+    "also distance and kappa, of several labels micro F1, of numbers MAE, RMSE, R2 and how many "
+    "intervals hold); without DATA on the run's test part."
 )
 
 
@@ -67,7 +67,7 @@ def train_classify(
     ],
     options: TrainOptions,
 ) -> None:
-    """Train a model that names the label of a text or a signal.
+    """Train a model that names the label of a text or a signal, or several, or says a number.
 
     The examples are divided into three parts: training, validation (when to stop), and a test that
     is made once, at the end. Repeats are dropped from parts that are drawn; a test part of your own
@@ -78,6 +78,8 @@ def train_classify(
     elman train classify data/names
 
     elman train classify reviews.csv --text-column review --label-column stars
+
+    elman train classify wines.csv --text-column review --label-column price --target number
 
     elman train classify aclImdb
 
@@ -93,28 +95,36 @@ def train_classify(
 
 def report(folder: RunFolder, model: TrainedClassifier) -> Report:
     """The results of training, and what to do next."""
-    notes = [
-        f"test: {folder.path / 'results.json'}   confusion matrix: {folder.path / 'confusion.png'}"
-        f"   calibration: {folder.path / 'calibration.png'}"
-    ]
-    if (folder.path / "predictions.csv").is_file():
-        notes.append(
-            f"each test example: {folder.path / 'predictions.csv'}   the wrong ones: "
-            f"{folder.path / 'errors.csv'}   the part of each row: {folder.path / 'split.csv'}   "
-            f"labels that may be wrong: {folder.path / 'suspicious.csv'}"
-        )
     test = model.evaluate()
-    lines = [f"test: {_headline(test)}", _majority(test), *_seen(test)]
+    picture = test.picture()
+    files = {picture.title: picture.name, "calibration": "calibration.png"}
+    notes = [_named(folder, {"test": "results.json", **files})]
+    notes += [
+        _named(
+            folder,
+            {
+                "each test example": "predictions.csv", "the worst": "errors.csv",
+                "the part of each row": "split.csv", "labels that may be wrong": "suspicious.csv",
+            },
+        )
+    ]  # fmt: skip
+    lines = [f"test: {_headline(test)}", *test.baselines, *_seen(test)]
     notes += [
         *_advice(folder, test),
         f"next: elman evaluate {folder}   elman predict {folder} EXAMPLE...",
     ]
-    return Report("\n".join(lines), notes, test.to_json())
+    return Report("\n".join(lines), [note for note in notes if note], test.to_json())
+
+
+def _named(folder: RunFolder, files: dict[str, str]) -> str:
+    """Those of the files that there are, after what they are."""
+    there = {what: folder.path / name for what, name in files.items()}
+    return "   ".join(f"{what}: {path}" for what, path in there.items() if path.is_file())
 
 
 def evaluate(
     run: SavedRun, model: TrainedClassifier, data: str | None, given: dict[str, Any]
-) -> Evaluation:
+) -> Measured:
     """`elman evaluate` for a classification run."""
     target = given.pop("suspicious", None)
     if given and data is None:
@@ -133,15 +143,14 @@ def evaluate(
     return found
 
 
-def _advice(folder: RunFolder, found: Evaluation) -> list[str]:
-    """What helps a model that says one label only."""
+def _advice(folder: RunFolder, found: Measured) -> list[str]:
+    """What helps a model that has learnt hardly anything."""
     remarks = [f"note: {text}" for text in found.remarks]
-    if found.one_label is None:
-        return remarks
+    if not remarks:
+        return []
     steps = [step for record in folder.read_metrics() if type(step := record.get("step")) is int]
     help = [f"train longer with `elman resume {folder} --steps {2 * max(steps, default=1000)}`"]
-    if metrics.accuracy(found.majority_counts) > _UNEVEN:
-        help.append(f"train anew with --class-weights balanced, as {found.majority!r} is so common")
+    help += found.hints
     return [*remarks, f"note: what may help: {'; '.join(help)}; or give more examples"]
 
 
@@ -162,7 +171,15 @@ def predict(
             "an empty text.",
         ),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, metavar="K", help="Labels to show for each.")] = 3,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="K",
+            help="Labels to show for each, the most probable ones [default: 3; of several labels "
+            "those that the model says]",
+        ),
+    ] = None,
     format: Annotated[
         Format, typer.Option(help="How to print; json is one object, jsonl one for each example.")
     ] = Format.table,
@@ -197,7 +214,8 @@ def predict(
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
-    """Name the label of texts or signals, with probabilities.
+    """Name the label of texts or signals, with probabilities; or say their number, with an
+    interval.
 
     Examples:
 
@@ -237,17 +255,17 @@ def predict(
     if picture is not None:
         _draw(picture, explain, model, found)
     chosen = PiecesCsv if explain and format is Format.csv else PRINTERS[format]
-    printer = chosen(found, columns, min(top, len(model.labels)))
+    printer = chosen(found, columns, model.target, top)
     terminal.result(printer.head, end="")
     for start in range(0, len(found), _ROWS):
         rows = range(start, min(start + _ROWS, len(found)))
         if file is None:
-            guesses = model.predict(items[start : start + _ROWS], top)
+            said = model.predict(items[start : start + _ROWS], top)
         else:
-            guesses = _aligned(model, found, rows, top)
+            said = _aligned(model, found, rows, top)
         whys = _explained(model, found, rows) if explain else [None] * len(rows)
         coloured = explain and format is Format.table
-        terminal.result(printer.lines(rows, guesses, whys), end="", coloured=coloured)
+        terminal.result(printer.lines(rows, said, whys), end="", coloured=coloured)
     terminal.result(printer.tail, end="")
 
 
@@ -266,11 +284,11 @@ def _read(
     return found
 
 
-def _aligned(model: TrainedClassifier, found: Examples, rows: range, top: int) -> list[list[Guess]]:
-    """The predictions for some rows; none for one that is empty."""
+def _aligned(model: TrainedClassifier, found: Examples, rows: range, top: int | None) -> list[Any]:
+    """The predictions for some rows; None for one that is empty."""
     full = [row for row in rows if len(found.items[row])]
-    guesses = dict(zip(full, model.predict(found.take(full), top), strict=True))
-    return [guesses.get(row, []) for row in rows]
+    said = dict(zip(full, model.predict(found.take(full), top), strict=True))
+    return [said.get(row) for row in rows]
 
 
 def _explained(model: TrainedClassifier, found: Examples, rows: range) -> list[Explanation | None]:
@@ -290,23 +308,11 @@ def _draw(picture: str, explain: bool, model: TrainedClassifier, found: Examples
     terminal.note(f"picture: {picture}")
 
 
-def _headline(found: Evaluation) -> str:
-    return (
-        f"accuracy {found.accuracy:.4f}, macro F1 {found.macro_f1:.4f}, log loss "
-        f"{found.log_loss:.4f}, calibration error {found.calibration_error:.4f} "
-        f"({found.examples:,} examples)"
-    )
+def _headline(found: Measured) -> str:
+    return f"{found.headline} ({found.examples:,} examples)"
 
 
-def _majority(found: Evaluation) -> str:
-    majority = found.to_json()["majority"]
-    return (
-        f"always {majority['label']}: accuracy {majority['accuracy']:.4f}, macro F1 "
-        f"{majority['macro_f1']:.4f}"
-    )
-
-
-def _seen(found: Evaluation) -> list[str]:
+def _seen(found: Measured) -> list[str]:
     """What training showed of the examples, and how good the model is on the others."""
     seen = found.seen
     if seen is None:
@@ -316,30 +322,21 @@ def _seen(found: Evaluation) -> list[str]:
     text = f"seen in training: {seen.same_label:,} of {found.examples:,} examples"
     if seen.other_label:
         text += f", and {seen.other_label:,} with another label"
-    if seen.rest_accuracy is not None and seen.same_label:
+    if seen.rest is not None and seen.same_label:
         rest = found.examples - seen.same_label
-        text += f"; accuracy on the other {rest:,}: {seen.rest_accuracy:.4f}"
+        text += f"; {seen.measure} on the other {rest:,}: {seen.rest:.4f}"
     return [text]
 
 
-def table(found: Evaluation) -> str:
-    """A line for each label, and the measures of all."""
-    classes = found.per_class
-    width = max(len("label"), *(len(label) for label in found.labels))
-    rows = [f"{'label':<{width}} {'precision':>9} {'recall':>7} {'F1':>7} {'examples':>9}"]
-    rows += [
-        f"{found.labels[i]:<{width}} {classes.precision[i]:9.3f} {classes.recall[i]:7.3f} "
-        f"{classes.f1[i]:7.3f} {classes.support[i]:>9,}"
-        for i in found.order
-    ]
-    mistakes = "; ".join(f"{right} as {said} {count:,}" for right, said, count in found.mistakes())
+def table(found: Measured) -> str:
+    """Lines by label or by size, and the measures of all."""
     return "\n".join(
         [
-            *rows,
+            *found.rows(),
             "",
             _headline(found),
-            _majority(found),
+            *found.baselines,
             *_seen(found),
-            f"commonest mistakes: {mistakes or 'none'}",
+            *found.closing(),
         ]
     )

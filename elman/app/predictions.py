@@ -3,13 +3,14 @@
 import json
 from collections.abc import Sequence
 from enum import StrEnum
+from itertools import zip_longest
 from typing import Any, NamedTuple, Protocol
 
 from elman.app import terminal
 from elman.app.explanations import told
-from elman.tasks.classify import Guess
 from elman.tasks.classify.data.examples import Examples, Item
 from elman.tasks.classify.data.tables import ALL
+from elman.tasks.classify.targets.base import Target
 from elman.tasks.classify.use.explanation import Explanation, Piece
 from elman.tasks.shared.csv_rows import csv_row
 
@@ -37,9 +38,12 @@ class Columns(NamedTuple):
 
 
 class Printer(Protocol):
-    """examples: all of them. columns: to print beside them. top: labels for each."""
+    """examples: all of them. columns: to print beside them. target: what is predicted. top: labels
+    for each."""
 
-    def __init__(self, examples: Examples, columns: Columns, top: int) -> None: ...
+    def __init__(
+        self, examples: Examples, columns: Columns, target: Target, top: int | None
+    ) -> None: ...
 
     head: str
     """What stands before all rows."""
@@ -47,12 +51,9 @@ class Printer(Protocol):
     """What stands after them."""
 
     def lines(
-        self,
-        rows: range,
-        guesses: Sequence[list[Guess]],
-        explanations: Sequence[Explanation | None],
+        self, rows: range, said: Sequence[Any], explanations: Sequence[Explanation | None]
     ) -> str:
-        """Some rows; one without guesses had nothing to guess from. explanations: one for each row
+        """Some rows; None for one that had nothing to predict from. explanations: one for each row
         if they were asked for."""
         ...
 
@@ -60,26 +61,26 @@ class Printer(Protocol):
 class Table:
     head = tail = ""
 
-    def __init__(self, examples: Examples, columns: Columns, top: int) -> None:
+    def __init__(
+        self, examples: Examples, columns: Columns, target: Target, top: int | None
+    ) -> None:
         self._items, self._coloured = examples.items, terminal.shows_colours()
+        self._target, self._top = target, top
         self._names = [
             " ".join(name_of(item, number).split()) for number, item in enumerate(examples.items, 1)
         ]
 
     def lines(
-        self,
-        rows: range,
-        guesses: Sequence[list[Guess]],
-        explanations: Sequence[Explanation | None],
+        self, rows: range, said: Sequence[Any], explanations: Sequence[Explanation | None]
     ) -> str:
         names = [self._names[row] for row in rows]
         width = min(_WIDEST, max(map(len, names)))
-        column = max((len(guess.label) for row in guesses for guess in row), default=0)
+        cells = [self._target.shown(one, self._top).cells for one in said]
+        widths = [max(map(len, column)) for column in zip_longest(*cells, fillvalue="")]
         lines = []
-        for row, name, guessed, why in zip(rows, names, guesses, explanations, strict=True):
+        for row, name, own, why in zip(rows, names, cells, explanations, strict=True):
             shown = name if len(name) <= width else name[: width - 3] + "..."
-            labels = "  ".join(f"{label:<{column}} {p:6.1%}" for label, p in guessed)
-            line = f"{shown:<{width}}  {labels}\n"
+            line = "  ".join([f"{shown:<{width}}", *map(str.ljust, own, widths)]).rstrip() + "\n"
             # Beside colours nobody else takes other controls out.
             lines.append(terminal.harmless(line) if self._coloured else line)
             if why is not None:
@@ -90,27 +91,27 @@ class Table:
 class JsonLines:
     head = tail = ""
 
-    def __init__(self, examples: Examples, columns: Columns, top: int) -> None:
+    def __init__(
+        self, examples: Examples, columns: Columns, target: Target, top: int | None
+    ) -> None:
         self._examples, self._columns = examples, columns
+        self._target, self._top = target, top
 
     def lines(
-        self,
-        rows: range,
-        guesses: Sequence[list[Guess]],
-        explanations: Sequence[Explanation | None],
+        self, rows: range, said: Sequence[Any], explanations: Sequence[Explanation | None]
     ) -> str:
         return "".join(
-            f"{self._line(row, guessed, why)}\n"
-            for row, guessed, why in zip(rows, guesses, explanations, strict=True)
+            f"{self._line(row, one, why)}\n"
+            for row, one, why in zip(rows, said, explanations, strict=True)
         )
 
-    def _line(self, row: int, guessed: list[Guess], why: Explanation | None) -> str:
-        found = self._object(row, guessed)
+    def _line(self, row: int, said: Any, why: Explanation | None) -> str:
+        found = self._object(row, said)
         if why is not None:
             found["explanation"] = why.to_json()
         return json.dumps(found, ensure_ascii=False)
 
-    def _object(self, row: int, guessed: list[Guess]) -> dict[str, Any]:
+    def _object(self, row: int, said: Any) -> dict[str, Any]:
         cells = {name: values[row] for name, values in self._examples.columns.items()}
         found: dict[str, Any] = _place(self._examples, row)
         if self._columns.id:
@@ -118,7 +119,7 @@ class JsonLines:
         found["example"] = name_of(self._examples.items[row], row + 1)
         if self._columns.label:
             found["label"] = cells[self._columns.label]
-        found["labels"] = [guess._asdict() for guess in guessed]
+        found |= self._target.shown(said, self._top).json
         if self._columns.others:
             named = (self._columns.id, self._columns.label)
             asked = self._columns.others
@@ -136,12 +137,9 @@ class Json(JsonLines):
     head, tail = '{"predictions": [', "]}\n"
 
     def lines(
-        self,
-        rows: range,
-        guesses: Sequence[list[Guess]],
-        explanations: Sequence[Explanation | None],
+        self, rows: range, said: Sequence[Any], explanations: Sequence[Explanation | None]
     ) -> str:
-        lines = map(self._line, rows, guesses, explanations)
+        lines = map(self._line, rows, said, explanations)
         return (", " if rows.start else "") + ", ".join(lines)
 
 
@@ -151,37 +149,39 @@ class Csv:
 
     tail = ""
 
-    def __init__(self, examples: Examples, columns: Columns, top: int) -> None:
-        self._examples, self._top = examples, top
+    def __init__(
+        self, examples: Examples, columns: Columns, target: Target, top: int | None
+    ) -> None:
+        self._examples, self._target, self._top = examples, target, top
         kept = list(examples.columns)
         first = [name for name in kept if name == columns.id]
         last = [name for name in kept if name not in first]
         self._cells = [examples.columns[name] for name in (*first, *last)]
         self._first = len(first)
-        guesses = [f"{what}_{i + 1}" for i in range(top) for what in ("label", "probability")]
-        own = [*(_place(examples, 0) if len(examples) else {}), "example", *guesses]
+        own = [
+            *(_place(examples, 0) if len(examples) else {}), "example", *target.columns(top)
+        ]  # fmt: skip
         header = [
             *(_other(name, own) for name in first), *own, *(_other(name, own) for name in last)
         ]  # fmt: skip
         self.head = csv_row(header)
 
     def lines(
-        self,
-        rows: range,
-        guesses: Sequence[list[Guess]],
-        explanations: Sequence[Explanation | None],
+        self, rows: range, said: Sequence[Any], explanations: Sequence[Explanation | None]
     ) -> str:
-        return "".join(
-            csv_row(self._fields(row, guessed)) for row, guessed in zip(rows, guesses, strict=True)
-        )
+        return "".join(csv_row(self._fields(row, one)) for row, one in zip(rows, said, strict=True))
 
-    def _fields(self, row: int, guessed: list[Guess]) -> list[str]:
+    def _fields(self, row: int, said: Any) -> list[str]:
         cells = [column[row] for column in self._cells]
-        said = [cell for label, p in guessed for cell in (label, f"{p:.6f}")]
-        said += [""] * (2 * self._top - len(said))
         name = name_of(self._examples.items[row], row + 1)
         place = map(str, _place(self._examples, row).values())
-        return [*cells[: self._first], *place, name, *said, *cells[self._first :]]
+        return [
+            *cells[: self._first],
+            *place,
+            name,
+            *self._target.shown(said, self._top).fields,
+            *cells[self._first :],
+        ]
 
 
 class PiecesCsv:
@@ -190,7 +190,9 @@ class PiecesCsv:
 
     tail = ""
 
-    def __init__(self, examples: Examples, columns: Columns, top: int) -> None:
+    def __init__(
+        self, examples: Examples, columns: Columns, target: Target, top: int | None
+    ) -> None:
         self._examples, self._columns = examples, columns
         first = [columns.id] if columns.id else []
         self.head = csv_row(
@@ -199,10 +201,7 @@ class PiecesCsv:
         )  # fmt: skip
 
     def lines(
-        self,
-        rows: range,
-        guesses: Sequence[list[Guess]],
-        explanations: Sequence[Explanation | None],
+        self, rows: range, said: Sequence[Any], explanations: Sequence[Explanation | None]
     ) -> str:
         return "".join(
             csv_row([*self._place(row), *_fields(explained, piece)])

@@ -17,8 +17,8 @@ from elman.tasks.classify.data.origins import Origins
 from elman.tasks.classify.data.split import TRAIN, Fold, split
 from elman.tasks.classify.model.classifier import SequenceClassifier, input_size
 from elman.tasks.classify.settings import ClassifySettings, EvaluationSettings
+from elman.tasks.classify.targets.kinds import KINDS
 from elman.tasks.classify.task import ClassifyTask
-from elman.tasks.classify.use.pictures import confusion_matrix
 from elman.tasks.classify.use.reliability import reliability_diagram
 from elman.tasks.classify.use.suspicious import suspects_csv
 from elman.tasks.classify.use.tables import tables_of
@@ -49,15 +49,18 @@ class ClassifyKind:
         )
         kept = kept.only(divided.used)
         examples = kept.examples
+        training = np.flatnonzero(divided.part == TRAIN)
+        target = KINDS[examples.target].of([examples.labels[i] for i in training], settings)
         inputs = _inputs(examples, divided.part, settings)
         place = partial(sources.place_of, examples)
         read, told = None, list[str]()
         if not examples.channels:
             texts = [str(item) for item in examples.items]
-            training = [texts[i] for i in np.flatnonzero(divided.part == TRAIN)]
-            read, told = tokens.learned(training, settings)
+            read, told = tokens.learned([texts[i] for i in training], settings)
             told += tokens.note_of_cut([len(text) for text in texts], settings.max_length)
-        catalogue, sha256 = dataset.write(examples, divided.part, folder, read, inputs, place)
+        catalogue, sha256 = dataset.write(
+            examples, divided.part, target, folder, read, inputs, place
+        )
         origins = Origins.of(whole, kept, divided.part)
         try_stack(settings, setup, input_size(catalogue, settings), settings.bidirectional)
         sizes = np.bincount(divided.part, minlength=len(PARTS)).tolist()
@@ -90,12 +93,11 @@ class ClassifyKind:
     def finish(self, trained: TrainedClassifier) -> Outcome:
         """The test part, which nothing before has looked at."""
         tested = trained.tested()
-        files = {
-            "confusion.png": confusion_matrix(tested.evaluation),
-            "calibration.png": reliability_diagram(tested.probabilities, tested.labels),
-            "suspicious.csv": suspects_csv(trained.suspects()),
-            **tables_of(tested),
-        }
+        picture = tested.evaluation.picture()
+        files = {picture.name: picture.png, **tables_of(tested)}
+        if tested.target.distributes:
+            files["calibration.png"] = reliability_diagram(tested.said, tested.answers)
+            files["suspicious.csv"] = suspects_csv(trained.suspects())
         return Outcome(tested.evaluation.to_json(), files)
 
 

@@ -101,6 +101,19 @@ class ClassifySettings(StackSettings):
     label_smoothing: float = setting(
         0.0, "share of the target spread over all labels", minimum=0.0, below=1.0
     )
+    target: str = setting(
+        "auto",
+        "what the model learns to say: label (one of several), number (a measured one, with an "
+        "interval), ordered (labels in an order, such as 1 to 5), labels (several of an example, "
+        "or none), or auto: by the data, which a note tells",
+        choices=("auto", "label", "number", "ordered", "labels"),
+    )
+    order: str = setting(
+        "", "ordered labels from low to high, commas between (default: numbers by size)"
+    )
+    coverage: float = setting(
+        0.9, "numbers: share of the true ones that intervals shall hold", above=0.0, below=1.0
+    )
     test_fraction: float = setting(
         0.15, "share of the examples that are used once, at the end", above=0.0, below=1.0
     )
@@ -165,6 +178,11 @@ class ClassifySettings(StackSettings):
     )
     label_column: str = setting(
         "", "tables: column with the label (default: one named label, class, ...)"
+    )
+    weight_column: str = setting(
+        "",
+        "tables: column with the weight of each example in the training loss, 0 or more; measures "
+        "count each example once",
     )
     encoding: str = setting("utf-8", "character encoding of text files")
 

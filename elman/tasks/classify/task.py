@@ -4,18 +4,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from elman.nest import Nest
 from elman.tasks.base import StepLoss
 from elman.tasks.classify.data.batches import TrainingBatches
 from elman.tasks.classify.data.dataset import Catalogue, Dataset
-from elman.tasks.classify.model.calibration import fit_share, fit_temperature, softmax
 from elman.tasks.classify.model.classifier import SequenceClassifier
 from elman.tasks.classify.settings import ClassifySettings
-from elman.tasks.classify.use import metrics
-from elman.tasks.classify.use.scores import logits_of, mixed
+from elman.tasks.classify.targets.calibration import fit_share, softmax
+from elman.tasks.classify.use.scores import mixed, outputs_of
 from elman.tasks.setup import Setup
 
 TRUSTED = 500
@@ -27,12 +24,10 @@ many evaluations is luck."""
 
 
 class ClassifyTask:
-    """Predict the label. Implements `elman.tasks.base.Task`."""
+    """Predict the label, or what else is to be said. Implements `elman.tasks.base.Task`."""
 
     name = "classify"
     unit = "example"
-    loss_name = "nats per example"
-    highlights: tuple[str, ...] = ("accuracy", "macro_f1")
 
     def __init__(
         self,
@@ -43,7 +38,8 @@ class ClassifyTask:
         setup: Setup,
     ) -> None:
         self.notes = list(notes)
-        self._device, self._smoothing = setup.device, settings.label_smoothing
+        self._device, self._target = setup.device, catalogue.target
+        self.loss_name, self.highlights = self._target.loss_name, self._target.highlights
         self._validation = parts["valid"]
         rows = batch_rows(len(parts["train"]), settings.batch_size)
         if rows < settings.batch_size:
@@ -57,11 +53,14 @@ class ClassifyTask:
                 f"few validation examples ({len(self._validation)}): training goes on to the end "
                 f"of its budget, and the last weights are kept"
             )
+        self.notes += self._target.doubts(len(self._validation))
         self._batches = TrainingBatches(parts["train"], rows, setup.seed)
         self.steps_per_epoch = self._batches.steps_per_epoch
-        self._weights = label_weights(parts["train"].labels, catalogue, settings).to(setup.device)
+        self._objective = self._target.objective(parts["train"].labels, settings)
+        weights = parts["train"].weights
+        self._mean_weight = 1.0 if weights is None else float(weights.mean()) or 1.0
         self.model = SequenceClassifier(catalogue, settings, setup)
-        votes = self.model.measure(parts, self._weights)
+        votes = self.model.measure(parts, settings.class_weights)
         self._votes = None if votes is None else softmax(votes.numpy())
         self._belief = 1 / (1 + len(parts["train"]) / TRUSTED)
 
@@ -72,40 +71,27 @@ class ClassifyTask:
     def loss(self, step: int, carry: Nest) -> StepLoss:
         batch = self._batches.batch(step).to(self._device)
         losses = [
-            F.cross_entropy(logits, batch.labels, reduction="none", label_smoothing=self._smoothing)
-            for logits in self.model.each(*batch.inputs)
+            self._objective(outputs, batch.labels) for outputs in self.model.each(*batch.inputs)
         ]
         loss = torch.stack(losses).mean(0)  # each member learns by its own
-        return StepLoss((loss * self._weights[batch.labels]).mean(), len(loss), carry)
+        return StepLoss((loss * batch.weights / self._mean_weight).mean(), len(loss), carry)
 
     def validate(self) -> dict[str, Any]:
-        """Fits the temperature and the share of the vote, and measures the validation part with
-        them."""
+        """Calibrates the model, and measures the validation part with it."""
         self.model.eval()
-        labels, model = self._validation.labels, self.model
-        logits = logits_of(model, self._validation, self._device)
-        model.set_temperature(fit_temperature(logits, labels))
-        found = softmax(logits, model.temperature)
+        model, answers = self.model, self._validation.labels
+        outputs = outputs_of(model, self._validation, self._device)
+        model.calibrate(self._target.calibrate(outputs, answers))
+        said = self._target.said(outputs, model.calibrated)
         if (votes := self._votes) is not None:
-            right = np.arange(len(labels)), labels
-            model.vote_share.fill_(fit_share(votes[right], found[right], self._belief))
-            found = mixed(votes, found, float(model.vote_share))
+            right = np.arange(len(answers)), answers
+            model.vote_share.fill_(fit_share(votes[right], said[right], self._belief))
+            said = mixed(votes, said, float(model.vote_share))
         self.model.train()
-        measured = metrics.summary(found, labels)
-        return {
-            "valid_loss": measured.pop("log_loss"), **measured, "temperature": model.temperature
-        }  # fmt: skip
+        return self._target.record(outputs, said, answers, model.calibrated)
 
 
 def batch_rows(examples: int, batch_size: int) -> int:
     """How many examples are read side by side: as asked, but an epoch shall have some thirty steps,
     if that leaves batches of 16."""
     return min(batch_size, max(16, examples // 30))
-
-
-def label_weights(labels: np.ndarray, catalogue: Catalogue, settings: ClassifySettings) -> Tensor:
-    """`(K,)` weight of an example in the loss by its label; their mean over the examples is 1."""
-    counts = np.bincount(labels, minlength=len(catalogue.labels))
-    power = {"none": 0.0, "root": 0.5, "balanced": 1.0}[settings.class_weights]
-    weights = np.maximum(counts, 1.0) ** -power
-    return torch.from_numpy(weights / weights[labels].mean()).float()

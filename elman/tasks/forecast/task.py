@@ -21,7 +21,6 @@ from elman.tasks.forecast.data.windows import (
     windows_between,
 )
 from elman.tasks.forecast.model.forecaster import Forecaster, Prediction
-from elman.tasks.forecast.model.intervals import conformal_margins
 from elman.tasks.forecast.model.networks import Sizes
 from elman.tasks.forecast.settings import (
     ForecastSettings,
@@ -31,6 +30,7 @@ from elman.tasks.forecast.settings import (
 from elman.tasks.forecast.use.predictor import ROWS, ordered
 from elman.tasks.setup import Setup
 from elman.tasks.shared.epochs import cut
+from elman.tasks.shared.intervals import conformal_margins
 from elman.tasks.shared.time.grid import calendar_features
 
 

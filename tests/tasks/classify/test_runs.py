@@ -169,7 +169,7 @@ def test_the_kept_model_has_the_temperature_of_its_evaluation(tmp_path, names_fo
     model = train(names_folder, tmp_path / "run")
     records = open_run(tmp_path / "run").read_metrics()
     best = min(records, key=lambda record: record["valid_loss"])
-    assert model.model.temperature == pytest.approx(best["temperature"], rel=1e-6)
+    assert np.exp(model.model.calibrated[0]) == pytest.approx(best["temperature"], rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_a_test_of_the_users_own_is_scored_row_by_row(tmp_path, names_folder):
         assert found.examples == 56
         assert (found.seen.same_label, found.seen.other_label) == (50, 5)
         right = [model.predict([text], 1)[0][0].label == "Cd" for text in ("zzz", known[1])]
-        assert found.seen.rest_accuracy == pytest.approx((right[0] + 5 * right[1]) / 6)
+        assert found.seen.rest == pytest.approx((right[0] + 5 * right[1]) / 6)
         assert found.to_json()["seen_in_training"]["same_label"] == 50
     rows = list(csv.DictReader(io.StringIO((tmp_path / "run" / "split.csv").read_text())))
     assert {row["part"] for row in rows if row["file"] == str(path)} == {"test", ""}

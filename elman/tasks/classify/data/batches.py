@@ -27,14 +27,16 @@ class Batch:
     """Examples side by side, zeros beyond their ends.
 
     input: `(T, B)` or `(T, B, C)` integers, numbers of tokens, or `(T, B, C)` float32 values.
-    lengths, labels: `(B,)` int64. beside: `(B, C)` float32. numbers: `(B,)`, which examples of the
-    dataset they are.
+    lengths: `(B,)` int64. labels: `(B, ...)` encoded answers. beside: `(B, C)` float32. weights:
+    `(B,)`, one unless the dataset has others. numbers: `(B,)`, which examples of the dataset they
+    are.
     """
 
     input: Tensor
     lengths: Tensor
     labels: Tensor
     beside: Tensor
+    weights: Tensor
     numbers: np.ndarray
 
     @property
@@ -46,7 +48,7 @@ class Batch:
         """The same on a device. Lengths stay: the loop over time is planned from them."""
         return Batch(
             self.input.to(device), self.lengths.to(device), self.labels.to(device),
-            self.beside.to(device), self.numbers,
+            self.beside.to(device), self.weights.to(device), self.numbers,
         )  # fmt: skip
 
 
@@ -105,10 +107,11 @@ def gather(dataset: Dataset, numbers: np.ndarray) -> Batch:
     padded = np.zeros(shape, dtype=dataset.values.dtype)
     for column, number in enumerate(numbers):
         padded[: lengths[column], column] = dataset.example(number)
-    labels, beside = dataset.labels[numbers], dataset.beside[numbers]
+    weights = np.ones(len(numbers)) if dataset.weights is None else dataset.weights[numbers]
     return Batch(
-        torch.from_numpy(padded), torch.from_numpy(lengths), torch.from_numpy(labels),
-        torch.from_numpy(beside), numbers,
+        torch.from_numpy(padded), torch.from_numpy(lengths),
+        torch.from_numpy(dataset.labels[numbers]), torch.from_numpy(dataset.beside[numbers]),
+        torch.from_numpy(weights).float(), numbers,
     )  # fmt: skip
 
 

@@ -14,6 +14,8 @@ from elman.tasks.classify.data.inputs import PLAIN, Inputs, Place, nowhere
 from elman.tasks.classify.data.scale import Scale
 from elman.tasks.classify.data.split import TRAIN
 from elman.tasks.classify.data.tokens import Tokens, from_json
+from elman.tasks.classify.targets import kinds
+from elman.tasks.classify.targets.base import Target
 from elman.tasks.shared.arrays import are_lengths, read_arrays, write_arrays
 from elman.tasks.shared.characters import code_points
 
@@ -23,15 +25,14 @@ _LONGEST = 1 << 32
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What a model knows: its labels, and the tokens or channels of its input.
+    """What a model knows: what it may answer, and the tokens or channels of its input.
 
-    labels: in the order of the model's outputs, K of them. counts: how many training examples each
-    label had. tokens: what a text is read as; None for signals. channels: of a signal, 0 for
-    text. length: of signals, the median. scale, gaps: of signals, None for text.
+    target: the kind of its answers, with all that was learnt of them. tokens: what a text is read
+    as; None for signals. channels: of a signal, 0 for text. length: of signals, the median. scale,
+    gaps: of signals, None for text.
     """
 
-    labels: tuple[str, ...]
-    counts: tuple[int, ...]
+    target: Target
     tokens: Tokens | None = None
     channels: int = 0
     length: int = 0
@@ -43,11 +44,6 @@ class Catalogue:
     def features(self) -> int:
         """Values at each time step of an encoded signal: its channels, and those that tell gaps."""
         return self.gaps.channels if self.gaps else self.channels
-
-    @property
-    def majority(self) -> int:
-        """The number of the label that training showed most often."""
-        return int(np.argmax(self.counts))
 
     def encode(self, item: Item) -> np.ndarray:
         """The numbers of one example: of a text those of its `tokens`, of a signal `(T, C)`
@@ -89,8 +85,7 @@ class Catalogue:
 
     def to_json(self) -> dict[str, Any]:
         fields = {
-            "labels": list(self.labels),
-            "counts": list(self.counts),
+            "target": kinds.to_json(self.target),
             "channels": self.channels,
             "length": self.length,
             "inputs": self.inputs.to_json(),
@@ -102,28 +97,23 @@ class Catalogue:
     def from_json(cls, value: object) -> "Catalogue":
         """Raises `RunError` unless the value is what `to_json` gives."""
         fields = value if isinstance(value, dict) else {}
-        labels, counts = fields.get("labels"), fields.get("counts")
         channels, length = fields.get("channels"), fields.get("length")
         if (
-            not (_is_list_of(labels, str) and _is_list_of(counts, int))
-            or not 2 <= len(labels) == len(counts) == len(set(labels))
-            or min(counts) < 0
-            or type(channels) is not int
+            type(channels) is not int
             or channels < 0
             or type(length) is not int
             or not 0 <= length < _LONGEST
         ):
             raise RunError(
-                "vocabulary.json must hold a classifier's labels, their counts, channels and "
-                "length; restore it or train anew"
+                "vocabulary.json must hold a target, channels and length; restore it or train anew"
             )
-        known = tuple(labels), tuple(counts)
+        target = kinds.from_json(fields.get("target"))
         inputs = Inputs.from_json(fields.get("inputs"))
         if not channels:
-            return cls(*known, from_json(fields.get("tokens")), inputs=inputs)
+            return cls(target, from_json(fields.get("tokens")), inputs=inputs)
         gaps = Gaps.from_json(fields.get("gaps"), channels)
         scale = Scale.from_json(fields.get("scale"), gaps.channels)
-        return cls(*known, None, channels, length, scale, gaps, inputs)
+        return cls(target, None, channels, length, scale, gaps, inputs)
 
 
 @dataclass(frozen=True)
@@ -131,15 +121,17 @@ class Dataset:
     """Encoded examples, one after another.
 
     values: `(sum of lengths,)` or `(sum of lengths, C)` numbers of tokens, or `(sum of lengths, C)`
-    signal values.
-    offsets: `(N + 1,)`; example i is values[offsets[i] : offsets[i + 1]]. labels: `(N,)`.
-    beside: `(N, C)` of the columns beside the texts, as `Inputs.encode` gives them; C may be 0.
+    signal values. offsets: `(N + 1,)`; example i is values[offsets[i] : offsets[i + 1]]. labels:
+    `(N, ...)` encoded answers, as the target has them. beside: `(N, C)` of the columns beside the
+    texts, as `Inputs.encode` gives them; C may be 0. weights: `(N,)` of the examples in the loss;
+    None: all weigh the same.
     """
 
     values: np.ndarray
     offsets: np.ndarray
     labels: np.ndarray
     beside: np.ndarray
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -151,38 +143,49 @@ class Dataset:
     def example(self, number: int) -> np.ndarray:
         return self.values[self.offsets[number] : self.offsets[number + 1]]
 
-    def pairs(self) -> list[tuple[bytes, int]]:
-        """What makes two examples equal, and their labels."""
+    def pairs(self) -> list[tuple[bytes, bytes]]:
+        """What makes two examples equal, and their answers."""
         return [
-            (self.example(i).tobytes() + self.beside[i].tobytes(), int(label))
+            (self.example(i).tobytes() + self.beside[i].tobytes(), label.tobytes())
             for i, label in enumerate(self.labels)
         ]
 
     def take(self, which: np.ndarray) -> "Dataset":
-        return pack([self.example(i) for i in which], self.labels[which], self.beside[which])
+        weights = None if self.weights is None else self.weights[which]
+        items = [self.example(i) for i in which]
+        return pack(items, self.labels[which], self.beside[which], weights)
 
 
 def pack(
-    items: Sequence[np.ndarray], labels: np.ndarray, beside: np.ndarray | None = None
+    items: Sequence[np.ndarray],
+    labels: np.ndarray,
+    beside: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> Dataset:
     """Encoded examples as one dataset. There must be at least one."""
     lengths = np.array([len(item) for item in items], dtype=np.int64)
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
     if beside is None:
         beside = np.zeros((len(items), 0), dtype=np.float32)
-    return Dataset(np.concatenate(items), offsets, labels, beside)
+    return Dataset(np.concatenate(items), offsets, labels, beside, weights)
 
 
 def joined(parts: Sequence[Dataset]) -> Dataset:
     """The examples of some datasets, one after another."""
     items = [part.example(i) for part in parts for i in range(len(part))]
-    labels = np.concatenate([part.labels for part in parts])
-    return pack(items, labels, np.concatenate([part.beside for part in parts]))
+    weights = [part.weights for part in parts if part.weights is not None]
+    return pack(
+        items,
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.beside for part in parts]),
+        np.concatenate(weights) if len(weights) == len(parts) else None,
+    )
 
 
 def write(
     examples: Examples,
     part: np.ndarray,
+    target: Target,
     folder: Path,
     tokens: Tokens | None,
     inputs: Inputs = PLAIN,
@@ -197,17 +200,14 @@ def write(
         DataError: values of a signal that float32 can't hold beside those of the training part;
             cells that are no numbers.
     """
-    names = sorted(set(examples.labels))
-    number = {label: i for i, label in enumerate(names)}
-    labels = np.array([number[label] for label in examples.labels], dtype=np.int64)
+    labels = target.encode(examples.labels)
     training = np.flatnonzero(part == TRAIN)
-    counts = tuple(np.bincount(labels[training], minlength=len(names)).tolist())
     if examples.channels:
         gaps = Gaps.of([np.asarray(examples.items[i]) for i in training])
         signals = [gaps.fill(np.asarray(item)) for item in examples.items]
         scale = Scale.of(np.concatenate([signals[i] for i in training]))
         length = int(np.median([len(signals[i]) for i in training]))
-        catalogue = Catalogue(tuple(names), counts, None, examples.channels, length, scale, gaps)
+        catalogue = Catalogue(target, None, examples.channels, length, scale, gaps)
         try:
             packed = pack([scale.apply(signal) for signal in signals], labels)
         except ArgumentError as error:
@@ -215,11 +215,13 @@ def write(
     else:
         beside = inputs.encode(examples.beside, len(examples), place)
         packed = pack([code_points(str(item)) for item in examples.items], labels, beside)
-        catalogue = Catalogue(tuple(names), counts, tokens, inputs=inputs)
+        catalogue = Catalogue(target, tokens, inputs=inputs)
     tensors = {
         "values": packed.values, "offsets": packed.offsets, "labels": packed.labels, "part": part,
         "beside": packed.beside,
     }  # fmt: skip
+    if examples.weights is not None:
+        tensors["weights"] = np.array(examples.weights)
     return catalogue, write_arrays(folder / FILE, tensors)
 
 
@@ -229,11 +231,10 @@ def read(folder: Path, catalogue: Catalogue, sha256: str) -> dict[str, Dataset]:
     Raises:
         RunError: missing, changed or damaged.
     """
-    values, offsets, labels, part, beside = _arrays(folder, catalogue, sha256)
-    whole = Dataset(values, offsets, labels, beside)
+    whole, part = _arrays(folder, catalogue, sha256)
     if catalogue.tokens is not None:
         items = [catalogue.tokens.encode(whole.example(i)) for i in range(len(whole))]
-        whole = pack(items, labels, beside)
+        whole = pack(items, whole.labels, whole.beside, whole.weights)
     return {name: whole.take(np.flatnonzero(part == i)) for i, name in enumerate(PARTS)}
 
 
@@ -243,18 +244,17 @@ def read_texts(folder: Path, catalogue: Catalogue, sha256: str, part: int, most:
     Raises:
         RunError: see `read`.
     """
-    values, offsets, _, parts, _ = _arrays(folder, catalogue, sha256)
-    starts, ends = offsets[:-1], np.minimum(offsets[:-1] + most, offsets[1:])
+    whole, parts = _arrays(folder, catalogue, sha256)
+    starts, ends = whole.offsets[:-1], np.minimum(whole.offsets[:-1] + most, whole.offsets[1:])
     return [
-        values[starts[i] : ends[i]].tobytes().decode("utf-32-le", errors="replace")
+        whole.values[starts[i] : ends[i]].tobytes().decode("utf-32-le", errors="replace")
         for i in np.flatnonzero(parts == part)
     ]
 
 
-def _arrays(
-    folder: Path, catalogue: Catalogue, sha256: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Values, offsets, labels, part and columns beside, after checking that they fit each other."""
+def _arrays(folder: Path, catalogue: Catalogue, sha256: str) -> tuple[Dataset, np.ndarray]:
+    """All examples as they were written, and the part of each, after checking that the arrays fit
+    each other."""
     path = folder / FILE
     arrays = read_arrays(path, sha256, "examples")
     try:
@@ -263,10 +263,14 @@ def _arrays(
         )
     except KeyError as error:
         raise RunError(f"{path} lacks {error}; restore it, or start a new run") from None
-    sound = _is_sound(values, offsets, labels, part, catalogue)
-    if not sound or not catalogue.inputs.fit(beside, len(labels)):
+    weights = arrays.get("weights")
+    if not (
+        _is_sound(values, offsets, labels, part, catalogue)
+        and catalogue.inputs.fit(beside, len(labels))
+        and (weights is None or _are_weights(weights, len(labels)))
+    ):
         raise RunError(f"{path} does not fit vocabulary.json; restore both, or start a new run")
-    return values, offsets, labels, part, beside
+    return Dataset(values, offsets, labels, beside, weights), part
 
 
 def _is_sound(
@@ -276,16 +280,24 @@ def _is_sound(
     """Whether the arrays fit each other, so that nothing later reads beyond an end."""
     count = len(labels)
     shape = (catalogue.features,) if catalogue.channels else ()
-    kinds = (np.float32 if catalogue.channels else np.int32, np.int64, np.int64, np.uint8)
     return (
-        all(a.dtype == k for a, k in zip((values, offsets, labels, part), kinds, strict=True))
+        values.dtype == (np.float32 if catalogue.channels else np.int32)
+        and offsets.dtype == np.int64 and part.dtype == np.uint8
         and values.shape[1:] == shape
-        and offsets.shape == (count + 1,) and labels.shape == (count,) and part.shape == (count,)
+        and offsets.shape == (count + 1,) and part.shape == (count,)
         and offsets[0] == 0 and are_lengths(np.diff(offsets), count, len(values), least=1)
         and bool(np.isfinite(values).all())
-        and bool(((labels >= 0) & (labels < len(catalogue.labels))).all())
+        and catalogue.target.fits(labels)
         and all((part == i).any() for i in range(len(PARTS))) and part.max() < len(PARTS)
     )  # fmt: skip
+
+
+def _are_weights(weights: np.ndarray, count: int) -> bool:
+    return (
+        weights.dtype == np.float64
+        and weights.shape == (count,)
+        and bool((np.isfinite(weights) & (weights >= 0)).all())
+    )
 
 
 def _is_list_of(value: object, kind: type) -> TypeGuard[list[Any]]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from elman.errors import ArgumentError, DataError
 from elman.tasks.classify.data.examples import Examples, Moment, short
+from elman.tasks.classify.targets.kinds import KINDS
 
 
 class Division(Protocol):
@@ -36,7 +37,8 @@ def division_of(examples: Examples, rng: np.random.Generator) -> Division:
             "give --group-column or --time-column, not both: rows of one group may lie on both "
             "sides of a border in time"
         )
-    strata = np.unique(examples.labels, return_inverse=True)[1]
+    kind = KINDS[examples.target or "label"]
+    strata = np.unique(kind.strata(examples.labels), return_inverse=True)[1]
     if examples.groups:
         return Grouped(examples.groups, strata, rng)
     if examples.times:
@@ -46,9 +48,10 @@ def division_of(examples: Examples, rng: np.random.Generator) -> Division:
 
 @dataclass(frozen=True)
 class Stratified:
-    """Every label gives its share, and keeps at least one example for training.
+    """Every label, or every stratum of other answers, gives its share, and keeps at least one
+    example for training.
 
-    strata: `(N,)` numbers of the labels.
+    strata: `(N,)` numbers of them.
     """
 
     strata: np.ndarray

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from elman.errors import DataError
+from elman.tasks.classify.targets.base import Overlap
 
 Item = str | np.ndarray
 """One example: text, or a signal `(T, C)` float64."""
@@ -35,8 +36,10 @@ class Examples:
     text. format: what the source was, "" for no file. texts: columns of a table that held them.
     files and rows: the file that each example stands in, and its number there, from 1: of a table's
     rows without the header, of lines, of examples. columns: other columns of a table that were
-    asked for, by name. groups and times: of each example, if the
-    parts go by them. beside: cells of the columns that are read beside the texts, by name.
+    asked for, by name. groups and times: of each example, if the parts go by them. beside: cells of
+    the columns that are read beside the texts, by name. target: the kind of the answers, if the
+    source says it, and once it is known. weights: of the examples in the loss, if the source has
+    some.
     """
 
     items: list[Item]
@@ -52,6 +55,8 @@ class Examples:
     groups: list[str] = field(default_factory=list)
     times: list[Moment] = field(default_factory=list)
     beside: dict[str, list[str]] = field(default_factory=dict)
+    target: str = ""
+    weights: list[float] | None = None
 
     def __post_init__(self) -> None:
         self.files = self.files or [""] * len(self.items)
@@ -73,6 +78,7 @@ class Examples:
             groups=[self.groups[i] for i in which] if self.groups else [],
             times=[self.times[i] for i in which] if self.times else [],
             beside={name: [cells[i] for i in which] for name, cells in self.beside.items()},
+            weights=None if self.weights is None else [self.weights[i] for i in which],
         )
 
     def key(self, number: int) -> Hashable:
@@ -148,14 +154,6 @@ def _reasons(examples: Examples, repeats: bool) -> list[str]:
     return reasons
 
 
-class Overlap(NamedTuple):
-    """Which examples training also showed: shared, with the same label (they are no test);
-    contested, with another label only (which no model can get right by more than luck)."""
-
-    shared: np.ndarray
-    contested: np.ndarray
-
-
 def overlap(
     training: Iterable[tuple[Hashable, Hashable]], others: Iterable[tuple[Hashable, Hashable]]
 ) -> Overlap:
@@ -193,7 +191,20 @@ def joined(parts: dict[str, Examples]) -> Examples:
             name: [cell for one in parts.values() for cell in one.beside[name]]
             for name in first.beside
         },
+        target=first.target,
+        weights=_weights(parts),
     )
+
+
+def _weights(parts: dict[str, Examples]) -> list[float] | None:
+    """Of the training part; others count one each, whatever they weigh."""
+    if parts["train"].weights is None:
+        return None
+    return [
+        weight
+        for one in parts.values()
+        for weight in (one.weights if one is parts["train"] else None) or [1.0] * len(one)
+    ]
 
 
 def _kind(examples: Examples) -> str:

@@ -54,5 +54,5 @@ class KeptExamples:
                 f"train anew"
             )
         counted = ", ".join(f"{size:,} {part}" for part, size in zip(PARTS, sizes, strict=True))
-        labels = len(self.catalogue.labels)
-        return [f"{labels} labels; examples: {counted}", *map(str, notes)]
+        described = self.catalogue.target.described
+        return [f"{described}; examples: {counted}", *map(str, notes)]

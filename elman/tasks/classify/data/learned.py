@@ -46,7 +46,7 @@ class Learned:
             first = names[0] if isinstance(names, list) and names else ""
             found = SUFFIXES.get(Path(str(first)).suffix.lower(), "")
         named = map(str, columns) if isinstance(columns, list) else names_in(settings.text_column)
-        return cls(found, tuple(named), catalogue.labels)
+        return cls(found, tuple(named), catalogue.target.labels)
 
     def format_of(self, content: str, settings: ClassifySettings) -> tuple[str, list[str]]:
         """How to read a text: as the run's data if it looks like that, else "lines", one example

@@ -5,6 +5,7 @@ Collection has lines `ham<tab>text`, TREC's questions `DESC:def text`, and UCI's
 `text<tab>1`.
 """
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 
@@ -89,6 +90,7 @@ def parse_lines(content: str, name: str, kind: str, labelled: bool = True) -> Ex
     if kind == "fasttext":
         pairs = [_marked(line, f"{name}, line {i}", labelled) for i, line in enumerate(lines, 1)]
         _require_spaces([label for label, _ in pairs], name)
+        pairs = _all_several(pairs)
         notes = [f"read as fastText's lines: {_MARK}LABEL TEXT"]
     else:
         tabs = all("\t" in line for line in lines if line)
@@ -105,13 +107,8 @@ def parse_lines(content: str, name: str, kind: str, labelled: bool = True) -> Ex
 
 
 def _marked(line: str, place: str, labelled: bool) -> tuple[str, str]:
-    """Label and text of one of fastText's lines."""
+    """Label and text of one of fastText's lines; several labels as a JSON list."""
     marks = [word for word in line.split() if word.startswith(_MARK)]
-    if len(set(marks)) > 1:
-        raise DataError(
-            f"{place}: expected one label, got {len(set(marks))} ({listing(marks)}); several "
-            f"labels of one example are not supported, so leave one, or leave the line out"
-        )
     if not marks:
         if labelled and line:
             raise DataError(
@@ -119,16 +116,30 @@ def _marked(line: str, place: str, labelled: bool) -> tuple[str, str]:
                 f"or leave the line out"
             )
         return "", line
-    label = marks[0].removeprefix(_MARK)
-    if not label:
+    labels = list(dict.fromkeys(mark.removeprefix(_MARK) for mark in marks))
+    if "" in labels:
         raise DataError(f"{place}: {_MARK} must be followed by a label; write it without a space")
+    if len(labels) > 1:
+        text = " ".join(word for word in line.split() if not word.startswith(_MARK))
+        return json.dumps(labels, ensure_ascii=False), text
     before, _, behind = line.partition(marks[0])
-    return label, " ".join(filter(None, (before.strip(), behind.strip())))
+    return labels[0], " ".join(filter(None, (before.strip(), behind.strip())))
+
+
+def _all_several(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """If some examples have several labels, each has a list of them."""
+    lists = [label[:1] == "[" for label, _ in pairs]
+    if not any(lists):
+        return pairs
+    return [
+        (label if listed or not label else json.dumps([label], ensure_ascii=False), text)
+        for (label, text), listed in zip(pairs, lists, strict=True)
+    ]
 
 
 def _require_spaces(labels: list[str], name: str) -> None:
     """Raise if texts follow their labels without a space, which makes them part of the labels."""
-    glued = [i for i, label in enumerate(labels) if "," in label]
+    glued = [i for i, label in enumerate(labels) if "," in label and label[:1] != "["]
     begun = {label.partition(",")[0] for label in labels}
     if len(glued) > len(labels) / 2 and len(set(labels)) > 2 * len(begun):
         raise DataError(

@@ -24,6 +24,7 @@ def parse_ts(text: str, name: str, labelled: bool = True) -> Examples:
     """
     items: list[np.ndarray] = []
     labels: list[str] = []
+    target = ""
     in_data, has_label, listed = False, True, list[str]()
     for number, raw in enumerate(lines_of(text), 1):
         line = raw.strip()
@@ -31,7 +32,7 @@ def parse_ts(text: str, name: str, labelled: bool = True) -> Examples:
             continue
         if not in_data:
             in_data, has_label = _header(line, name, number, has_label)
-            listed = _listed(line) or listed
+            listed, target = _listed(line) or listed, _declared(line) or target
             continue
         if line.startswith("@"):
             raise DataError(
@@ -47,12 +48,19 @@ def parse_ts(text: str, name: str, labelled: bool = True) -> Examples:
         raise DataError(f"{name} holds no example after its @data line")
     if labelled and not has_label:
         raise DataError(
-            f"{name} says @classLabel false, but a classifier learns from labels; "
-            f"give a file with a label at the end of each line"
+            f"{name} says {'@targetLabel' if target == 'number' else '@classLabel'} false, but a "
+            f"model learns from answers; give a file with a label or number at the end of each line"
         )
     whole: list[Item] = [trimmed(item) for item in items]
-    notes = _strange(labels, listed) + _missing(items, whole)
-    return Examples(whole, labels, channels=items[0].shape[1], notes=notes)
+    notes, channels = _strange(labels, listed) + _missing(items, whole), items[0].shape[1]
+    return Examples(whole, labels, channels=channels, notes=notes, target=target or "label")
+
+
+def _declared(line: str) -> str:
+    """The kind of answers that a line of the header announces: labels, or numbers as in the TSER
+    archive (C. Tan et al., arXiv 2006.10996)."""
+    key = line[1:].split(maxsplit=1)[:1]
+    return {"classlabel": "label", "targetlabel": "number"}.get(key[0].lower() if key else "", "")
 
 
 def _listed(line: str) -> list[str]:
@@ -103,11 +111,6 @@ def _header(line: str, name: str, number: int, has_label: bool) -> tuple[bool, b
             f"values with @timestamps false"
         )
     if key.lower() in ("classlabel", "targetlabel"):
-        if key.lower() == "targetlabel":
-            raise DataError(
-                f"{name}, line {number}: @targetLabel marks a regression problem; a classifier "
-                f"needs @classLabel"
-            )
         has_label = not value.strip().lower().startswith("false")
     return key.lower() == "data", has_label
 

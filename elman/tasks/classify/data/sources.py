@@ -3,6 +3,7 @@
 import os
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -12,7 +13,6 @@ from elman.tasks.classify.data import builtin
 from elman.tasks.classify.data.examples import Examples, joined
 from elman.tasks.classify.data.folders import DOCUMENTS, read_folder
 from elman.tasks.classify.data.inputs import SEPARATOR
-from elman.tasks.classify.data.labels import check_labels
 from elman.tasks.classify.data.learned import SUFFIXES, UNKNOWN, USUAL, Learned
 from elman.tasks.classify.data.lines import FORMATS, parse_lines
 from elman.tasks.classify.data.signals import parse_ts
@@ -22,8 +22,8 @@ from elman.tasks.classify.data.tables import (
     read_parquet,
     read_separated,
 )
-from elman.tasks.classify.data.twins import twins
 from elman.tasks.classify.settings import ClassifySettings
+from elman.tasks.classify.targets.choice import choose
 from elman.tasks.shared.recognise import PARQUET, head_of
 from elman.tasks.shared.text import label_of, lines_of, read_text, require_there
 
@@ -37,17 +37,17 @@ def names(data: list[str]) -> list[str]:
 
 def read(data: list[str], settings: ClassifySettings) -> Examples:
     """All labelled examples, stripped, those of each part marked if the user divided them. Empty
-    ones and repeats are among them.
+    ones and repeats are among them. Their answers are of one kind, `target`.
 
     Raises:
         DataError, ArgumentError: see `read_source`.
     """
     whole = _read_all(data, settings)
-    if not whole.channels:  # a .ts file says itself that its labels are classes
-        whole.notes += check_labels(whole.labels, lambda i: place_of(whole, i))
+    _require_weights(whole, settings)
+    kind, notes = choose(settings, whole.target, whole.labels, lambda i: place_of(whole, i))
     known = Learned(whole.format, tuple(whole.texts), tuple(sorted(set(whole.labels))))
     own = {
-        part: read_source(path, settings, learned=known)
+        part: read_source(path, replace(settings, weight_column=""), learned=known)
         for part, path in (("valid", settings.valid_data), ("test", settings.test_data))
         if path
     }
@@ -63,7 +63,10 @@ def read(data: list[str], settings: ClassifySettings) -> Examples:
                 f"file or folder of the {part} part"
             )
     _require_columns(whole, settings)
-    return joined({"train": whole, **own}) if own else whole
+    found = joined({"train": whole, **own}) if own else whole
+    found.labels, seen = kind.read(found.labels, lambda i: place_of(found, i), settings)
+    found.target, found.notes = kind.name, [*found.notes, *notes, *seen]
+    return found
 
 
 def _require_columns(whole: Examples, settings: ClassifySettings) -> None:
@@ -81,7 +84,28 @@ def _require_columns(whole: Examples, settings: ClassifySettings) -> None:
             )
 
 
+def _require_weights(examples: Examples, settings: ClassifySettings) -> None:
+    """Raise if weights were asked for and there are none; else a note says what they do."""
+    if not settings.weight_column:
+        return
+    if examples.weights is None:
+        raise ArgumentError(
+            f"--weight-column is for tables, but {examples.format or 'this'} data has no column "
+            f"{settings.weight_column!r}; leave it out"
+        )
+    if not any(examples.weights):
+        raise DataError(
+            f"column {settings.weight_column!r} (--weight-column) must hold some weight above 0, "
+            f"got 0 for all examples; correct it, or leave the option out"
+        )
+    examples.notes.append(
+        f"column {settings.weight_column!r} weighs examples in the training loss (weights from "
+        f"{min(examples.weights):g} to {max(examples.weights):g}); measures count each once"
+    )
+
+
 def place_of(examples: Examples, number: int) -> str:
+    """Where an example stands in the user's data, for messages."""
     file = examples.files[number]
     return f"{label_of(file)}, row {examples.rows[number]}" if file else f"row {number + 1}"
 
@@ -140,8 +164,6 @@ def read_source(
             f"{label_of(source)} is no table, so it has no column {keep[0]!r}; give a table, or "
             f"leave out the options that keep columns"
         )
-    if labelled:
-        examples.notes = list(dict.fromkeys([*examples.notes, *twins(examples.labels)]))
     if not examples.channels:
         examples.items = [prepared(str(item), settings.ascii) for item in examples.items]
     return examples

@@ -7,7 +7,7 @@ import numpy as np
 from elman.errors import ArgumentError, DataError
 from elman.tasks.classify.data.division import division_of, told
 from elman.tasks.classify.data.examples import PARTS, Examples, overlap
-from elman.tasks.shared.table import listing
+from elman.tasks.classify.targets.kinds import KINDS
 
 TRAIN, VALID, TEST = range(len(PARTS))
 _WORDS = ("training", "validation", "test")
@@ -40,13 +40,13 @@ def split(
 ) -> Split:
     """The user's own parts, completed by others: a share of all for the test, or a fold, and a
     share of what remains for validation; by groups or by time if the examples have them, else drawn
-    with each label's share.
+    with the share of every stratum of answers.
 
     Raises:
-        DataError: a part is empty, or training has fewer than two labels, or a label of another
-            part never occurs in training.
+        DataError: a part is empty, or training can't teach what it or another part asks for.
         ArgumentError: both groups and times; a fold of parts that the user divided.
     """
+    kind = KINDS[examples.target or "label"]
     given = examples.parts
     part = np.zeros(len(examples), dtype=np.uint8)
     if given is not None:
@@ -66,10 +66,17 @@ def split(
             free = np.flatnonzero((part == TRAIN) & used)
             part[division.share(free, share)] = number
     examples, part = examples.take(np.flatnonzero(used).tolist()), part[used]
-    labels = np.array(examples.labels)
-    _require_usable(part, labels, examples)
-    notes = [*told(examples, part, _WORDS), *_rare(part, labels), *_leaks(part, examples)]
-    return Split(part, notes, used)
+    answers = [
+        [examples.labels[i] for i in np.flatnonzero(part == number)] for number in range(len(PARTS))
+    ]
+    others = {_WORDS[number]: answers[number] for number in (VALID, TEST)}
+    by = "group" if examples.groups else "time" if examples.times else ""
+    try:
+        notes = kind.divided(answers[TRAIN], others)
+    except DataError as error:
+        raise DataError(f"divided by {by}, {error}" if by else str(error)) from None
+    _require_parts(part, by)
+    return Split(part, [*told(examples, part, _WORDS), *notes, *_leaks(part, examples)], used)
 
 
 def _require_foldable(fold: Fold, examples: Examples) -> None:
@@ -85,53 +92,19 @@ def _require_foldable(fold: Fold, examples: Examples) -> None:
         )
 
 
-def _require_usable(part: np.ndarray, labels: np.ndarray, examples: Examples) -> None:
-    known = np.unique(labels[part == TRAIN])
-    by = "group" if examples.groups else "time" if examples.times else ""
-    if len(known) < 2:
-        found = ", ".join(map(repr, known.tolist())) or "none"
-        where = f", but divided by {by} the training part has" if by else ", got"
-        raise DataError(f"a classifier needs examples of at least two labels{where} {found}")
+def _require_parts(part: np.ndarray, by: str) -> None:
     for number in (VALID, TEST):
         if by and not (part == number).any():
             raise DataError(
                 f"the {_WORDS[number]} part is empty: there are too few different {by}s to divide "
-                f"{len(labels):,} examples by them, or each of them holds all of a label; leave "
+                f"{len(part):,} examples by them, or each of them holds all of a label; leave "
                 f"out --{by}-column, or name another column"
             )
         if not (part == number).any():
             raise DataError(
-                f"the {_WORDS[number]} part is empty: {len(labels)} examples are too few for the "
+                f"the {_WORDS[number]} part is empty: {len(part)} examples are too few for the "
                 f"shares asked for; give more examples or a larger --{PARTS[number]}-fraction"
             )
-        strange = np.setdiff1d(labels[part == number], known)
-        if len(strange):
-            raise DataError(
-                f"the {_WORDS[number]} part has labels that the training part never shows: "
-                f"{listing(strange.tolist())}; add examples of them, or leave them out"
-            )
-
-
-def _rare(part: np.ndarray, labels: np.ndarray) -> list[str]:
-    known, counts = np.unique(labels[part == TRAIN], return_counts=True)
-    tested = np.unique(labels[part == TEST])
-    missing = np.setdiff1d(known, tested).tolist()
-    notes = []
-    if missing:
-        notes.append(
-            f"too few examples to test: {listing(missing)} (no example in the test part; macro "
-            f"F1 is the mean over the other labels)"
-        )
-    single = known[counts == 1].tolist()
-    if single:
-        notes.append(f"one example only to learn from: {listing(single)}")
-    for number in (VALID, TEST):
-        if len(found := np.unique(labels[part == number])) == 1:
-            notes.append(
-                f"the {_WORDS[number]} part has one label only, {str(found[0])!r}: what is "
-                f"measured there says little"
-            )
-    return notes
 
 
 def _leaks(part: np.ndarray, examples: Examples) -> list[str]:

@@ -1,5 +1,6 @@
 """Labelled text in tables: CSV and its relatives, JSON lines, Parquet."""
 
+import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +11,16 @@ from elman.tasks.classify.data.examples import PART_NAMES, PARTS, Examples, Mome
 from elman.tasks.classify.data.inputs import joined_texts, names_in
 from elman.tasks.classify.data.json_lines import parse_json_lines
 from elman.tasks.classify.settings import DIVIDING, ClassifySettings
+from elman.tasks.classify.targets.number import is_number
 from elman.tasks.shared.separated import parse_separated
-from elman.tasks.shared.table import Table, is_unnamed, listing, numbers_rows, parquet_cells
+from elman.tasks.shared.table import (
+    Table,
+    is_unnamed,
+    listing,
+    numbers_rows,
+    parquet_cells,
+    shown,
+)
 from elman.tasks.shared.time.order import order_of
 
 if TYPE_CHECKING:
@@ -22,9 +31,9 @@ TEXT_NAMES = (
     "text", "name", "string", "sentence", "message", "example", "content", "review", "tweet", "x"
 )  # fmt: skip
 ALL = "all"
-_ONE_LABEL = "several labels of one example are not supported, so write one there"
 _ABSENT = ("nan", "na", "n/a", "null", "#n/a", "<na>")
 """Labels, in lower case, that programs write for a missing value."""
+_HEAVIEST = 1e30  # that float32 can still calculate with
 _CALENDAR = (-719_162, 2_932_896)
 """The first day of the year 1 and the last of the year 9999, in days since 1970."""
 
@@ -44,9 +53,8 @@ class TextTable(Table):
     nested: Mapping[str, int] = field(default_factory=dict)
     header: bool = False
 
-    def strings(self, column: str | None, instead: str = "write one value there") -> list[str]:
-        """The values of a column, stripped; empty ones if there is no such column. instead: what
-        to do about a list, for messages.
+    def strings(self, column: str | None) -> list[str]:
+        """The values of a column, stripped; empty ones if there is no such column.
 
         Raises:
             DataError: a list or an object where one text was expected.
@@ -56,7 +64,7 @@ class TextTable(Table):
         if column in self.nested:
             raise DataError(
                 f"{self.place(self.nested[column])}: {column!r} must be text or a number, got a "
-                f"list or an object; {instead}, or name another column"
+                f"list or an object; write one value there, or name another column"
             )
         return [(value or "").strip() for value in self._text(column).to_list()]
 
@@ -72,6 +80,8 @@ class TextTable(Table):
         import polars as pl
 
         cells = self.frame[column]
+        if cells.dtype.is_nested():
+            return _as_json(cells)
         if (row := _beyond_calendar(cells)) is not None:
             raise DataError(
                 f"{self.place(row)}: {column!r} must hold dates of the years 1 to 9999, got "
@@ -84,6 +94,17 @@ class TextTable(Table):
                 f"{self.name}: column {column!r} must hold text or numbers, got values of type "
                 f"{cells.dtype}; write it as text, or name another column"
             ) from None
+
+
+def _as_json(cells: "pl.Series") -> "pl.Series":
+    """Lists and objects as JSON."""
+    import polars as pl
+
+    texts = [
+        None if cell is None else json.dumps(cell, ensure_ascii=False, default=str)
+        for cell in cells.to_list()
+    ]
+    return pl.Series(cells.name, texts, dtype=pl.String)
 
 
 def _beyond_calendar(cells: "pl.Series") -> int | None:
@@ -159,18 +180,16 @@ def examples_of(
         ArgumentError: a column that does not exist; names those that do.
     """
     beside = _beside(table, settings)
-    dividing = [getattr(settings, name) for name in DIVIDING]
-    label = _find(
-        table, settings.label_column, LABEL_NAMES, "label", labelled, [*beside, *dividing]
-    )
-    columns = _text_columns(table, settings, label, [*beside, *dividing])
+    taken = [*beside, *(getattr(settings, name) for name in DIVIDING), settings.weight_column]
+    label = _find(table, settings.label_column, LABEL_NAMES, "label", labelled, taken)
+    columns = _text_columns(table, settings, label, taken)
     if labelled and label in columns:
         raise ArgumentError(f"column {label!r} can't be both the text and the label; name another")
     if label is not None and label not in columns:
         _refuse_data_as_names(table, settings, label, columns[0])
         _refuse_header_again(table, label, columns[0])
     texts = joined_texts([table.strings(column) for column in columns])
-    labels = [unicodedata.normalize("NFC", value) for value in table.strings(label, _ONE_LABEL)]
+    labels = [unicodedata.normalize("NFC", value) for value in _answers(table, label)]
     for row, (value, text_there) in enumerate(zip(labels, texts, strict=True)):
         if labelled and not value and text_there:
             raise DataError(
@@ -178,8 +197,12 @@ def examples_of(
                 f"the row out"
             )
     parts = _parts(table, settings.split_column) if settings.split_column else None
-    notes = [*table.notes, *_notes(table, columns, label, [*beside, *dividing], labels)]
+    notes = [*table.notes, *_notes(table, columns, label, taken, labels)]
     found = Examples(list(texts), labels, parts, notes=notes, texts=columns)
+    found.weights = (
+        _weights(table, settings.weight_column) if settings.weight_column and labelled else None
+    )
+    found.target = "labels" if label in table.nested else ""
     found.columns = _kept(table, keep, columns)
     found.beside = {column: table.strings(column) for column in beside}
     if settings.group_column:
@@ -187,6 +210,35 @@ def examples_of(
     if settings.time_column:
         found.times = _times(table, settings.time_column)
     return found
+
+
+def _answers(table: TextTable, column: str | None) -> list[str]:
+    """The labels as they are written, a list as JSON."""
+    if column is None or column not in table.nested:
+        return table.strings(column)
+    answers = [value.strip() for value in table.written(column)]
+    for row, answer in enumerate(answers):
+        if answer.startswith("{"):
+            raise DataError(
+                f"{table.place(row)}: {column!r} must be one label or a list of them, got an "
+                f"object; write labels there, or name another column"
+            )
+    return answers
+
+
+def _weights(table: TextTable, column: str) -> list[float]:
+    """How much each example weighs in the loss."""
+    table.require(column, "--weight-column")
+    weights = []
+    for row, text in enumerate(table.strings(column)):
+        weight = float(text) if is_number(text) else -1.0
+        if not 0 <= weight <= _HEAVIEST:
+            raise DataError(
+                f"{table.place(row)}: the weight (column {column!r}) must be a number from 0 to "
+                f"{_HEAVIEST:.0e}, got {shown(text)}; correct it, or leave the row out"
+            )
+        weights.append(weight)
+    return weights
 
 
 def _groups(table: TextTable, column: str, texts: Sequence[str]) -> list[str]:

@@ -1,10 +1,10 @@
-"""The classifier: a sequence in, a score for every label out."""
+"""The network: a sequence in, the outputs that its target asks for out."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,19 +26,19 @@ class SequenceClassifier(nn.Module):
     the sum of what their n-grams say.
 
     Shapes: input `(T, B)` or `(T, B, C)` numbers of tokens, or `(T, B, C)` values, lengths `(B,)`,
-    and what stands beside `(B, columns)`, None for nothing known, to logits `(B, K)`. What stands
-    beyond a row's length is never read.
+    and what stands beside `(B, columns)`, None for nothing known, to outputs `(B, outputs)`. What
+    stands beyond a row's length is never read.
 
-    log_temperature: log T of the probabilities softmax(logits / T). vote: of signals, a linear
-    model whose probabilities are mixed with these; its share of the mixture is `vote_share`. Both
-    are fitted on the validation part, and saved with the weights.
+    calibration: what the target fits on the validation part, such as log T of the probabilities
+    softmax(outputs / T). vote: of signals, a linear model whose probabilities are mixed with these;
+    its share of the mixture is `vote_share`. Both are saved with the weights.
 
     others: with `members` above 1 more networks like this one, from first weights of their own (L.
     Hansen and P. Salamon, 1990; B. Lakshminarayanan et al., arXiv 1612.01474). Each learns by its
-    own loss, and their probabilities are averaged.
+    own loss, and what they say is averaged.
     """
 
-    log_temperature: Tensor
+    calibration: Tensor
     vote_share: Tensor
 
     def __init__(self, catalogue: Catalogue, settings: ClassifySettings, setup: Setup) -> None:
@@ -58,21 +58,22 @@ class SequenceClassifier(nn.Module):
         if self.reads_signals:  # what convolutions found is pooled, too
             width += 2 * self.reader.output_size
         self.columns = ColumnReader(catalogue.inputs, settings.unknown_rate, settings.dropout)
-        self.head = nn.Linear(width + self.columns.output_size, len(catalogue.labels))
+        self.target = catalogue.target
+        self.head = nn.Linear(width + self.columns.output_size, self.target.outputs)
         self.wide = None
         if catalogue.tokens is not None and (order := order_of(catalogue.tokens, settings)):
-            self.wide = NGrams(order, len(catalogue.labels), settings.dropout)
+            self.wide = NGrams(order, self.target.outputs, settings.dropout)
         self.vote = None
-        if isinstance(self.reader, SignalReader) and settings.vote:
+        if isinstance(self.reader, SignalReader) and settings.vote and self.target.distributes:
             self.vote = LinearVote(
-                self.reader, catalogue.features, catalogue.length, len(catalogue.labels)
+                self.reader, catalogue.features, catalogue.length, len(self.target.labels)
             )
         alone = replace(settings, members=1, vote=False)
         self.others = nn.ModuleList(
             SequenceClassifier(catalogue, alone, setup) for _ in range(settings.members - 1)
         )
         self.register_buffer("vote_share", torch.zeros(()))
-        self.register_buffer("log_temperature", torch.zeros(()))
+        self.register_buffer("calibration", torch.zeros(self.target.calibrated))
         self.to(setup.device)
 
     @property
@@ -80,10 +81,11 @@ class SequenceClassifier(nn.Module):
         return isinstance(self.reader, SignalReader)
 
     def forward(self, input: Tensor, lengths: Tensor, beside: Tensor | None = None) -> Tensor:
-        return averaged(self.each(input, lengths, beside))
+        members = self.each(input, lengths, beside)
+        return members[0] if len(members) == 1 else self.target.together(torch.stack(members))
 
     def each(self, input: Tensor, lengths: Tensor, beside: Tensor | None = None) -> list[Tensor]:
-        """The logits `(B, K)` of each member."""
+        """The outputs of each member."""
         members = (self, *self.others)
         return [member._own(input, lengths, beside) for member in members]
 
@@ -101,8 +103,8 @@ class SequenceClassifier(nn.Module):
             if beside is None:
                 beside = self.columns.unknown(len(pooled))
             pooled = torch.cat([pooled, self.columns(beside)], 1)
-        logits: Tensor = self.head(pooled)
-        return logits + wide
+        outputs: Tensor = self.head(pooled)
+        return outputs + wide
 
     def voted(self, input: Tensor, lengths: Tensor, beside: Tensor) -> Tensor:
         """`(B, K)` logarithms of probabilities by the linear model beside the network."""
@@ -121,36 +123,30 @@ class SequenceClassifier(nn.Module):
         return torch.cat([mean(hidden, lengths), largest(hidden, lengths)], dim=1)
 
     @torch.no_grad()
-    def measure(self, parts: Mapping[str, Dataset], weights: Tensor) -> Tensor | None:
+    def measure(self, parts: Mapping[str, Dataset], class_weights: str) -> Tensor | None:
         """Take from the data what no gradient finds: how signals are standardised, and the linear
-        model. weights: `(K,)` of an example by its label.
+        model. class_weights: how much an example weighs by its label, as in the settings.
 
         Returns the votes of the linear model on the validation part, `(N, K)` logarithms of
         probabilities; None without one.
         """
         for other in self.others:
-            cast(SequenceClassifier, other).measure(parts, weights)
+            cast(SequenceClassifier, other).measure(parts, class_weights)
         if not isinstance(self.reader, SignalReader):
             return None
         self.reader.measure(parts["train"])
         if self.vote is None:
             return None
-        return self.vote.fit(parts["train"], parts["valid"], self.reader, weights)
+        return self.vote.fit(parts["train"], parts["valid"], self.reader, class_weights)
 
     @property
-    def temperature(self) -> float:
-        return float(self.log_temperature.exp())
+    def calibrated(self) -> np.ndarray:
+        """The calibration, on the CPU."""
+        found: np.ndarray = self.calibration.cpu().numpy().astype(np.float64)
+        return found
 
-    def set_temperature(self, value: float) -> None:
-        self.log_temperature.fill_(math.log(value))
-
-
-def averaged(logits: list[Tensor]) -> Tensor:
-    """`(B, K)` of which the softmax is the mean of the softmax of each `(B, K)`."""
-    if len(logits) == 1:
-        return logits[0]
-    shares = torch.stack(logits).log_softmax(-1)
-    return shares.logsumexp(0) - math.log(len(logits))
+    def calibrate(self, values: np.ndarray) -> None:
+        self.calibration.copy_(torch.from_numpy(values))
 
 
 def input_size(catalogue: Catalogue, settings: ClassifySettings) -> int:

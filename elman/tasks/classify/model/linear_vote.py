@@ -12,11 +12,13 @@ from elman.tasks.classify.model.pools import within
 from elman.tasks.classify.model.random_convolutions import RandomConvolutions
 from elman.tasks.classify.model.ridge import RidgeClassifier
 from elman.tasks.classify.model.signals import SignalReader, by_example
+from elman.tasks.classify.targets.one_label import label_weights
 
 _MOST = 4000  # examples that it learns from: more would teach so few weights little
 _FOR_BIASES = 20  # examples whose outputs tell the biases
 _ROWS = 64
 _WEIGHT = 10.0  # of a statistic, beside thousands of shares
+_LEAST_WEIGHT = 1e-6  # of an example: one of none can't be left out
 _LEAST_SHARE, _LEAST_STATISTIC = 0.01, 0.05  # deviations of features: less is noise
 
 
@@ -52,11 +54,11 @@ class LinearVote(nn.Module):
 
     @torch.no_grad()
     def fit(
-        self, training: Dataset, validation: Dataset, reader: SignalReader, weights: Tensor
+        self, training: Dataset, validation: Dataset, reader: SignalReader, class_weights: str
     ) -> Tensor:
         """Fit, and return the logarithms of probabilities `(N, K)` for the validation part. Where
         examples are few, that part is learned from, too: each of its examples is then judged by all
-        others. weights: `(K,)` of an example in the fit, by its label."""
+        others. class_weights: as in the settings."""
         rng = np.random.default_rng(0)  # the same convolutions in every run
         both = len(training) + len(validation) <= _MOST
         chosen = (
@@ -68,7 +70,10 @@ class LinearVote(nn.Module):
         features = self._of(chosen, reader)
         self._standardise(features)
         labels = torch.from_numpy(chosen.labels)
-        left_out = self.ridge.fit(self._standard(features).cpu(), labels, weights.cpu()[labels])
+        weights = label_weights(chosen.labels, len(self.ridge.bias), class_weights)[labels]
+        if chosen.weights is not None:
+            weights = weights * torch.from_numpy(chosen.weights).float().clamp(min=_LEAST_WEIGHT)
+        left_out = self.ridge.fit(self._standard(features).cpu(), labels, weights)
         if both:
             return left_out[len(training) :]
         found: Tensor = self.ridge(self._standard(self._of(validation, reader)))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from elman.tasks.classify.model.calibration import fit_temperature
+from elman.tasks.classify.targets.calibration import fit_temperature
 
 _PENALTIES = torch.logspace(0, 6, 13, dtype=torch.float64)
 _SHARPNESS = 4.0  # logits that outputs of 1 and -1 stand for, unless outputs tell better

@@ -3,7 +3,7 @@
 import numpy as np
 
 from elman import pictures
-from elman.tasks.classify.use import metrics
+from elman.tasks.classify.targets import metrics
 
 _Z = 1.96  # deviations that hold 95 % of a normal distribution
 

@@ -13,13 +13,13 @@ from elman.settings import build, names, refuse_unknown
 from elman.tasks.classify.data import sources
 from elman.tasks.classify.data.batches import PREDICTION_STEPS
 from elman.tasks.classify.data.dataset import Catalogue, Dataset, pack
-from elman.tasks.classify.data.examples import Examples, Item, Overlap, cleaned, overlap, short
+from elman.tasks.classify.data.examples import Examples, Item, cleaned, overlap, short
 from elman.tasks.classify.data.kept import KeptExamples
 from elman.tasks.classify.data.learned import UNKNOWN, Learned
 from elman.tasks.classify.data.tokens import cut, note_of_cut, text_of
 from elman.tasks.classify.model.classifier import SequenceClassifier
 from elman.tasks.classify.settings import DIVIDING, ClassifySettings, LabelledReadingSettings
-from elman.tasks.classify.use.evaluation import Evaluation
+from elman.tasks.classify.targets.base import Measured, Overlap, Target
 from elman.tasks.classify.use.explanation import (
     Explanation,
     Piece,
@@ -29,7 +29,7 @@ from elman.tasks.classify.use.explanation import (
     places,
     without,
 )
-from elman.tasks.classify.use.scores import probabilities_of
+from elman.tasks.classify.use.scores import said_of
 from elman.tasks.classify.use.suspicious import (
     SHOWN,
     Suspect,
@@ -46,27 +46,22 @@ Row = Mapping[str, Any]
 Labelled = Sequence[tuple[Item | Row, str]] | Examples
 
 
-class Guess(NamedTuple):
-    """A label, and how probable the model holds it to be, 0 to 1."""
-
-    label: str
-    probability: float
-
-
 class Tested(NamedTuple):
-    """The test part: `(N, K)` probabilities, `(N,)` numbers of the right labels, and what the run
-    keeps of its examples."""
+    """The test part: what the model says of it, `(N, ...)`, the right answers `(N, ...)`, and what
+    the run keeps of its examples."""
 
-    evaluation: Evaluation
-    probabilities: np.ndarray
-    labels: np.ndarray
+    evaluation: Measured
+    target: Target
+    said: np.ndarray
+    answers: np.ndarray
     kept: KeptExamples
 
 
 class TrainedClassifier(Trained[SequenceClassifier]):
     """What `elman.load` returns for a classification run.
 
-    model: the network, in evaluation mode. labels: in the order of its outputs.
+    model: the network, in evaluation mode. target: the kind of answers that it gives. labels: that
+    it may say, in the order of its outputs; none for numbers.
     """
 
     def __init__(
@@ -78,23 +73,29 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         learned: Learned = UNKNOWN,
     ) -> None:
         super().__init__(model)
-        self.labels = catalogue.labels
+        self.target, self.labels = catalogue.target, catalogue.target.labels
         self._catalogue, self._settings, self._kept = catalogue, settings, kept
         self._learned = learned
 
-    def predict(self, examples: Sequence[Item | Row] | Examples, top: int = 3) -> list[list[Guess]]:
-        """The `top` most probable labels of each example, the best first.
+    def predict(
+        self, examples: Sequence[Item | Row] | Examples, top: int | None = None
+    ) -> list[Any]:
+        """What the model says of each example, by what it has learnt to say:
+
+        - a label, or one of an order: a list of `Guess`, the best first, 3 if `top` is None;
+        - several labels: a list of `Guess`, those that the model says, which may be none;
+        - a number: an `Estimate` with its interval.
 
         Args:
             examples: strings, or signals `(T, C)` of C channels, as the run was trained on; of a
                 run that reads several columns, mappings with all of them, None where a value is not
                 known. Characters and categories that training never showed are read as unknown
                 ones. Or what `read` gives.
-            top: how many labels; all if there are fewer.
+            top: how many labels, the most probable ones; all if there are fewer.
 
         Raises:
             ArgumentError: an example is empty, of the wrong kind or shape, not finite, or lacks a
-                column.
+                column; or `top` for numbers.
             DataError: text in a column of numbers.
 
         Example:
@@ -103,20 +104,21 @@ class TrainedClassifier(Trained[SequenceClassifier]):
             >>> model.predict(["Satoshi"], top=1)  # doctest: +SKIP
             [[Guess(label='Japanese', probability=0.98)]]
         """
-        if top < 1:
-            raise ArgumentError(f"top must be at least 1, got {top}")
-        probabilities = self.probabilities(examples)
-        best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
-        return [
-            [Guess(self.labels[number], float(row[number])) for number in numbers]
-            for row, numbers in zip(probabilities, best, strict=True)
-        ]
+        return self.target.predictions(self._said(examples), top)
 
     def probabilities(self, examples: Sequence[Item | Row] | Examples) -> np.ndarray:
         """`(N, K)` float64: for each example the probability of each of `labels`.
 
-        Args and errors are those of `predict`.
+        Args and errors are those of `predict`; also ArgumentError for a model that says numbers.
         """
+        if not self.labels:
+            raise ArgumentError(
+                "probabilities are those of labels, but this model says numbers; use predict"
+            )
+        return self._said(examples)[:, : len(self.labels)]
+
+    def _said(self, examples: Sequence[Item | Row] | Examples) -> np.ndarray:
+        """What the model says of examples that it has not seen encoded."""
         if isinstance(examples, str | np.ndarray):
             raise ArgumentError(
                 f"a list of examples was expected, got one {type(examples).__name__}; "
@@ -132,7 +134,8 @@ class TrainedClassifier(Trained[SequenceClassifier]):
             )
         found = self._examples(examples)
         if not len(found):
-            return np.zeros((0, len(self.labels)))
+            outputs = np.zeros((0, self.target.outputs), dtype=np.float32)
+            return self.target.said(outputs, self.model.calibrated)
         return self._of(self._packed(found, np.zeros(len(found), dtype=np.int64)))
 
     def explain(
@@ -151,8 +154,10 @@ class TrainedClassifier(Trained[SequenceClassifier]):
             eighth of the signal around each is replaced by a straight line.
 
         Raises:
-            ArgumentError: see `predict`; or a label that the model does not know.
+            ArgumentError: see `predict`; or a label that the model does not know; or a model that
+                says something else than one label.
         """
+        self._require_one_label("explained")
         given = self._examples(examples)
         encoded = [self._erasable(item, number) for number, item in enumerate(given.items, 1)]
         place = partial(sources.place_of, given)
@@ -209,13 +214,14 @@ class TrainedClassifier(Trained[SequenceClassifier]):
             raise ArgumentError(f"no label {label!r}; known are {listing(self.labels)}")
         return self.labels.index(label)
 
-    def evaluate(self, data: Source | Labelled | None = None, **reading: Any) -> Evaluation:
+    def evaluate(self, data: Source | Labelled | None = None, **reading: Any) -> Measured:
         """How good the model is on labelled data, or on the test part that the run kept. Every row
         counts, repeats too; only empty examples are left out, and counted.
 
         Args:
-            data: a file or folder that is read as the run's data was, (example, label) pairs, or
-                what `read` returned.
+            data: a file or folder that is read as the run's data was, (example, label) pairs, with
+                a number or a list of labels as label where the model says such, or what `read`
+                returned.
             reading: settings of reading in place of the run's: data_format, header, text_column,
                 label_column, encoding.
 
@@ -236,6 +242,7 @@ class TrainedClassifier(Trained[SequenceClassifier]):
 
         Args and errors are those of `evaluate`.
         """
+        self._require_one_label("suspected")
         if data is None:
             return self._suspects_held_out()
         found, dataset = self._measurable(data, reading)
@@ -289,7 +296,7 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         if isinstance(data, str | os.PathLike):
             data = self.read(data, **reading)
         elif not isinstance(data, Examples):
-            pairs = _pairs(data)
+            pairs = _pairs(data, self.target)
             data = self._examples([item for item, _ in pairs])
             for number, item in enumerate(data.items, 1):
                 self._encoded(item, number)  # refuses what is no example
@@ -308,10 +315,9 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         if (parts := self._parts) is None or self._kept is None:
             raise ArgumentError("this run keeps no examples of its own; give the data to evaluate")
         test = parts["test"]
-        probabilities = self._of(test)
-        return Tested(
-            self._evaluation(probabilities, test, []), probabilities, test.labels, self._kept
-        )
+        said = self._of(test)
+        found = self._evaluation(said, test, [])
+        return Tested(found, self.target, said, test.labels, self._kept)
 
     @cached_property
     def _parts(self) -> dict[str, Dataset] | None:
@@ -338,8 +344,9 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         those of `evaluate`. Empty examples keep their places.
         """
         refuse_unknown(reading, names(LabelledReadingSettings), "reading")
-        # Columns that divided the training data say nothing about other data.
-        values = {**dataclasses.asdict(self._settings), **dict.fromkeys(DIVIDING, "")}
+        # Columns that divided and weighed the training data say nothing about other data.
+        unused = dict.fromkeys((*DIVIDING, "weight_column"), "")
+        values = {**dataclasses.asdict(self._settings), **unused}
         if not labelled:
             values["data_format"] = "auto"  # a list of texts is usual, whatever training read
         values.update(reading)
@@ -389,24 +396,21 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         """The examples encoded, after making sure that the model can name their labels."""
         if not len(examples):
             raise DataError("the data holds no example; at least one was expected")
-        strange = sorted(set(examples.labels) - set(self.labels))
-        if strange:
-            raise DataError(
-                f"the data has labels that training never showed: {listing(strange)}; leave "
-                f"them out, or train with examples of them (known are {listing(self.labels)})"
+        answers = self.target.encode(examples.labels, lambda i: sources.place_of(examples, i))
+        return self._packed(examples, answers)
+
+    def _require_one_label(self, done: str) -> None:
+        if not self.target.distributes:
+            raise ArgumentError(
+                f"predictions of one label can be {done}, but this model says "
+                f"{self.target.described}; leave it out"
             )
-        numbers = np.array([self.labels.index(label) for label in examples.labels])
-        return self._packed(examples, numbers)
 
     def _of(self, dataset: Dataset) -> np.ndarray:
-        return probabilities_of(self.model, dataset, self.device)
+        return said_of(self.model, dataset, self.device)
 
-    def _evaluation(
-        self, probabilities: np.ndarray, dataset: Dataset, notes: list[str]
-    ) -> Evaluation:
-        return Evaluation.of(
-            probabilities, dataset.labels, self._catalogue, notes, self._overlap(dataset)
-        )
+    def _evaluation(self, said: np.ndarray, dataset: Dataset, notes: list[str]) -> Measured:
+        return self.target.evaluation(said, dataset.labels, notes, self._overlap(dataset))
 
 
 def _described(item: Item) -> str:
@@ -414,16 +418,19 @@ def _described(item: Item) -> str:
     return item if isinstance(item, str) else f"signal of {len(item):,} steps"
 
 
-def _pairs(data: object) -> Sequence[tuple[Any, str]]:
-    """The data, after making sure that it is a sequence of (example, label)."""
+def _pairs(data: object, target: Target) -> list[tuple[Item, str]]:
+    """The data with written answers, after making sure that it is (example, label) pairs."""
     if not isinstance(data, Sequence):
         raise ArgumentError(
             f"data must be a path or a list of (example, label) pairs, got {type(data).__name__}"
         )
+    pairs = []
     for number, pair in enumerate(data, 1):
-        if not (isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[1], str)):
+        two = isinstance(pair, tuple | list) and len(pair) == 2
+        if not two or (answer := target.written(pair[1])) is None:
             raise ArgumentError(
-                f"data must hold (example, label) pairs with a str as label, got "
+                f"data must hold (example, label) pairs with {target.in_python} as label, got "
                 f"{short(repr(pair))} as number {number}"
             )
-    return data
+        pairs.append((pair[0], answer))
+    return pairs

@@ -14,11 +14,13 @@ from elman.tasks.classify.data import dataset
 from elman.tasks.classify.data.dataset import Catalogue
 from elman.tasks.classify.data.examples import Examples
 from elman.tasks.classify.data.tokens import Characters
+from elman.tasks.classify.targets.one_label import OneLabel
 from elman.tasks.shared.arrays import sha256_of
 from elman.tasks.shared.characters import code_points
 
-TEXT = Catalogue(("x", "y"), (3, 2), Characters(9, (97, 98, 233)))
-SIGNAL = Catalogue(("x", "y"), (3, 2), channels=2)
+LABELS = OneLabel(("x", "y"), (2, 1))
+TEXT = Catalogue(LABELS, Characters(9, (97, 98, 233)))
+SIGNAL = Catalogue(LABELS, channels=2)
 PART = np.array([0, 0, 1, 2, 0], np.uint8)
 READ = Characters(9, (97, 98, 110, 233, 0xD800))
 STRINGS = Examples(["abba", "né", "b", "añ", "\ud800"], ["x", "y", "x", "y", "x"])
@@ -48,9 +50,8 @@ def test_what_can_not_be_encoded_is_refused(catalogue, item, words):
 
 
 def test_what_is_written_is_read_again(tmp_path):
-    catalogue, sha256 = dataset.write(STRINGS, PART, tmp_path, READ)
-    assert catalogue.labels == ("x", "y")
-    assert catalogue.counts == (2, 1)
+    catalogue, sha256 = dataset.write(STRINGS, PART, LABELS, tmp_path, READ)
+    assert catalogue.target == LABELS
     assert Catalogue.from_json(catalogue.to_json()) == catalogue
     parts = dataset.read(tmp_path, catalogue, sha256)
     assert [len(parts[name]) for name in ("train", "valid", "test")] == [3, 1, 1]
@@ -60,7 +61,7 @@ def test_what_is_written_is_read_again(tmp_path):
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x, max_size=3)
-                    | st.dictionaries(st.sampled_from(["labels", "counts", "tokens",
+                    | st.dictionaries(st.sampled_from(["target", "kind", "tokens",
                                                        "channels"]), x, max_size=4)))  # fmt: skip
 def test_no_vocabulary_is_believed(value):
     with suppress(RunError):
@@ -70,11 +71,10 @@ def test_no_vocabulary_is_believed(value):
 @pytest.mark.parametrize(
     "change",
     [
-        {"labels": ["x"]},
-        {"labels": ["x", "x"]},
-        {"counts": [1]},
-        {"counts": [1, -1]},
-        {"counts": [1, True]},
+        {"target": None},
+        {"target": {"kind": "labl"}},
+        {"target": {"kind": ["label"]}},
+        {"target": {"kind": "label"}},
         {"tokens": {"level": "char", "longest": 9, "characters": [98, 97]}},
         {"tokens": {"level": "word", "longest": 9, "words": ["a", "a"]}},
         {"channels": -1},
@@ -102,7 +102,7 @@ def test_a_vocabulary_that_does_not_fit_is_refused(change):
     ],
 )
 def test_arrays_that_do_not_fit_each_other_are_refused(tmp_path, change):
-    catalogue, _ = dataset.write(STRINGS, PART, tmp_path, READ)
+    catalogue, _ = dataset.write(STRINGS, PART, LABELS, tmp_path, READ)
     path = tmp_path / dataset.FILE
     save_file({**load_file(path), **change}, path)
     with pytest.raises(RunError, match=r"does not fit vocabulary.json"):
@@ -110,7 +110,7 @@ def test_arrays_that_do_not_fit_each_other_are_refused(tmp_path, change):
 
 
 def test_missing_changed_and_damaged_files_are_named(tmp_path):
-    catalogue, sha256 = dataset.write(STRINGS, PART, tmp_path, READ)
+    catalogue, sha256 = dataset.write(STRINGS, PART, LABELS, tmp_path, READ)
     path = tmp_path / dataset.FILE
     content = path.read_bytes()
     path.write_bytes(content[:-1] + b"x")
@@ -127,7 +127,7 @@ def test_missing_changed_and_damaged_files_are_named(tmp_path):
 def test_signals_that_are_not_finite_are_refused(tmp_path):
     items = [np.full((2, 2), value, np.float32) for value in range(4)]
     catalogue, _ = dataset.write(
-        Examples(items, ["x", "y"] * 2, channels=2), PART[:4], tmp_path, None
+        Examples(items, ["x", "y"] * 2, channels=2), PART[:4], LABELS, tmp_path, None
     )
     tensors = load_file(tmp_path / dataset.FILE)
     tensors["values"][0] = np.nan
@@ -139,7 +139,7 @@ def test_signals_that_are_not_finite_are_refused(tmp_path):
 def test_the_scale_of_signals_comes_from_the_training_part_and_is_kept(tmp_path):
     items = [np.full((2, 2), 1.7e9 + value) for value in range(4)]
     examples = Examples(items, ["x", "y"] * 2, channels=2)
-    catalogue, sha256 = dataset.write(examples, PART[:4], tmp_path, None)
+    catalogue, sha256 = dataset.write(examples, PART[:4], LABELS, tmp_path, None)
     assert catalogue.scale.centers == (1.7e9 + 0.5, 1.7e9 + 0.5)  # of the first two
     again = Catalogue.from_json(json.loads(json.dumps(catalogue.to_json())))
     assert again == catalogue
@@ -157,4 +157,4 @@ def test_a_vocabulary_without_a_scale_takes_signals_as_they_are():
 def test_signals_that_do_not_fit_the_scale_of_training_are_refused(tmp_path):
     items = [np.full((2, 2), value) for value in (1e-50, 2e-50, 3e-50, 1.0)]
     with pytest.raises(DataError, match=r"channel 1 .* too far away for float32"):
-        dataset.write(Examples(items, ["x", "y"] * 2, channels=2), PART[:4], tmp_path, None)
+        dataset.write(Examples(items, ["x", "y"] * 2, channels=2), PART[:4], LABELS, tmp_path, None)

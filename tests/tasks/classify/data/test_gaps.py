@@ -12,8 +12,10 @@ from elman.tasks.classify.data.dataset import read, write
 from elman.tasks.classify.data.examples import Examples
 from elman.tasks.classify.data.gaps import Gaps, trimmed
 from elman.tasks.classify.data.signals import parse_ts
+from elman.tasks.classify.targets.one_label import OneLabel
 
 NAN = np.nan
+LABELS = OneLabel(("a", "b"), (1, 1))
 HEAD = "@problemName x\n@timeStamps false\n@classLabel true a b\n@data\n"
 
 
@@ -77,7 +79,7 @@ def test_a_file_with_missing_values_is_read_and_kept(tmp_path):
         "model",
     ]
     found = found.take([0, 2, 2, 2])
-    catalogue, sha256 = write(found, np.array([0, 0, 1, 2], dtype=np.uint8), tmp_path, None)
+    catalogue, sha256 = write(found, np.array([0, 0, 1, 2], dtype=np.uint8), LABELS, tmp_path, None)
     assert catalogue.features == 2
     parts = read(tmp_path, catalogue, sha256)
     assert parts["train"].values.tolist() == [[1, 0], [2, 1], [3, 0], [4, 0], [5, 0]]

@@ -5,6 +5,7 @@ import pytest
 from elman.tasks.classify.data.dataset import Catalogue
 from elman.tasks.classify.data.learned import Learned
 from elman.tasks.classify.settings import ClassifySettings
+from elman.tasks.classify.targets.one_label import OneLabel
 
 LABELS = ("pos", "neg")
 BARE = ClassifySettings(header=False, label_column="1", text_column="2")
@@ -85,7 +86,7 @@ def test_an_option_on_columns_asks_for_a_table():
     ],
 )
 def test_what_a_run_tells_of_its_data(data, settings, channels, format, columns):
-    catalogue = Catalogue(LABELS, (1, 1), channels=channels)
+    catalogue = Catalogue(OneLabel(LABELS, (1, 1)), channels=channels)
     found = Learned.of(data, ClassifySettings(**settings), catalogue)
     assert found == Learned(format, columns, LABELS)
 

@@ -55,10 +55,6 @@ def test_blank_lines_keep_their_places():
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (
-            "__label__a x\n__label__b __label__c y\n",
-            r"line 2: expected one label, got 2 \(__lab",
-        ),
         ("__label__a x\ny\n", "line 2: expected __label__LABEL before the text, got 'y'"),
         ("__label__a x\n__label__ y\n", "line 2: __label__ must be followed by a label"),
         (
@@ -156,3 +152,10 @@ def test_what_is_not_clear_is_refused(tmp_path):
     path.write_text("a,x\nb,y\n")
     found = read_source(str(path), ClassifySettings(header=False, label_column="2"))
     assert found.labels == ["x", "y"]
+
+
+def test_lines_of_several_labels_are_lists():
+    content = "__label__a x\n\n__label__b __label__c y __label__b\nz __label__d, e __label__a\n"
+    found = parse_lines(content, "a", "fasttext")
+    assert found.labels == ['["a"]', "", '["b", "c"]', '["d,", "a"]']
+    assert found.items == ["x", "", "y", "z e"]

@@ -167,7 +167,7 @@ def test_signals_on_a_large_offset_are_no_repeats(file):
         ("a.ts", "@problemName x\n", "no @data line"),
         ("a.ts", "@data\n", "no example after its @data line"),
         ("a.ts", "@timeStamps true\n@data\n", "line 1: signals with time stamps"),
-        ("a.ts", "@targetLabel true\n@data\n", "line 1: @targetLabel marks a regression"),
+        ("a.ts", "@targetLabel false\n@data\n1:2\n", "says @targetLabel false"),
         ("a.ts", "", "no @data line"),
     ],
 )  # fmt: skip
@@ -239,7 +239,7 @@ def test_what_was_left_out_or_may_be_missing_is_noted(file):
         "texts are taken from column 'text' and labels from 'label'; not used: 'id', 'day'",
         "'NaN' is a label like all others (rows: 1); leave them out if it stands for a missing one",
     ]
-    found = of(file("a.csv", "text,label\na,x\nb,y\nc,Y\n"))
+    found = read([str(file("a.csv", "text,label\na,x\nb,y\nc,Y\n"))], ClassifySettings())
     assert found.notes == [
         "labels that differ only in capital letters, spaces, unseen characters, or in how a letter "
         "or number is written, are different labels: 'Y', 'y'"
@@ -329,7 +329,7 @@ def test_json_lines(file, content, expected):
     [
         (JSON + '{"text": "a", "label": NaN}', r"line 2: the label \(column 'label'\) is empty"),
         (JSON + '\n{"text": "a"}', r"line 3: the label \(column 'label'\) is empty"),
-        (JSON + '{"text": "a", "label": ["x"]}', "line 2: 'label' must be text or a number, got a"),
+        (JSON + '{"text": "a", "label": {"x": 1}}', "line 2: 'label' must be one label or a list"),
         (JSON + '{"text": {"b": 1}, "label": "x"}', "line 2: 'text' must be text or a number"),
         (
             JSON + '{"text": "a", "text": "b", "label": "x"}',
@@ -361,8 +361,10 @@ def test_parquet_is_read_whatever_its_name(file, tmp_path):
     for name in ("a.parquet", "a.csv"):
         frame.write_parquet(tmp_path / name)
         assert pairs(of(tmp_path / name)) == [("a", "true"), ("b", "false")]
+    found = of(tmp_path / "a.parquet", label_column="tags")
+    assert (found.labels, found.target) == (['["u"]', '["v"]'], "labels")
     with pytest.raises(DataError, match="row 1: 'tags' must be text or a number"):
-        of(tmp_path / "a.parquet", label_column="tags")
+        of(tmp_path / "a.parquet", text_column="tags", label_column="label")
     with pytest.raises(DataError, match=r"must be a Parquet file.*can't be read"):
         of(file("b.parquet", b"PAR1 nothing"))
     frame.clear().write_parquet(tmp_path / "c.parquet")

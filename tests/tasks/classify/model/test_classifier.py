@@ -10,13 +10,15 @@ from elman.tasks.classify.data.tokens import Characters, Words
 from elman.tasks.classify.data.words import BUCKETS, COLUMNS
 from elman.tasks.classify.model.classifier import SequenceClassifier
 from elman.tasks.classify.settings import ClassifySettings
-from elman.tasks.classify.task import batch_rows, label_weights
+from elman.tasks.classify.targets.one_label import OneLabel, label_weights
+from elman.tasks.classify.task import batch_rows
 from elman.tasks.setup import Setup
 
 POOLS = ("mean", "max", "mean-max", "last")
-TEXT = Catalogue(("x", "y", "z"), (1, 1, 1), Characters(9, tuple(range(97, 107))))
-WORDS = Catalogue(("x", "y", "z"), (1, 1, 1), Words(9, tuple("abcdefghij")))
-SIGNAL = Catalogue(("x", "y", "z"), (1, 1, 1), channels=2, length=4)
+LABELS = OneLabel(("x", "y", "z"), (1, 1, 1))
+TEXT = Catalogue(LABELS, Characters(9, tuple(range(97, 107))))
+WORDS = Catalogue(LABELS, Words(9, tuple("abcdefghij")))
+SIGNAL = Catalogue(LABELS, channels=2, length=4)
 LENGTHS = torch.tensor([5, 1, 3])
 
 
@@ -90,8 +92,7 @@ def test_each_pool_is_what_it_says():
 @pytest.mark.parametrize(("kind", "ratio"), [("none", 1.0), ("root", 2.0), ("balanced", 4.0)])
 def test_class_weights(kind, ratio):
     labels = np.array([0] * 8 + [1] * 2)
-    catalogue = Catalogue(("x", "y", "z"), (8, 2, 0))
-    weights = label_weights(labels, catalogue, ClassifySettings(class_weights=kind))
+    weights = label_weights(labels, 3, kind)
     assert weights[1] / weights[0] == pytest.approx(ratio)
     assert weights[labels].mean() == pytest.approx(1.0)
     assert weights.isfinite().all()

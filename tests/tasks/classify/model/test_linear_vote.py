@@ -29,7 +29,7 @@ def fitted(scaling="both", channels=1, training=None, validation=None):
     reader = SignalReader(channels, 50, ClassifySettings(scaling=scaling))
     reader.measure(training)
     vote = LinearVote(reader, channels, 50, 2)
-    return vote, reader, vote.fit(training, validation, reader, torch.ones(2))
+    return vote, reader, vote.fit(training, validation, reader, "none")
 
 
 def votes(vote, reader, dataset):

@@ -11,12 +11,13 @@ from elman.errors import ArgumentError
 from elman.tasks.classify import ClassifySettings
 from elman.tasks.classify.data.dataset import Catalogue, pack
 from elman.tasks.classify.data.tokens import Characters
-from elman.tasks.classify.model.classifier import SequenceClassifier, averaged
+from elman.tasks.classify.model.classifier import SequenceClassifier
+from elman.tasks.classify.targets.one_label import OneLabel
 from elman.tasks.classify.task import ClassifyTask
 from elman.tasks.setup import Setup
 
 SMALL = {"hidden_size": 6, "layers": 1, "embedding_size": 4, "batch_size": 8, "cell": "gru"}
-TEXT = Catalogue(("a", "b", "c"), (5, 5, 5), Characters(9, tuple(range(97, 107))))
+TEXT = Catalogue(OneLabel(("a", "b", "c"), (5, 5, 5)), Characters(9, tuple(range(97, 107))))
 
 
 def model(members, catalogue=TEXT, **settings):
@@ -33,8 +34,9 @@ def batch():
 def test_the_mean_of_probabilities():
     logits = [torch.randn(5, 3) * 10 for _ in range(4)]
     wanted = torch.stack([each.softmax(-1) for each in logits]).mean(0)
-    assert torch.allclose(averaged(logits).softmax(-1), wanted, atol=1e-6)
-    assert averaged(logits[:1]) is logits[0]
+    assert torch.allclose(
+        OneLabel(("a", "b"), (1, 1)).together(torch.stack(logits)).softmax(-1), wanted, atol=1e-6
+    )
 
 
 def test_the_first_member_is_the_model_alone_and_all_differ():
@@ -69,12 +71,12 @@ def test_each_learns_by_its_own_loss():
 
 
 def test_every_member_standardises_signals():
-    catalogue = Catalogue(("a", "b"), (5, 5), None, 2, 10)
+    catalogue = Catalogue(OneLabel(("a", "b"), (5, 5)), None, 2, 10)
     made = model(3, catalogue)
     rng = np.random.default_rng(0)
     signals = [rng.normal(5, 3, size=(10, 2)).astype(np.float32) for _ in range(8)]
     data = pack(signals, np.arange(8) % 2)
-    made.measure({"train": data, "valid": data}, torch.ones(2))
+    made.measure({"train": data, "valid": data}, "none")
     for member in (made, *made.others):
         assert torch.allclose(member.reader.mean, torch.full((2,), 5.0), atol=1.0)
         assert torch.equal(member.reader.mean, made.reader.mean)

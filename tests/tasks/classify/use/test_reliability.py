@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elman.tasks.classify.use import metrics
+from elman.tasks.classify.targets import metrics
 from elman.tasks.classify.use.reliability import reliability_diagram, wilson
 
 

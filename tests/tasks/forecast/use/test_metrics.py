@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sklearn
 
-from elman.tasks.forecast.model.intervals import conformal_margins
 from elman.tasks.forecast.use.metrics import Totals, errors, interval_errors, pinball
+from elman.tasks.shared.intervals import conformal_margins
 
 ONE = np.ones((1, 1, 1))
 VALUES = hnp.arrays(

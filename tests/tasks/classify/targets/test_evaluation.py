@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from elman.tasks.classify.data.dataset import Catalogue
-from elman.tasks.classify.use.evaluation import Evaluation
-from elman.tasks.classify.use.pictures import confusion_matrix
+from elman.tasks.classify.targets.one_label import OneLabel
 
 
 def evaluation_of(labels, count=200, right=0.8):
@@ -14,8 +12,8 @@ def evaluation_of(labels, count=200, right=0.8):
     said = np.where(rng.uniform(size=count) < right, numbers, rng.integers(0, len(labels), count))
     probabilities = np.full((count, len(labels)), 0.1 / (len(labels) - 1))
     probabilities[np.arange(count), said] = 0.9
-    catalogue = Catalogue(tuple(labels), tuple(range(1, len(labels) + 1)))
-    return Evaluation.of(probabilities, numbers, catalogue, [])
+    target = OneLabel(tuple(labels), tuple(range(1, len(labels) + 1)))
+    return target.evaluation(probabilities, numbers)
 
 
 def test_labels_are_in_the_order_in_which_people_look_them_up():
@@ -28,9 +26,7 @@ def test_labels_are_in_the_order_in_which_people_look_them_up():
 
 def test_labels_that_never_occur_are_left_out():
     probabilities = np.array([[0.8, 0.1, 0.1], [0.7, 0.2, 0.1]])
-    found = Evaluation.of(
-        probabilities, np.array([0, 1]), Catalogue(("x", "y", "z"), (5, 9, 1)), []
-    )
+    found = OneLabel(("x", "y", "z"), (5, 9, 1)).evaluation(probabilities, np.array([0, 1]))
     assert found.order == [0, 1]
     assert found.to_json()["confusion"] == {"labels": ["x", "y"], "counts": [[1, 0], [1, 0]]}
     assert found.mistakes() == [("y", "x", 1)]
@@ -46,4 +42,4 @@ def test_the_picture_has_room_for_any_number_of_labels(classes):
         for number in range(classes)
     ]
     labels[-1] = "costs $5 or $x_{ 日本"
-    assert confusion_matrix(evaluation_of(labels, 40 * classes)).startswith(b"\x89PNG")
+    assert evaluation_of(labels, 40 * classes).picture().png.startswith(b"\x89PNG")

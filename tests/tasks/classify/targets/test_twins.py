@@ -2,7 +2,7 @@
 
 import pytest
 
-from elman.tasks.classify.data.twins import twins
+from elman.tasks.classify.targets.twins import twins
 
 
 @pytest.mark.parametrize(

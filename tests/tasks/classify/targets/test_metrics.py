@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from elman.tasks.classify.model.calibration import softmax
-from elman.tasks.classify.use import metrics
+from elman.tasks.classify.targets import metrics
+from elman.tasks.classify.targets.calibration import softmax
 
 
 @st.composite
@@ -27,7 +27,7 @@ def test_numbers_of_a_part_equal_scikit_learn(data):
     logits, labels = data
     probabilities = softmax(logits)
     predicted, every = probabilities.argmax(1), np.arange(logits.shape[1])
-    found = metrics.summary(probabilities, labels)
+    found = metrics.summary(probabilities, labels, predicted)
     assert found["accuracy"] == pytest.approx(sk.accuracy_score(labels, predicted))
     assert found["macro_f1"] == pytest.approx(
         sk.f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from elman.tasks.classify.data.dataset import Catalogue
-from elman.tasks.classify.use.evaluation import Evaluation
+from elman.tasks.classify.targets.one_label import OneLabel
 
 LABELS = ("x", "y", "z")
 
@@ -14,8 +13,8 @@ def evaluation(*counts):
     pairs = [(right, said) for right, row in enumerate(counts) for said, n in enumerate(row)
              for _ in range(n)]  # fmt: skip
     right, said = np.array(pairs).T
-    catalogue = Catalogue(LABELS[: len(counts)], tuple(sum(row) for row in counts))
-    return Evaluation.of(np.eye(len(counts))[said], right, catalogue, [])
+    target = OneLabel(LABELS[: len(counts)], tuple(sum(row) for row in counts))
+    return target.evaluation(np.eye(len(counts))[said], right)
 
 
 @pytest.mark.parametrize(

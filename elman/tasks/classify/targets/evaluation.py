@@ -1,44 +1,23 @@
 """What a classifier was found to do on labelled data."""
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Self
 
 import numpy as np
 
-from elman.tasks.classify.data.dataset import Catalogue
-from elman.tasks.classify.data.examples import Overlap
-from elman.tasks.classify.use import metrics
+from elman.tasks.classify.targets import metrics
+from elman.tasks.classify.targets.base import Measured, Overlap, Picture, Seen
+from elman.tasks.classify.targets.pictures import confusion_matrix, shortened
 
 _NEARLY = 0.9  # of all examples: the label that a model says nearly always
 _TOLD = 0.05  # share of examples of other labels that such a model tells from it, at most
-
-
-class Seen(NamedTuple):
-    """Examples that training showed, too.
-
-    same_label: how many, with the same label: no test of what the model can do. other_label: how
-    many, with another label only, which no model can get right by more than luck. rest_accuracy: on
-    all but those of the same label; None if nothing is left.
-    """
-
-    same_label: int
-    other_label: int
-    rest_accuracy: float | None
-
-    @classmethod
-    def of(cls, probabilities: np.ndarray, labels: np.ndarray, training: Overlap) -> "Seen":
-        right = probabilities.argmax(1) == labels
-        new = right[~training.shared]
-        return cls(
-            int(training.shared.sum()),
-            int(training.contested.sum()),
-            float(new.mean()) if len(new) else None,
-        )
+_UNEVEN = 0.7  # share of the commonest label from which on weights for labels may help
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Measured):
     """Measured on examples with K possible labels.
 
     labels: the names. counts: `(K, K)`, row is the right label, column the predicted one.
@@ -61,21 +40,24 @@ class Evaluation:
     def of(
         cls,
         probabilities: np.ndarray,
-        labels: np.ndarray,
-        catalogue: Catalogue,
-        notes: list[str],
+        said: np.ndarray,
+        answers: np.ndarray,
+        labels: tuple[str, ...],
+        majority: str,
+        notes: Sequence[str] = (),
         training: Overlap | None = None,
-    ) -> "Evaluation":
-        """From `(N, K)` probabilities and `(N,)` numbers of the right labels. training: which of
-        the examples it showed."""
-        classes = len(catalogue.labels)
+    ) -> Self:
+        """From `(N, K)` probabilities and `(N,)` numbers of the labels that are said, and of those
+        that are right. training: which of the examples it showed."""
+        right = said == answers
+        seen = training and Seen.of(training, "accuracy", lambda part: float(right[part].mean()))
         return cls(
-            catalogue.labels,
-            metrics.confusion(probabilities.argmax(1), labels, classes),
-            **metrics.summary(probabilities, labels),
-            majority=catalogue.labels[catalogue.majority],
+            labels=labels,
+            counts=metrics.confusion(said, answers, len(labels)),
+            **metrics.summary(probabilities, answers, said),
+            majority=majority,
             notes=tuple(notes),
-            seen=None if training is None else Seen.of(probabilities, labels, training),
+            seen=seen,
         )
 
     @property
@@ -95,10 +77,9 @@ class Evaluation:
 
     @property
     def order(self) -> list[int]:
-        """Numbers of the labels that occur, right or predicted, in the order in which people look
-        names up: 2 before 10."""
+        """Numbers of the labels that occur, right or predicted, as they are shown."""
         occurs = np.flatnonzero(self.counts.sum(0) + self.counts.sum(1))
-        return sorted(occurs.tolist(), key=lambda number: _natural(self.labels[number]))
+        return in_order(self.labels, occurs.tolist())
 
     @property
     def one_label(self) -> tuple[str, int] | None:
@@ -122,6 +103,53 @@ class Evaluation:
             f"the model says {label!r} for {count:,} of {self.examples:,} examples, hardly more "
             f"than a program that always says it: it has not learnt to tell the labels apart",
         )
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        if metrics.accuracy(self.majority_counts) <= _UNEVEN:
+            return ()
+        return (f"train anew with --class-weights balanced, as {self.majority!r} is so common",)
+
+    @property
+    def headline(self) -> str:
+        return (
+            f"accuracy {self.accuracy:.4f}, macro F1 {self.macro_f1:.4f}, log loss "
+            f"{self.log_loss:.4f}, calibration error {self.calibration_error:.4f}"
+        )
+
+    @property
+    def baselines(self) -> list[str]:
+        counts = self.majority_counts
+        return [
+            f"always {self.majority}: accuracy {metrics.accuracy(counts):.4f}, macro F1 "
+            f"{metrics.macro_f1(counts):.4f}"
+        ]
+
+    def rows(self) -> list[str]:
+        classes = self.per_class
+        width = max(len("label"), *(len(label) for label in self.labels))
+        return [
+            f"{'label':<{width}} {'precision':>9} {'recall':>7} {'F1':>7} {'examples':>9}",
+            *(
+                f"{self.labels[i]:<{width}} {classes.precision[i]:9.3f} {classes.recall[i]:7.3f} "
+                f"{classes.f1[i]:7.3f} {classes.support[i]:>9,}"
+                for i in self.order
+            ),
+        ]
+
+    def closing(self) -> list[str]:
+        mistakes = [f"{right} as {said} {count:,}" for right, said, count in self.mistakes()]
+        return [f"commonest mistakes: {'; '.join(mistakes) or 'none'}"]
+
+    def picture(self, part: str = "test") -> Picture:
+        counts = self.counts[np.ix_(self.order, self.order)]
+        title = (
+            f"{part}, {self.examples:,} examples: accuracy {self.accuracy:.3f}, macro F1 "
+            f"{self.macro_f1:.3f}\n(always {shortened(self.majority)}: accuracy "
+            f"{metrics.accuracy(self.majority_counts):.3f})"
+        )
+        names = [self.labels[number] for number in self.order]
+        return Picture("confusion matrix", "confusion.png", confusion_matrix(counts, names, title))
 
     def mistakes(self, most: int = 5) -> list[tuple[str, str, int]]:
         """The commonest ones as (right label, predicted label, how often)."""
@@ -161,9 +189,14 @@ class Evaluation:
                 "labels": [self.labels[number] for number in self.order],
                 "counts": self.counts[np.ix_(self.order, self.order)].tolist(),
             },
-            "seen_in_training": None if self.seen is None else self.seen._asdict(),
+            "seen_in_training": None if self.seen is None else self.seen.to_json(),
             "notes": [*self.notes, *self.remarks],
         }
+
+
+def in_order(labels: Sequence[str], numbers: Iterable[int]) -> list[int]:
+    """Numbers of labels in the order in which people look names up: 2 before 10."""
+    return sorted(numbers, key=lambda number: _natural(labels[number]))
 
 
 def _natural(label: str) -> list[tuple[bool, float, str]]:

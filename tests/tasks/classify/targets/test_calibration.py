@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from elman.tasks.classify.model.calibration import fit_share, fit_temperature, softmax
+from elman.tasks.classify.targets.calibration import fit_share, fit_temperature, softmax
 
 PROBABILITIES = st.lists(st.floats(0.01, 1.0), min_size=1, max_size=30)
 

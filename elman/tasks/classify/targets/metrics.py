@@ -1,7 +1,7 @@
 """How good a classifier's probabilities are."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -31,17 +31,20 @@ class PerClass:
     f1: np.ndarray
     support: np.ndarray
 
+    @classmethod
+    def of(cls, right: np.ndarray, predicted: np.ndarray, support: np.ndarray) -> Self:
+        """From how many of a class are predicted and right, are predicted, and are there."""
+        return cls(
+            _share(right, predicted),
+            _share(right, support),
+            _share(2 * right, predicted + support),
+            support,
+        )
+
 
 def per_class(counts: np.ndarray) -> PerClass:
     """From a confusion matrix."""
-    right = np.diag(counts)
-    support, predicted = counts.sum(1), counts.sum(0)
-    return PerClass(
-        _share(right, predicted),
-        _share(right, support),
-        _share(2 * right, predicted + support),
-        support,
-    )
+    return PerClass.of(np.diag(counts), counts.sum(0), counts.sum(1))
 
 
 def macro_f1(counts: np.ndarray) -> float:
@@ -85,9 +88,10 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
     )
 
 
-def summary(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """The numbers that stand for a whole part: `(N, K)` probabilities, `(N,)` labels."""
-    counts = confusion(probabilities.argmax(1), labels, probabilities.shape[1])
+def summary(probabilities: np.ndarray, labels: np.ndarray, said: np.ndarray) -> dict[str, Any]:
+    """The numbers that stand for a whole part: `(N, K)` probabilities, `(N,)` right labels, and
+    `(N,)` those that the model says."""
+    counts = confusion(said, labels, probabilities.shape[1])
     return {
         "accuracy": accuracy(counts),
         "macro_f1": macro_f1(counts),
