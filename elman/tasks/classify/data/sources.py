@@ -16,12 +16,8 @@ from elman.tasks.classify.data.inputs import SEPARATOR
 from elman.tasks.classify.data.learned import SUFFIXES, UNKNOWN, USUAL, Learned
 from elman.tasks.classify.data.lines import FORMATS, parse_lines
 from elman.tasks.classify.data.signals import parse_ts
-from elman.tasks.classify.data.tables import (
-    examples_of,
-    read_json_lines,
-    read_parquet,
-    read_separated,
-)
+from elman.tasks.classify.data.tables import examples_of
+from elman.tasks.classify.data.text_table import read_json_lines, read_parquet, read_separated
 from elman.tasks.classify.settings import ClassifySettings
 from elman.tasks.classify.targets.choice import choose
 from elman.tasks.shared.recognise import PARQUET, head_of

@@ -10,12 +10,14 @@ Its limits: pieces are taken away one at a time, so two of which each would be e
 unimportant, and effects do not add up. A text without a letter is no text that training showed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from elman.tasks.classify.data.dataset import Catalogue, Dataset, pack
 
 MOST, FEWEST = 200, 20
 """Pieces that a text is cut into at most: one of up to so many characters into each of them; and
@@ -140,3 +142,39 @@ def groups(items: Sequence[np.ndarray], most: int) -> Iterator[range]:
         steps += size
     if len(items):
         yield range(start, len(items))
+
+
+def explained(
+    items: Sequence[np.ndarray],
+    beside: np.ndarray,
+    labels: np.ndarray | None,
+    catalogue: Catalogue,
+    probabilities_of: Callable[[Dataset], np.ndarray],
+) -> list[Explanation]:
+    """Some examples, read with all of their variants at once.
+
+    items: code points of texts, or signals. beside: `(N, C)`. labels: `(N,)` to explain; None: the
+    most probable ones.
+    """
+    tokens = catalogue.tokens
+    pieces_of = [places(item, None if tokens is None else tokens.bounds(item)) for item in items]
+    variants = [
+        without(item, [around(place, item)])
+        for item, its in zip(items, pieces_of, strict=True)
+        for place in its
+    ]
+    whole = [item if tokens is None else tokens.encode(item) for item in (*items, *variants)]
+    sizes = [len(its) for its in pieces_of]
+    columns = np.concatenate([beside, np.repeat(beside, sizes, axis=0)])
+    probabilities = probabilities_of(pack(whole, np.zeros(len(whole), dtype=np.int64), columns))
+    if labels is None:
+        labels = probabilities[: len(items)].argmax(1)
+    odds = log_odds(probabilities, np.concatenate([labels, np.repeat(labels, sizes)]))
+    pieces = iter(np.repeat(odds[: len(items)], sizes) - odds[len(items) :])
+    return [
+        Explanation(
+            catalogue.target.labels[label], float(1 / (1 + np.exp(-odds[i]))),
+            tuple(Piece(*place, float(next(pieces))) for place in its),
+        )
+        for i, (label, its) in enumerate(zip(labels, pieces_of, strict=True))
+    ]  # fmt: skip

@@ -6,7 +6,7 @@ order of the normalised margin. The probabilities have to come from a model that
 these examples: what a model has learnt by heart it does not doubt.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +60,24 @@ def confident_mistakes(probabilities: np.ndarray, labels: np.ndarray) -> list[tu
     found = np.flatnonzero((confident.max(1) >= 0) & (best != labels) & (margin < 0))
     surest = found[np.argsort(margin[found], kind="stable")]
     return [(int(i), int(best[i])) for i in surest]
+
+
+def suspects_of(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+    places: Sequence[tuple[str, int, str, str]],
+) -> list[Suspect]:
+    """names: of the labels. places: file, row, part and beginning of each example. Other arguments
+    are those of `confident_mistakes`."""
+    return [
+        Suspect(
+            *places[i][:3], beginning(places[i][3]),
+            names[labels[i]], float(probabilities[i, labels[i]]),
+            names[better], float(probabilities[i, better]),
+        )
+        for i, better in confident_mistakes(probabilities, labels)
+    ]  # fmt: skip
 
 
 def beginning(text: str) -> str:

@@ -20,22 +20,9 @@ from elman.tasks.classify.data.tokens import cut, note_of_cut, text_of
 from elman.tasks.classify.model.classifier import SequenceClassifier
 from elman.tasks.classify.settings import DIVIDING, ClassifySettings, LabelledReadingSettings
 from elman.tasks.classify.targets.base import Measured, Overlap, Target
-from elman.tasks.classify.use.explanation import (
-    Explanation,
-    Piece,
-    around,
-    groups,
-    log_odds,
-    places,
-    without,
-)
+from elman.tasks.classify.use.explanation import Explanation, explained, groups
 from elman.tasks.classify.use.scores import said_of
-from elman.tasks.classify.use.suspicious import (
-    SHOWN,
-    Suspect,
-    beginning,
-    confident_mistakes,
-)
+from elman.tasks.classify.use.suspicious import SHOWN, Suspect, suspects_of
 from elman.tasks.shared.characters import code_points
 from elman.tasks.shared.table import listing
 from elman.tasks.shared.trained import Trained
@@ -168,39 +155,11 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         found: list[Explanation] = []
         for group in groups(encoded, PREDICTION_STEPS):
             chosen = None if numbers is None else np.array([numbers[i] for i in group])
-            found += self._explained([encoded[i] for i in group], beside[group], chosen)
+            found += explained(
+                [encoded[i] for i in group], beside[group], chosen, self._catalogue, self._of
+            )
         texts = [text_of(points) if points.ndim == 1 else "" for points in encoded]
         return [dataclasses.replace(why, text=text) for why, text in zip(found, texts, strict=True)]
-
-    def _explained(
-        self, items: Sequence[np.ndarray], beside: np.ndarray, labels: np.ndarray | None
-    ) -> list[Explanation]:
-        """Some examples, read with all of their variants at once."""
-        tokens = self._catalogue.tokens
-        pieces_of = [
-            places(item, None if tokens is None else tokens.bounds(item)) for item in items
-        ]
-        variants = [
-            without(item, [around(place, item)])
-            for item, its in zip(items, pieces_of, strict=True)
-            for place in its
-        ]
-        whole = [item if tokens is None else tokens.encode(item) for item in (*items, *variants)]
-        sizes = [len(its) for its in pieces_of]
-        columns = np.concatenate([beside, np.repeat(beside, sizes, axis=0)])
-        packed = pack(whole, np.zeros(len(whole), dtype=np.int64), columns)
-        probabilities = self._of(packed)
-        if labels is None:
-            labels = probabilities[: len(items)].argmax(1)
-        odds = log_odds(probabilities, np.concatenate([labels, np.repeat(labels, sizes)]))
-        pieces = iter(np.repeat(odds[: len(items)], sizes) - odds[len(items) :])
-        return [
-            Explanation(
-                self.labels[label], float(1 / (1 + np.exp(-odds[i]))),
-                tuple(Piece(*place, float(next(pieces))) for place in its),
-            )
-            for i, (label, its) in enumerate(zip(labels, pieces_of, strict=True))
-        ]  # fmt: skip
 
     def _erasable(self, item: Item, number: int) -> np.ndarray:
         """What pieces are taken from: the code points of a text that are read, or a signal."""
@@ -253,7 +212,7 @@ class TrainedClassifier(Trained[SequenceClassifier]):
             return []
         probabilities, labels = self._of(dataset.take(kept)), dataset.labels[kept]
         places = [(found.files[i], found.rows[i], "", _described(found.items[i])) for i in kept]
-        return self._suspects(probabilities, labels, places)
+        return suspects_of(probabilities, labels, self.labels, places)
 
     def _suspects_held_out(self) -> list[Suspect]:
         """Among the examples of the validation and the test part."""
@@ -271,23 +230,7 @@ class TrainedClassifier(Trained[SequenceClassifier]):
         ]
         probabilities = np.concatenate([self._of(parts[name]) for name in names])
         labels = np.concatenate([parts[name].labels for name in names])
-        return self._suspects(probabilities, labels, places)
-
-    def _suspects(
-        self,
-        probabilities: np.ndarray,
-        labels: np.ndarray,
-        places: Sequence[tuple[str, int, str, str]],
-    ) -> list[Suspect]:
-        """places: file, row, part and beginning of each example."""
-        return [
-            Suspect(
-                *places[i][:3], beginning(places[i][3]),
-                self.labels[labels[i]], float(probabilities[i, labels[i]]),
-                self.labels[better], float(probabilities[i, better]),
-            )
-            for i, better in confident_mistakes(probabilities, labels)
-        ]  # fmt: skip
+        return suspects_of(probabilities, labels, self.labels, places)
 
     def _measurable(
         self, data: Source | Labelled, reading: dict[str, Any]
