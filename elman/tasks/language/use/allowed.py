@@ -64,6 +64,8 @@ class Allowed:
         except UnicodeDecodeError:
             return None
         rest: bytes = decoder.getstate()[0]
+        if rest and not _begins_a_character(rest):
+            return None
         if self._class is None:
             return rest
         fits = all(map(self._class.fullmatch, text)) and (not rest or rest in self._beginnings)
@@ -77,6 +79,21 @@ class Allowed:
         found = self._class.findall("".join(map(chr, points)))
         whole = [character.encode("utf-8") for character in found]
         return frozenset(code[:size] for code in whole for size in range(1, len(code)))
+
+
+def _begins_a_character(rest: bytes) -> bool:
+    """Whether bytes can become one character. Python's decoder takes the first two bytes of a
+    surrogate, which no third one makes right."""
+    ends = (bytes([fill]) * count for fill in (0x80, 0xBF) for count in (1, 2, 3))
+    return any(_is_text(rest + end) for end in ends)
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _class_of(allow: str) -> re.Pattern[str]:
