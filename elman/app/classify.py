@@ -164,6 +164,7 @@ def predict(
     file: Annotated[
         str | None,
         typer.Option(
+            "--file",  # said, since typer 0.27 takes the name from a metavar that spells it alike
             metavar="FILE",
             help="Classify what FILE holds, or standard input for -: one text a line, or a table "
             "(.csv, .tsv, .jsonl), or signals (.ts); without such a name, rows like those of the "
