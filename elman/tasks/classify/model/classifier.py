@@ -86,6 +86,7 @@ class SequenceClassifier(nn.Module):
 
     def each(self, input: Tensor, lengths: Tensor, beside: Tensor | None = None) -> list[Tensor]:
         """The outputs of each member."""
+        lengths = lengths.to(input.device)  # as masks over time need them
         members = (self, *self.others)
         return [member._own(input, lengths, beside) for member in members]
 
@@ -110,6 +111,7 @@ class SequenceClassifier(nn.Module):
         """`(B, K)` logarithms of probabilities by the linear model beside the network."""
         assert self.vote is not None
         assert isinstance(self.reader, SignalReader)
+        lengths = lengths.to(input.device)
         found: Tensor = self.vote(self.reader.by_channel(input, lengths), lengths)
         return found
 

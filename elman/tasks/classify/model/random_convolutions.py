@@ -46,7 +46,7 @@ class RandomConvolutions(nn.Module):
         self.channels.copy_(torch.from_numpy(_drawn_channels(self.channels.shape, rng)))
         dilations, kernels, _ = self.biases.shape
         shares = torch.arange(1, self.biases.numel() + 1, dtype=torch.float64) * _GOLDEN % 1
-        shares = shares.to(values.dtype).view(self.biases.shape)
+        shares = shares.to(values).view(self.biases.shape)
         rows = rng.integers(len(lengths), size=(dilations, kernels))
         for i, outputs in enumerate(self._outputs(values)):
             for kernel, row in enumerate(rows[i]):

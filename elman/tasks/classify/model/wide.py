@@ -36,7 +36,6 @@ class NGrams(nn.Module):
 
     def forward(self, numbers: Tensor, lengths: Tensor) -> Tensor:
         """Token numbers `(T, B)`, or rows of numbers of words `(T, B, C)`, and lengths `(B,)`."""
-        lengths = lengths.to(numbers.device)
         tokens = numbers[..., 0] if numbers.ndim == 3 else numbers
         found = self._sum(*self._n_grams(tokens.long(), lengths))
         if numbers.ndim == 3:
